@@ -1,0 +1,6 @@
+/**
+ * Gyrus: WebGPU compute for vision neuroscience.
+ *
+ * @module
+ */
+export {};

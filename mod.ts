@@ -3,4 +3,26 @@
  *
  * @module
  */
-export {};
+export { InputError } from "./pipelines/errors.ts";
+export {
+  readSafetensors,
+  type ReadSafetensorsOptions,
+  writeSafetensors,
+} from "./pipelines/io/safetensors.ts";
+export {
+  FileTensor,
+  openSafetensors,
+  SafetensorsCheckpoint,
+  saveSafetensors,
+} from "./pipelines/io/safetensors_file.ts";
+export {
+  type HostArray,
+  hostArray,
+  type HostDType,
+  type HostTensor,
+  hostTensor,
+  mergeStateDicts,
+  type StateDict,
+  toFloat32,
+  toFloat64,
+} from "./pipelines/io/state_dict.ts";

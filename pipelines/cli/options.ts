@@ -1,0 +1,59 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+/** What every command accepts. */
+export interface GlobalOptions {
+  /** Print one JSON document on stdout, and no progress. */
+  readonly json: boolean;
+  /** Seed of everything random. */
+  readonly seed: number;
+  /** Part of the adapter's description that must match, or `software`. */
+  readonly adapter?: string;
+  /** Which WebGPU implementation. */
+  readonly backend: "deno" | "dawn";
+  /** Where the result goes: a file or a folder, as the command says. */
+  readonly out?: string;
+}
+
+/**
+ * Adds the options that every command has.
+ *
+ * @param program the root command
+ */
+export function addGlobalOptions(program: Command): void {
+  program
+    .option("--json", "print one JSON document for machines, no progress", false)
+    .option("--seed <n>", "seed of everything random", wholeNumber, 0)
+    .option("--adapter <name>", "part of the adapter's name that must match, or software")
+    .addOption(
+      new Option("--backend <name>", "WebGPU implementation").choices(["deno", "dawn"]).default(
+        "deno",
+      ),
+    )
+    .option("--out <path>", "where the result goes; the only path that is written");
+}
+
+/**
+ * Parses an option value that counts something.
+ *
+ * @throws InvalidArgumentError for anything but 0, 1, 2, … up to 2^53 − 1
+ */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError("A whole number is needed.");
+  }
+  return value;
+}
+
+/**
+ * Parses an option value that is a real number.
+ *
+ * @throws InvalidArgumentError for anything but a finite decimal number
+ */
+export function realNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) {
+    throw new InvalidArgumentError("A number is needed.");
+  }
+  return value;
+}

@@ -1,0 +1,129 @@
+/**
+ * The plan of the house as tests: who may import whom, what a layer may touch, how large things
+ * may grow, and the traps of the platform. `./gyrus check` prints the table of sizes.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { readSources, type SourceFile } from "./architecture/files.ts";
+import { judgeArrow, layerOf, readArrows } from "./architecture/layers.ts";
+import { lintText, packageNames, readDependencyTable } from "./architecture/text.ts";
+import { type Finding, lintTypeScript, measure, onlyReExports } from "./architecture/typescript.ts";
+import { lintWgsl } from "./architecture/wgsl.ts";
+
+/** Lines of TypeScript that the machine may have: it is read in an afternoon. */
+const MAX_ENGINE_CORE = 1500;
+const MAX_ENGINE_OPS = 1500;
+
+const root = new URL("..", import.meta.url);
+const files = readSources(root);
+const typescript = files.filter(({ path }) => path.endsWith(".ts"));
+const shaders = files.filter(({ path }) => path.endsWith(".wgsl"));
+
+function textOf(path: string): string {
+  const file = files.find((candidate) => candidate.path === path);
+  assert.ok(file, `${path} is missing`);
+  return file.text;
+}
+
+/** Fails with one line per finding, in the form that editors make clickable. */
+function assertNone(findings: readonly (Finding | string)[]): void {
+  const lines = findings.map((finding) =>
+    typeof finding === "string" ? finding : `${finding.path}:${finding.line} ${finding.message}`
+  );
+  assert.equal(lines.length, 0, `\n${lines.join("\n")}`);
+}
+
+Deno.test("imports go from the command line down to the shaders, never up", async () => {
+  const arrows = await readArrows(root, typescript.map(({ path }) => path));
+  assert.ok(arrows.length > 20, "Deno resolved the imports");
+  assertNone(arrows.map(judgeArrow).filter((sentence) => sentence !== undefined));
+});
+
+Deno.test("mod.ts only re-exports", () => {
+  assert.ok(onlyReExports("mod.ts", textOf("mod.ts")));
+});
+
+Deno.test("TypeScript keeps to its layer, its size and the type checker", () => {
+  assertNone(typescript.flatMap(({ path, text }) => lintTypeScript(path, text)));
+});
+
+Deno.test("WGSL keeps to the dialect", () => {
+  assertNone(shaders.flatMap(({ path, text }) => lintWgsl(path, text)));
+});
+
+Deno.test("no file speaks of one machine or of work not done", () => {
+  assertNone(files.flatMap(lintText));
+});
+
+Deno.test("source files have snake_case names", () => {
+  const named = [...typescript, ...shaders].map(({ path }) => path);
+  assertNone(named.filter((path) => !/^([a-z0-9_]+\/)*_?[a-z0-9_]+\.(ts|wgsl)$/.test(path)));
+});
+
+Deno.test("the engine is readable in an afternoon", () => {
+  const { core, ops } = engineLines(typescript);
+  assert.ok(core <= MAX_ENGINE_CORE, `engine/*.ts has ${core} lines, at most ${MAX_ENGINE_CORE}`);
+  assert.ok(ops <= MAX_ENGINE_OPS, `engine/ops has ${ops} lines, at most ${MAX_ENGINE_OPS}`);
+  console.log(sizeTable(typescript, shaders));
+});
+
+Deno.test("engine/dawn.lock is deno.lock and what Dawn adds", () => {
+  const base = JSON.parse(textOf("deno.lock"));
+  const dawn = JSON.parse(textOf("engine/dawn.lock"));
+  for (const part of ["specifiers", "npm"]) {
+    for (const [name, value] of Object.entries(base[part])) {
+      assert.deepEqual(dawn[part][name], value, `${name} differs: lock Dawn again`);
+    }
+  }
+  const added = Object.keys(dawn.specifiers).filter((name) => !(name in base.specifiers));
+  assert.deepEqual(packageNames(added), ["webgpu"]);
+});
+
+Deno.test("the README's dependency table names the packages of deno.json", {
+  ignore: !files.some(({ path }) => path === "README.md"),
+}, () => {
+  const imports = Object.values(JSON.parse(textOf("deno.json")).imports as Record<string, string>);
+  const { used, unused } = readDependencyTable(textOf("README.md"));
+  assert.deepEqual(used.sort(), packageNames([...imports, "npm:webgpu"]));
+  for (const name of unused) assert.ok(!used.includes(name), `${name} is both used and not used`);
+});
+
+/** Lines of engine/*.ts and of engine/ops. */
+function engineLines(sources: readonly SourceFile[]): { core: number; ops: number } {
+  let [core, ops] = [0, 0];
+  for (const { path, text } of sources) {
+    if (layerOf(path) !== "engine") continue;
+    const { lines } = measure(path, text);
+    if (path.startsWith("engine/ops/")) ops += lines;
+    else core += lines;
+  }
+  return { core, ops };
+}
+
+/** One row per folder: files, lines, the longest file, the longest function. */
+function sizeTable(ts: readonly SourceFile[], wgsl: readonly SourceFile[]): string {
+  const rows = new Map<string, { files: number; lines: number; file: number; func: number }>();
+  for (const { path, text } of [...ts, ...wgsl]) {
+    const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".";
+    const key = path.endsWith(".wgsl") ? `${folder} (wgsl)` : folder;
+    const row = rows.get(key) ?? { files: 0, lines: 0, file: 0, func: 0 };
+    const size = path.endsWith(".ts")
+      ? measure(path, text)
+      : { lines: text.split("\n").length - 1, longestFunction: 0 };
+    rows.set(key, {
+      files: row.files + 1,
+      lines: row.lines + size.lines,
+      file: Math.max(row.file, size.lines),
+      func: Math.max(row.func, size.longestFunction),
+    });
+  }
+  const head = `${"folder".padEnd(36)} files  lines  longest file  longest function`;
+  const body = [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map((
+    [key, { files, lines, file, func }],
+  ) =>
+    `${key.padEnd(36)} ${String(files).padStart(5)}  ${String(lines).padStart(5)}  ` +
+    `${String(file).padStart(12)}  ${String(func || "").padStart(16)}`
+  );
+  return [head, ...body].join("\n");
+}

@@ -26,7 +26,10 @@ export class Draws {
   #spare: number | undefined;
   #normal: number | undefined;
 
-  /** @param path integers that name the stream; the same path gives the same numbers. */
+  /**
+   * Opens a stream.
+   * @param path integers that name it; the same path gives the same numbers
+   */
   constructor(...path: number[]) {
     for (const step of path) {
       [this.#k0, this.#k1] = threefry2x32(this.#k0, this.#k1, Math.floor(step / 2 ** 32), step);

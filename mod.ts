@@ -1,8 +1,29 @@
 /**
- * Gyrus: WebGPU compute for vision neuroscience.
+ * Gyrus: WebGPU compute for vision neuroscience. Hand-written WGSL kernels under a thin tensor engine.
  *
  * @module
  */
+export type { BackendName } from "./engine/backends.ts";
+export * from "./engine/errors.ts";
+export { Gpu } from "./engine/gpu.ts";
+export type { GpuOptions, OpenOptions, TuningEntry, TuningTable } from "./engine/gpu.ts";
+export {
+  foldIn,
+  type Key,
+  normal,
+  randomBits,
+  randomKey,
+  split,
+  uniform,
+} from "./engine/random.ts";
+export { run, type RunOptions } from "./engine/run.ts";
+export { checkpoint, Tape } from "./engine/tape.ts";
+export { type DType, type HostData, readAll, Tensor, tidy } from "./engine/tensor.ts";
+export * from "./engine/ops/elementwise.ts";
+export * from "./engine/ops/matmul.ts";
+export * from "./engine/ops/reduce.ts";
+export * from "./engine/ops/shape.ts";
+export * from "./shaders/kernel.ts";
 export { InputError } from "./pipelines/errors.ts";
 export {
   readSafetensors,

@@ -1,0 +1,104 @@
+/**
+ * The buffer pool. Sizes are powers of two up to 64 MiB and exact above; a released buffer returns to the pool when the work
+ * that may still read it has been submitted, never before. Nothing else in the engine calls `destroy()`.
+ *
+ * @module
+ */
+import { DeviceError, UnsupportedError } from "./errors.ts";
+
+const MIN_BYTES = 256;
+const MAX_BUCKET = 64 * 2 ** 20;
+const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
+
+/** A pooled buffer with an identity that bind-group keys can use. */
+export interface PoolBuffer {
+  /** The WebGPU buffer. */
+  readonly raw: GPUBuffer;
+  /** Never reused, unlike the object. */
+  readonly id: number;
+  /** Bytes of `raw`. */
+  readonly bytes: number;
+}
+
+/** Bytes that the pool allocates for a request. */
+export function bucketBytes(bytes: number): number {
+  if (bytes > MAX_BUCKET) return Math.ceil(bytes / MIN_BYTES) * MIN_BYTES;
+  return Math.max(MIN_BYTES, 2 ** Math.ceil(Math.log2(Math.max(1, bytes))));
+}
+
+/** Owns every storage buffer of a device. */
+export class BufferPool {
+  readonly #device: GPUDevice;
+  readonly #maxBytes: number;
+  readonly #budget: number;
+  readonly #onDestroy: () => void;
+  readonly #free = new Map<number, PoolBuffer[]>();
+  #pending: PoolBuffer[] = [];
+  #nextId = 1;
+  /** Bytes held on the device, in use or free. */
+  heldBytes = 0;
+
+  /** A pool of `device`, refusing buffers above `maxBytes` and totals above `budget`. */
+  constructor(
+    device: GPUDevice,
+    options: { maxBytes: number; budget: number; onDestroy: () => void },
+  ) {
+    this.#device = device;
+    this.#maxBytes = options.maxBytes;
+    this.#budget = options.budget;
+    this.#onDestroy = options.onDestroy;
+  }
+
+  /**
+   * A buffer of at least `bytes`; its content is undefined.
+   *
+   * @throws {UnsupportedError} above the adapter's buffer limit.
+   * @throws {DeviceError} above the memory budget.
+   */
+  acquire(bytes: number): PoolBuffer {
+    const size = Math.ceil(bucketBytes(bytes));
+    const reused = this.#free.get(size)?.pop();
+    if (reused) return reused;
+    if (!(size <= this.#maxBytes)) {
+      throw new UnsupportedError(
+        `Cannot allocate a buffer: the adapter allows ${this.#maxBytes} bytes, needs ${bytes}`,
+      );
+    }
+    if (this.heldBytes + size > this.#budget) this.trim();
+    if (this.heldBytes + size > this.#budget) {
+      throw new DeviceError(
+        `Cannot allocate a buffer: the memory budget is ${this.#budget} bytes, ${this.heldBytes} are in use, needs ${size} more`,
+      );
+    }
+    const raw = this.#device.createBuffer({ size, usage: USAGE });
+    this.heldBytes += size;
+    return { raw, id: this.#nextId++, bytes: size };
+  }
+
+  /** Gives a buffer back; it is reused after the next {@link submitted}. */
+  release(buffer: PoolBuffer): void {
+    this.#pending.push(buffer);
+  }
+
+  /** Tells the pool that all recorded work has been submitted. */
+  submitted(): void {
+    for (const buffer of this.#pending) {
+      const list = this.#free.get(buffer.bytes);
+      if (list) list.push(buffer);
+      else this.#free.set(buffer.bytes, [buffer]);
+    }
+    this.#pending = [];
+  }
+
+  /** Destroys the free buffers. */
+  trim(): void {
+    for (const list of this.#free.values()) {
+      for (const buffer of list) {
+        this.heldBytes -= buffer.bytes;
+        buffer.raw.destroy();
+      }
+    }
+    this.#free.clear();
+    this.#onDestroy();
+  }
+}

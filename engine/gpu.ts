@@ -1,0 +1,423 @@
+/**
+ * A `Gpu` is a device with its pool of buffers, its caches and one open command list. Ops record into the list; it is submitted
+ * after 64 dispatches, before a read, or on demand. There is no global: every op finds its `Gpu` in its tensors.
+ *
+ * @module
+ */
+import { type BackendName, describe, openDevice, type OpenedDevice } from "./backends.ts";
+import { readMapped, stagingBuffer } from "./backends.ts";
+import { bucketBytes, BufferPool, type PoolBuffer } from "./buffers.ts";
+import { DeviceError, DisposedError, KernelError } from "./errors.ts";
+import { Timeline } from "./timing.ts";
+import type { Caps, Constants } from "../shaders/kernel.ts";
+
+/** One entry of a tuning table: the variant and tunables to use. */
+export interface TuningEntry {
+  /** Name of the variant. */
+  readonly variant?: string;
+  /** Values of its tunables. */
+  readonly tunables?: Constants;
+}
+
+/** Choices by `kernel` or `kernel/dims` for one adapter (see `select.ts`). */
+export type TuningTable = Readonly<Record<string, TuningEntry>>;
+
+/** Options of {@link Gpu.open} and {@link Gpu.from}. */
+export interface GpuOptions {
+  /** `"naive"` turns all optimisation off: the last variant of every kernel, untuned. */
+  readonly kernels?: "auto" | "naive";
+  /** Tuning table of this adapter. */
+  readonly tuning?: TuningTable;
+  /** 1 device and compiles, 2 one line per kernel, 3 selection reasons, 4 composed WGSL. */
+  readonly trace?: 0 | 1 | 2 | 3 | 4;
+  /** Receives the trace lines. */
+  readonly log?: (line: string) => void;
+  /** Wraps every dispatch in an error scope of its own, so that an error names the exact one. */
+  readonly validate?: boolean;
+  /** Bytes that the pool may hold; a CPU driver never refuses memory that the system does not have. */
+  readonly memoryBudget?: number;
+}
+
+/** Options of {@link Gpu.open}. */
+export interface OpenOptions extends GpuOptions {
+  /** Deno's own WebGPU (default), or Dawn through the npm package `webgpu`. */
+  readonly backend?: BackendName;
+  /** Part of the adapter's description to insist on. */
+  readonly adapter?: string;
+  /** Features not to use, e.g. `["subgroups"]`. */
+  readonly without?: readonly string[];
+}
+
+/** A dispatch ready to be recorded. */
+export interface Dispatch {
+  /** Name for errors and profiles. */
+  readonly label: string;
+  /** Compiled kernel. */
+  readonly pipeline: GPUComputePipeline;
+  /** Layout that the bind group must follow. */
+  readonly layout: GPUBindGroupLayout;
+  /** Identity of `layout`. */
+  readonly layoutId: number;
+  /** Storage bindings in order. */
+  readonly bindings: readonly Binding[];
+  /** Content of the uniform, or undefined where the kernel has none. */
+  readonly params?: Uint32Array<ArrayBuffer>;
+  /** Workgroups on each axis. */
+  readonly groups: readonly [number, number, number];
+}
+
+/** A range of a pooled buffer. */
+export interface Binding {
+  /** The buffer. */
+  readonly buffer: PoolBuffer;
+  /** First byte. */
+  readonly offset: number;
+  /** Number of bytes. */
+  readonly bytes: number;
+}
+
+const MAX_RECORDED = 64;
+const SLOT = 256; // bytes of one Params slot: the largest offset alignment that WebGPU allows
+const MAX_BIND_GROUPS = 4096;
+const SOFTWARE_BUDGET = 8 * 2 ** 30;
+
+/** A WebGPU device with everything the engine keeps for it. */
+export class Gpu implements Disposable {
+  /** The device; borrowed where it came through {@link Gpu.from}. */
+  readonly device: GPUDevice;
+  /** Driver's description of the adapter. */
+  readonly adapterName: string;
+  /** What the adapter can do. */
+  readonly caps: Caps;
+  /** Options in force. */
+  readonly options: GpuOptions;
+  /** Every storage buffer of the device. @internal */
+  readonly pool: BufferPool;
+  /** `enable` lines by feature. @internal */
+  readonly enables: ReadonlyMap<string, string>;
+  /** Compiled kernels by choice. @internal */
+  readonly kernelCache: Map<string, unknown> = new Map();
+  /** Open `tidy` scopes, innermost last. @internal */
+  readonly scopes: Set<Disposable>[] = [];
+  /** Bytes of live tensors. 0 when everything was disposed. */
+  liveBytes = 0;
+  /** Dispatches recorded since the device was opened. */
+  dispatchCount = 0;
+  readonly #owned: boolean;
+  readonly #synchronousMap: boolean;
+  readonly #ring: GPUBuffer;
+  readonly #ringData = new Uint32Array((MAX_RECORDED * SLOT) / 4);
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #dynamicOffset = new Uint32Array(1);
+  readonly #checks = new Set<Promise<void>>();
+  #encoder?: GPUCommandEncoder;
+  #pass?: GPUComputePassEncoder;
+  #recorded: string[] = [];
+  #staging?: { buffer: GPUBuffer; bytes: number };
+  #error?: Error;
+  #disposed = false;
+  #timeline?: Timeline;
+
+  private constructor(opened: OpenedDevice, options: GpuOptions, owned: boolean) {
+    this.device = opened.device;
+    this.adapterName = opened.adapterName;
+    this.caps = opened.caps;
+    this.enables = opened.enables;
+    this.options = options;
+    this.#owned = owned;
+    this.#synchronousMap = opened.synchronousMap;
+    this.pool = new BufferPool(this.device, {
+      maxBytes: this.caps.maxBufferBytes,
+      budget: options.memoryBudget ?? (this.caps.isSoftware ? SOFTWARE_BUDGET : Infinity),
+      onDestroy: () => this.#bindGroups.clear(),
+    });
+    this.#ring = this.device.createBuffer({ size: MAX_RECORDED * SLOT, usage: 0x40 | 0x08 }); // UNIFORM | COPY_DST
+    this.device.addEventListener("uncapturederror", this.#onError);
+    this.device.lost.then((info) => {
+      if (!this.#disposed) {
+        this.#fail(new DeviceError(`The device was lost (${info.reason}): ${info.message}`));
+      }
+    });
+    this.trace(1, () => `device ${this.adapterName}: ${[...this.caps.features].join(" ")}`);
+  }
+
+  /**
+   * Opens the best adapter of this machine.
+   *
+   * @throws {UnsupportedError} when there is no adapter.
+   *
+   * @example
+   * ```ts
+   * import { Gpu, Tensor } from "@gyrus/gyrus";
+   * using gpu = await Gpu.open();
+   * using x = Tensor.from(gpu, [1, 2, 3]);
+   * console.log(await x.data());
+   * ```
+   */
+  static async open(options: OpenOptions = {}): Promise<Gpu> {
+    const { backend = "deno", without = [], adapter } = options;
+    return new Gpu(await openDevice({ backend, without, adapter }), options, true);
+  }
+
+  /**
+   * Uses a device that someone else opened. It is borrowed: disposing the `Gpu` frees the engine's buffers and leaves the
+   * device alone. Only features that `device.features` lists are used, plus the ones named in `features`.
+   */
+  static from(
+    device: GPUDevice,
+    options: GpuOptions & { readonly features?: readonly string[] } = {},
+  ): Gpu {
+    return new Gpu(describe(device, { features: options.features }), options, false);
+  }
+
+  /** Writes a trace line when the level is on. @internal */
+  trace(level: number, line: () => string): void {
+    if ((this.options.trace ?? 0) >= level) this.options.log?.(line());
+  }
+
+  readonly #onError = (event: Event) => {
+    const error = (event as Event & { error?: GPUError }).error;
+    this.#fail(new KernelError(`The device reported: ${error?.message ?? "unknown error"}`));
+  };
+
+  #fail(error: Error): void {
+    this.#error ??= error;
+  }
+
+  /**
+   * Throws the first asynchronous error, once.
+   *
+   * @internal
+   */
+  throwPending(): void {
+    const error = this.#error;
+    this.#error = undefined;
+    if (error) throw error;
+  }
+
+  /** Throws when this `Gpu` was disposed. @internal */
+  assertOpen(): void {
+    if (this.#disposed) throw new DisposedError("Cannot use this Gpu: it was disposed");
+  }
+
+  /** Runs `work` in an error scope; what goes wrong is thrown by the next `await`. @internal */
+  guarded<T>(label: string, work: () => T): T {
+    this.device.pushErrorScope("validation");
+    this.device.pushErrorScope("out-of-memory");
+    try {
+      return work();
+    } finally {
+      for (const kind of [DeviceError, KernelError]) {
+        const check: Promise<void> = this.device.popErrorScope().then((error) => {
+          this.#checks.delete(check);
+          if (error) this.#fail(new kind(`Cannot run "${label}": ${error.message}`));
+        }, () => {
+          this.#checks.delete(check); // a lost device, which `lost` reports
+        });
+        this.#checks.add(check);
+      }
+    }
+  }
+
+  /** Adds a dispatch to the open pass. @internal */
+  record(dispatch: Dispatch): void {
+    this.assertOpen();
+    const { label, pipeline, params, groups } = dispatch;
+    if (groups.some((n) => n === 0)) return;
+    const slot = this.#recorded.length * SLOT;
+    if (params) this.#ringData.set(params, slot / 4);
+    const group = this.#bindGroup(dispatch);
+    const pass = this.#openPass(label);
+    pass.setPipeline(pipeline);
+    if (params) {
+      this.#dynamicOffset[0] = slot;
+      pass.setBindGroup(0, group, this.#dynamicOffset, 0, 1);
+    } else pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+    this.#recorded.push(label);
+    this.dispatchCount++;
+    if (this.#timeline || this.options.validate) this.#endPass();
+    if (this.#recorded.length === MAX_RECORDED || this.options.validate) this.submit();
+  }
+
+  #openPass(label: string): GPUComputePassEncoder {
+    this.#encoder ??= this.device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass(this.#timeline?.next(label));
+    return this.#pass;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+
+  #bindGroup({ layout, layoutId, bindings, params }: Dispatch): GPUBindGroup {
+    let key = `${layoutId}`;
+    for (const b of bindings) key += `,${b.buffer.id}:${b.offset}:${b.bytes}`;
+    let group = this.#bindGroups.get(key);
+    if (group) return group;
+    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
+    const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
+      binding,
+      resource: { buffer: b.buffer.raw, offset: b.offset, size: b.bytes },
+    }));
+    if (params) {
+      entries.push({ binding: bindings.length, resource: { buffer: this.#ring, size: SLOT } });
+    }
+    group = this.device.createBindGroup({ layout, entries });
+    this.#bindGroups.set(key, group);
+    return group;
+  }
+
+  /** Copies bytes between buffers after the work recorded so far. @internal */
+  copy(source: Binding, target: { buffer: PoolBuffer; offset: number }): void {
+    this.assertOpen();
+    this.#endPass();
+    this.#encoder ??= this.device.createCommandEncoder();
+    const { buffer, offset, bytes } = source;
+    this.#encoder.copyBufferToBuffer(
+      buffer.raw,
+      offset,
+      target.buffer.raw,
+      target.offset,
+      Math.ceil(bytes / 4) * 4,
+    );
+  }
+
+  /**
+   * Writes host bytes to a buffer. Deno aborts the process on ranges that the standard merely refuses, so they are checked here.
+   *
+   * @internal
+   */
+  upload(target: Binding, bytes: Uint8Array<ArrayBuffer>): void {
+    this.assertOpen();
+    if (bytes.byteLength === 0) return;
+    if (bytes.byteLength > target.bytes || bytes.buffer.detached) {
+      throw new RangeError(
+        `Cannot upload ${bytes.byteLength} bytes: the buffer holds ${target.bytes}`,
+      );
+    }
+    const whole = bytes.byteLength & ~3;
+    const { raw } = target.buffer;
+    if (whole > 0) this.device.queue.writeBuffer(raw, target.offset, bytes, 0, whole);
+    if (whole < bytes.byteLength) {
+      const tail = new Uint8Array(4);
+      tail.set(bytes.subarray(whole));
+      this.device.queue.writeBuffer(raw, target.offset + whole, tail, 0, 4);
+    }
+  }
+
+  /** Sends the recorded work to the device. Returns at once. */
+  submit(): void {
+    this.assertOpen();
+    this.#endPass();
+    const encoder = this.#encoder;
+    if (encoder) {
+      const used = this.#recorded.length * SLOT;
+      this.guarded(this.options.validate ? this.#recorded[0] : this.#summary(), () => {
+        if (used > 0) this.device.queue.writeBuffer(this.#ring, 0, this.#ringData, 0, used / 4);
+        this.device.queue.submit([encoder.finish()]);
+      });
+      this.#encoder = undefined;
+      this.#recorded = [];
+    }
+    this.pool.submitted();
+  }
+
+  #summary(): string {
+    return [...new Set(this.#recorded)].join(", ");
+  }
+
+  /**
+   * Copies ranges to the host in one combined read.
+   *
+   * @throws {KernelError | DeviceError} the first asynchronous error of the work so far.
+   *
+   * @internal
+   */
+  async read(ranges: readonly Binding[]): Promise<ArrayBuffer> {
+    const wanted = ranges.reduce((sum, r) => sum + Math.ceil(r.bytes / 4) * 4, 0);
+    const staging = this.#takeStaging(Math.max(4, wanted));
+    let total = 0;
+    for (const { buffer, offset, bytes } of ranges) {
+      const whole = Math.ceil(bytes / 4) * 4;
+      this.#endPass();
+      this.#encoder ??= this.device.createCommandEncoder();
+      this.#encoder.copyBufferToBuffer(buffer.raw, offset, staging.buffer, total, whole);
+      total += whole;
+    }
+    const label = this.#summary();
+    this.submit();
+    let data: ArrayBuffer;
+    try {
+      data = await readMapped(staging.buffer, Math.max(4, total), this.#synchronousMap);
+    } catch (cause) {
+      staging.buffer.destroy();
+      await this.settled();
+      throw new DeviceError(
+        `Cannot read back the results of ${label || "earlier work"}: ${cause}`,
+        {
+          cause,
+        },
+      );
+    }
+    if (this.#staging) staging.buffer.destroy();
+    else this.#staging = staging;
+    await this.settled();
+    return data;
+  }
+
+  // Reads that overlap each take a buffer of their own; the last one put back is kept.
+  #takeStaging(bytes: number): { buffer: GPUBuffer; bytes: number } {
+    const kept = this.#staging;
+    this.#staging = undefined;
+    if (kept && kept.bytes >= bytes) return kept;
+    kept?.buffer.destroy();
+    const size = bucketBytes(bytes);
+    return { buffer: stagingBuffer(this.device, size), bytes: size };
+  }
+
+  /** Waits for the outcome of every check so far and throws the first error. @internal */
+  async settled(): Promise<void> {
+    await Promise.all(this.#checks);
+    this.throwPending();
+  }
+
+  /** Waits until all work is done. A benchmark needs it; an algorithm that reads its result does not. */
+  async sync(): Promise<void> {
+    this.submit();
+    if (this.#synchronousMap) await this.read([]);
+    else await this.device.queue.onSubmittedWorkDone();
+    await this.settled();
+  }
+
+  /**
+   * Runs `work` with a timestamp pair around every dispatch.
+   *
+   * @returns one row per dispatch in order, `gpuMs` undefined where the adapter has no timestamps.
+   */
+  async profile(work: () => void): Promise<{ label: string; gpuMs?: number }[]> {
+    this.submit();
+    this.#timeline = new Timeline(this.device, this.caps.features.has("timestamp-query"));
+    const timeline = this.#timeline;
+    try {
+      work();
+    } finally {
+      this.#timeline = undefined;
+    }
+    this.submit();
+    return await timeline.rows();
+  }
+
+  /** Frees the engine's buffers, and the device where it was opened here. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.submit();
+    this.#disposed = true;
+    this.device.removeEventListener("uncapturederror", this.#onError);
+    this.pool.trim();
+    this.#ring.destroy();
+    this.#staging?.buffer.destroy();
+    if (this.#owned) this.device.destroy();
+  }
+}

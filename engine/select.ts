@@ -1,0 +1,107 @@
+/**
+ * Which variant of a kernel runs: the caller's choice, then the tuning table of this adapter, then the first variant that
+ * supports the sizes. Nothing is ever timed here.
+ *
+ * @module
+ */
+import { UnsupportedError } from "./errors.ts";
+import type { Gpu, TuningEntry } from "./gpu.ts";
+import type { Args, Caps, Constants, Dims, KernelSpec, KernelVariant } from "../shaders/kernel.ts";
+
+/** A variant with the constants that it is compiled with. */
+export interface Selection {
+  /** The variant. */
+  readonly variant: KernelVariant;
+  /** Tunables and derived constants. */
+  readonly constants: Constants;
+  /** Why: `caller`, `table`, `naive` or `default`. */
+  readonly reason: string;
+}
+
+/** Key of a size class in a tuning table: every dim rounded up to a power of two. */
+export function sizeClass(spec: KernelSpec, dims: Dims): string {
+  const parts = Object.entries(dims).map(([name, n]) =>
+    `${name}${2 ** Math.ceil(Math.log2(Math.max(1, n)))}`
+  );
+  return `${spec.name}/${parts.join("_")}`;
+}
+
+/** True where a variant can run at all: features, the shader's own conditions. */
+export function isSupported(variant: KernelVariant, dims: Dims, args: Args, caps: Caps): boolean {
+  return (variant.needs ?? []).every((f) => caps.features.has(f)) &&
+    (variant.supports?.(dims, caps, args) ?? true);
+}
+
+/**
+ * Chooses a variant and its constants.
+ *
+ * @throws {UnsupportedError} when the wanted variant cannot run here.
+ */
+export function select(
+  gpu: Gpu,
+  spec: KernelSpec,
+  dims: Dims,
+  args: Args,
+  wanted?: TuningEntry,
+): Selection {
+  if (wanted?.variant) return named(gpu, spec, dims, args, wanted, "caller");
+  if (gpu.options.kernels === "naive") {
+    return finish(gpu, spec.variants.at(-1)!, dims, args, {}, "naive");
+  }
+  const table = gpu.options.tuning;
+  const entry = table && (table[sizeClass(spec, dims)] ?? table[spec.name]);
+  if (entry?.variant) {
+    const variant = spec.variants.find((v) => v.name === entry.variant);
+    if (variant && isSupported(variant, dims, args, gpu.caps)) {
+      return finish(gpu, variant, dims, args, entry.tunables ?? {}, "table");
+    }
+  }
+  const variant = spec.variants.find((v) => isSupported(v, dims, args, gpu.caps));
+  if (!variant) {
+    throw new UnsupportedError(
+      `Cannot run "${spec.name}": no variant supports ${
+        JSON.stringify(dims)
+      } on ${gpu.adapterName}`,
+    );
+  }
+  return finish(gpu, variant, dims, args, wanted?.tunables ?? {}, "default");
+}
+
+function named(
+  gpu: Gpu,
+  spec: KernelSpec,
+  dims: Dims,
+  args: Args,
+  wanted: TuningEntry,
+  reason: string,
+): Selection {
+  const variant = spec.variants.find((v) => v.name === wanted.variant);
+  if (!variant || !isSupported(variant, dims, args, gpu.caps)) {
+    throw new UnsupportedError(
+      `Cannot run "${spec.name}" as ${wanted.variant}: it must be one of ${
+        spec.variants.map((v) => v.name).join(", ")
+      } and support ${JSON.stringify(dims)} on ${gpu.adapterName}`,
+    );
+  }
+  return finish(gpu, variant, dims, args, wanted.tunables ?? {}, reason);
+}
+
+function finish(
+  gpu: Gpu,
+  variant: KernelVariant,
+  dims: Dims,
+  args: Args,
+  tunables: Constants,
+  reason: string,
+): Selection {
+  const defaults = Object.entries(variant.tunables ?? {}).map((
+    [name, values],
+  ) => [name, values[0]]);
+  const constants: Constants = {
+    ...Object.fromEntries(defaults),
+    ...tunables,
+    ...variant.constants?.(dims, args, gpu.caps),
+  };
+  gpu.trace(3, () => `select ${variant.name} (${reason}) ${JSON.stringify(constants)}`);
+  return { variant, constants, reason };
+}

@@ -1,0 +1,222 @@
+/**
+ * Reverse-mode differentiation. A tensor knows its tape; there is no global mode. A node holds the nodes of its inputs, saved
+ * handles, and a function that gives one thunk per input. Thunks of inputs off the tape never run, so frozen weights cost nothing.
+ *
+ * @module
+ */
+import { KernelError, ShapeError } from "./errors.ts";
+import type { Gpu } from "./gpu.ts";
+import { run } from "./run.ts";
+import { allocate, type Tensor, tidy } from "./tensor.ts";
+import { binaryKernels } from "../shaders/elementwise/binary.ts";
+import { fillKernel } from "../shaders/elementwise/fill.ts";
+
+/** Gives, for the gradient `g` of the output, one thunk per input that computes that input's gradient. */
+export type Vjp = (g: Tensor, saved: readonly Tensor[]) => readonly (() => Tensor)[];
+
+/** The place of a tensor on a tape. */
+export interface TapeNode {
+  /** The tape. */
+  readonly tape: Tape;
+  /** Position on it. */
+  readonly index: number;
+  /** Nodes of the inputs; undefined for inputs off the tape. */
+  readonly inputs: readonly (TapeNode | undefined)[];
+  /** Handles that the vjp needs. */
+  readonly saved: readonly Tensor[];
+  /** Undefined for a watched tensor. */
+  readonly vjp?: Vjp;
+}
+
+/**
+ * Records what is computed from its watched tensors. Disposing it drops every saved activation.
+ *
+ * @example
+ * ```ts
+ * import { Gpu, mul, sum, Tape, Tensor } from "@gyrus/gyrus";
+ * using gpu = await Gpu.open();
+ * using image = Tensor.from(gpu, [1, 2, 3]);
+ * using tape = new Tape();
+ * using x = tape.watch(image);
+ * using square = mul(x, x);
+ * using loss = sum(square);
+ * const [gradient] = tape.gradient(loss, [x]);
+ * console.log(await gradient.data()); // 2, 4, 6
+ * gradient.dispose();
+ * ```
+ */
+export class Tape implements Disposable {
+  #nodes: TapeNode[] = [];
+
+  /** A handle on `x` whose use is recorded. */
+  watch(x: Tensor): Tensor {
+    const handle = x.alias();
+    handle.node = this.#push([], [], undefined);
+    return handle;
+  }
+
+  /** Puts `out` on the tape. @internal Ops call {@link record}. */
+  add(
+    out: Tensor,
+    inputs: readonly (Tensor | undefined)[],
+    saved: readonly Tensor[],
+    vjp: Vjp,
+  ): Tensor {
+    out.node = this.#push(inputs.map((t) => t?.node), saved.map(keep), vjp);
+    return out;
+  }
+
+  #push(inputs: TapeNode["inputs"], saved: readonly Tensor[], vjp?: Vjp): TapeNode {
+    if (inputs.some((n) => n && n.tape !== this)) {
+      throw new ShapeError("Cannot record an op: its inputs are on different tapes");
+    }
+    const node = { tape: this, index: this.#nodes.length, inputs, saved, vjp };
+    this.#nodes.push(node);
+    return node;
+  }
+
+  /**
+   * Gradients of `loss` by each of `xs`, which are tensors of this tape. `seed` is the gradient of `loss` itself, 1 where it has one
+   * value.
+   *
+   * @throws {ShapeError} when `loss` has several values and no seed, or is not on this tape.
+   */
+  gradient(loss: Tensor, xs: readonly Tensor[], { seed }: { seed?: Tensor } = {}): Tensor[] {
+    const { gpu, node: last } = loss;
+    if (last?.tape !== this || xs.some((x) => x.node?.tape !== this)) {
+      throw new ShapeError("Cannot differentiate: the loss and every x must be on this tape");
+    }
+    if (!seed && loss.size !== 1) {
+      throw new ShapeError(
+        `Cannot differentiate [${loss.shape}] without a seed: the loss must have one value`,
+      );
+    }
+    if (seed && seed.size !== loss.size) {
+      throw new ShapeError(
+        `Cannot seed [${loss.shape}] with [${seed.shape}]: the sizes must agree`,
+      );
+    }
+    const wanted = new Set(xs.map((x) => x.node!.index));
+    return tidy(gpu, () => {
+      const start = seed ? seed.alias(loss.shape) : filled(gpu, loss, 1);
+      const grads = this.#walk(last.index, wanted, start);
+      return xs.map((x) => grads.get(x.node!.index)?.alias() ?? filled(gpu, x, 0));
+    });
+  }
+
+  #walk(last: number, wanted: ReadonlySet<number>, seed: Tensor): Map<number, Tensor> {
+    const leads: boolean[] = []; // whether a node depends on a wanted one
+    for (const node of this.#nodes.slice(0, last + 1)) {
+      leads.push(wanted.has(node.index) || node.inputs.some((n) => n && leads[n.index]));
+    }
+    const grads = new Map([[last, seed]]);
+    for (let i = last; i >= 0; i--) {
+      const { vjp, inputs, saved } = this.#nodes[i];
+      const g = grads.get(i);
+      if (!g || !vjp || !leads[i]) continue;
+      const fresh = tidy(seed.gpu, () => {
+        const thunks = vjp(g, saved);
+        const sums: Record<number, Tensor> = {};
+        inputs.forEach((n, k) => {
+          if (!n || !leads[n.index]) return;
+          const part = thunks[k]();
+          const before = sums[n.index] ?? grads.get(n.index);
+          sums[n.index] = before ? accumulate(before, part) : part.alias();
+        });
+        return sums;
+      });
+      for (const [index, sum] of Object.entries(fresh)) {
+        grads.get(Number(index))?.dispose();
+        grads.set(Number(index), sum);
+      }
+      if (!wanted.has(i)) g.dispose();
+    }
+    return grads;
+  }
+
+  /** Drops every saved activation. */
+  [Symbol.dispose](): void {
+    for (const node of this.#nodes) node.saved.forEach((t) => t.dispose());
+    this.#nodes = [];
+  }
+}
+
+function accumulate(a: Tensor, b: Tensor): Tensor {
+  const [sum] = run(binaryKernels.add, [a, b], {
+    args: {
+      n1: 1,
+      n2: 1,
+      n3: 1,
+      n4: a.size,
+      a1: 0,
+      a2: 0,
+      a3: 0,
+      a4: 1,
+      b1: 0,
+      b2: 0,
+      b3: 0,
+      b4: 1,
+    },
+    dims: { n: a.size, aSize: a.size, bSize: a.size },
+    shapes: { y: a.shape },
+  });
+  return sum;
+}
+
+function filled(gpu: Gpu, like: Tensor, value: number): Tensor {
+  const dtype = like.dtype === "f16" ? "f16" : "f32";
+  const out = allocate(gpu, like.shape, dtype);
+  run(fillKernel, [], { gpu, dtype, dims: { n: like.size }, args: { value }, out: { y: out } });
+  return out;
+}
+
+// A handle that no tidy scope disposes: the tape owns it.
+function keep(t: Tensor): Tensor {
+  const handle = t.alias();
+  t.gpu.scopes.at(-1)?.delete(handle);
+  return handle;
+}
+
+/**
+ * Records `out` on the tape of its inputs, if any is on one. `saved` are the tensors that the vjp gets back.
+ *
+ * @returns `out`
+ */
+export function record(
+  out: Tensor,
+  inputs: readonly (Tensor | undefined)[],
+  saved: readonly Tensor[],
+  vjp: Vjp,
+): Tensor {
+  const tape = inputs.find((t) => t?.node)?.node?.tape;
+  return tape ? tape.add(out, inputs, saved, vjp) : out;
+}
+
+/** Records that `out` came from an op without a gradient, so that differentiating through it names the op. */
+export function recordOpaque(out: Tensor, inputs: readonly Tensor[], op: string): Tensor {
+  return record(out, inputs, [], () => {
+    throw new KernelError(`Cannot differentiate through ${op}: it has no gradient`);
+  });
+}
+
+/**
+ * Runs `fn` without saving its activations; the backward pass computes them again. `fn` must be a pure function of its arguments.
+ */
+export function checkpoint(fn: (...xs: Tensor[]) => Tensor, ...xs: Tensor[]): Tensor {
+  const out = tidy(xs[0].gpu, () => fn(...xs.map((x) => x.detach())).detach());
+  return record(out, xs, xs, (g, saved) => {
+    let grads: Tensor[] | undefined;
+    const recompute = () => {
+      using tape = new Tape();
+      const watched = saved.map((x, i) => xs[i].node ? tape.watch(x) : x);
+      const again = fn(...watched);
+      const on = watched.filter((w) => w.node);
+      return tape.gradient(again, on, { seed: g });
+    };
+    const onTape = xs.map((x) => Boolean(x.node));
+    return xs.map((_, i) => () => {
+      grads ??= recompute();
+      return grads[onTape.slice(0, i).filter(Boolean).length];
+    });
+  });
+}

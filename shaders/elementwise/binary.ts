@@ -1,0 +1,103 @@
+/**
+ * Functions of two values, with broadcasting over up to five merged axes.
+ *
+ * @module
+ */
+import contiguous from "./binary.wgsl" with { type: "text" };
+import broadcast from "./binary_broadcast.wgsl" with { type: "text" };
+import ops from "../_lib/binary_ops.wgsl" with { type: "text" };
+import { ceilDiv, defineKernel, grid1d, type KernelSpec } from "../kernel.ts";
+
+/** Every function of two values with its code in the shader and its float64 definition. */
+export const binaryOps = {
+  add: { code: 0, f: (a: number, b: number) => a + b },
+  sub: { code: 1, f: (a: number, b: number) => a - b },
+  mul: { code: 2, f: (a: number, b: number) => a * b },
+  div: { code: 3, f: (a: number, b: number) => a / b },
+  maximum: { code: 4, f: Math.max },
+  minimum: { code: 5, f: Math.min },
+  greater: { code: 6, f: (a: number, b: number) => Number(a > b) },
+  greaterEqual: { code: 7, f: (a: number, b: number) => Number(a >= b) },
+  equal: { code: 8, f: (a: number, b: number) => Number(a === b) },
+  pow: { code: 9, f: Math.pow },
+} as const;
+
+/** Name of a function of two values. */
+export type BinaryName = keyof typeof binaryOps;
+
+const strides = { a0: 0, a1: 0, a2: 0, a3: 0, a4: 1, b0: 0, b1: 0, b2: 0, b3: 0, b4: 1 };
+const plain = { ...strides, n1: 1, n2: 1, n3: 1 };
+
+function kernel(name: BinaryName): KernelSpec {
+  const { code, f } = binaryOps[name];
+  return defineKernel({
+    name,
+    buffers: { a: "aSize", b: "bSize", y: "out n" },
+    args: { ...plain, n4: 1 },
+    flops: ({ n }) => n,
+    reference({ a, b }, { n }, s) {
+      const y = new Float64Array(n);
+      for (let i = 0; i < n; i++) {
+        let rest = i, atA = 0, atB = 0;
+        for (const axis of [4, 3, 2, 1]) {
+          const k = rest % s[`n${axis}`];
+          rest = (rest - k) / s[`n${axis}`];
+          atA += k * s[`a${axis}`];
+          atB += k * s[`b${axis}`];
+        }
+        y[i] = f(a[atA + rest * s.a0], b[atB + rest * s.b0]);
+      }
+      return { y };
+    },
+    // Quotients and powers stay away from 0; equal values must occur.
+    data: {
+      a: (size, random) =>
+        Float64Array.from({ length: size }, () => 0.5 + Math.round(16 * random()) / 8),
+      b: (size, random) =>
+        Float64Array.from({ length: size }, () => 0.5 + Math.round(16 * random()) / 8),
+    },
+    // pow is exp2(b·log2 a), 12 ulp on the software drivers; the others are exact or one rounding.
+    tolerance: { f32: name === "pow" ? 5e-6 : 3e-7, f16: 2e-3 },
+    cases: [
+      { n: 1, aSize: 1, bSize: 1, ...plain, n4: 1 },
+      { n: 259, aSize: 259, bSize: 259, ...plain, n4: 259 },
+      // [2, 3, 5] with a: [3, 1] and b: [2, 1, 5]
+      {
+        n: 30,
+        aSize: 3,
+        bSize: 10,
+        ...strides,
+        n1: 1,
+        n2: 2,
+        n3: 3,
+        n4: 5,
+        a3: 1,
+        a4: 0,
+        b2: 5,
+        b4: 1,
+      },
+    ],
+    large: [{ n: 1 << 20, aSize: 1 << 20, bSize: 1 << 20, ...plain, n4: 1 << 20 }],
+    variants: [{
+      name,
+      source: contiguous,
+      lib: [ops],
+      tunables: { WG: [64, 256] },
+      constants: () => ({ OP: code }),
+      supports: ({ n, aSize, bSize }) => aSize === n && bSize === n,
+      workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, 4 * WG)),
+    }, {
+      name: `${name}_broadcast_naive`,
+      source: broadcast,
+      lib: [ops],
+      tunables: { WG: [64, 256] },
+      constants: () => ({ OP: code }),
+      workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, WG)),
+    }],
+  });
+}
+
+/** One kernel per function. */
+export const binaryKernels: Readonly<Record<BinaryName, KernelSpec>> = Object.fromEntries(
+  (Object.keys(binaryOps) as BinaryName[]).map((name) => [name, kernel(name)]),
+) as Record<BinaryName, KernelSpec>;

@@ -1,0 +1,21 @@
+/**
+ * Every kernel of the engine, listed by hand: nothing registers itself.
+ *
+ * @module
+ */
+import type { KernelSpec } from "./kernel.ts";
+import { binaryKernels } from "./elementwise/binary.ts";
+import { fillKernel } from "./elementwise/fill.ts";
+import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
+import { matmulKernel } from "./matmul/matmul.ts";
+import { reduceKernels } from "./reduce/reduce.ts";
+
+/** The explicit list of every kernel. */
+export const kernels: readonly KernelSpec[] = [
+  fillKernel,
+  ...Object.values(unaryKernels),
+  ...Object.values(unaryGradientKernels),
+  ...Object.values(binaryKernels),
+  ...Object.values(reduceKernels),
+  matmulKernel,
+];

@@ -1,0 +1,19 @@
+/**
+ * Every differentiable op against central differences of its float64 definition.
+ */
+import assert from "node:assert/strict";
+import { gradcheck } from "./gradcheck.ts";
+import { elementwiseCases } from "./gradient_cases/elementwise.ts";
+import { matmulCases } from "./gradient_cases/matmul.ts";
+import { openTestGpu } from "./_gpu.ts";
+
+const gpu = await openTestGpu();
+
+for (const test of [...elementwiseCases, ...matmulCases]) {
+  Deno.test(`gradient of ${test.name}`, async () => {
+    await gradcheck(gpu, test);
+    assert.equal(gpu.liveBytes, 0);
+  });
+}
+
+Deno.test("close the device", () => gpu[Symbol.dispose]());

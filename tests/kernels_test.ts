@@ -1,0 +1,51 @@
+/**
+ * Every kernel × variant × case × tunable × storage type against its float64 reference.
+ */
+import assert from "node:assert/strict";
+import { isSupported } from "../engine/select.ts";
+import { kernels } from "../shaders/mod.ts";
+import { type Check, checkKernel, splitCase } from "./kernel_check.ts";
+import { openTestGpu } from "./_gpu.ts";
+import type { Constants, KernelSpec, KernelVariant } from "../shaders/kernel.ts";
+
+const gpu = await openTestGpu();
+const elems = gpu.caps.features.has("shader-f16") ? ["f32", "f16"] as const : ["f32"] as const;
+
+/** The default tunables, then each other value of each tunable alone. */
+function tunings(variant: KernelVariant): Constants[] {
+  const others = Object.entries(variant.tunables ?? {}).flatMap(([name, values]) =>
+    values.slice(1).map((value) => ({ [name]: value }))
+  );
+  return [{}, ...others];
+}
+
+function checks(spec: KernelSpec): Check[] {
+  return spec.variants.flatMap((variant) =>
+    spec.cases.flatMap((dims, i) => {
+      const { dims: sizes, args } = splitCase(spec, dims);
+      if (!isSupported(variant, sizes, args, gpu.caps)) return [];
+      return elems.filter((e) => e === "f32" || spec.tolerance.f16 !== undefined).flatMap((elem) =>
+        // Other tunables compile another pipeline each: the last case in f32 is enough for them.
+        tunings(variant).filter((t) =>
+          Object.keys(t).length === 0 || (i === spec.cases.length - 1 && elem === "f32")
+        ).map((tunables) => ({ spec, variant, dims, tunables, elem }))
+      );
+    })
+  );
+}
+
+for (const spec of kernels) {
+  Deno.test(`${spec.name} equals its float64 reference`, async () => {
+    const all = checks(spec);
+    assert(all.length > 0, `no variant of ${spec.name} runs on ${gpu.adapterName}`);
+    for (const check of all) await checkKernel(gpu, check);
+    assert.equal(gpu.liveBytes, 0);
+  });
+}
+
+Deno.test("kernel names are unique", () => {
+  const names = kernels.flatMap((k) => [...new Set([k.name, ...k.variants.map((v) => v.name)])]);
+  assert.deepEqual(names, [...new Set(names)]);
+});
+
+Deno.test("close the device", () => gpu[Symbol.dispose]());

@@ -67,7 +67,7 @@ function cubic(x: number, a: number): number {
 
 function nearestTaps({ inSize, outSize, step }: Axis): AxisTaps {
   const index = new Int32Array(outSize);
-  // torch computes the source index in f32 (UpSample.h, nearest_neighbor_compute_source_index).
+  // torch computes the source index of f32 images in f32 (UpSample.h, nearest_neighbor_compute_source_index).
   const step32 = Math.fround(step);
   for (let i = 0; i < outSize; i++) {
     index[i] = Math.min(Math.floor(Math.fround(i * step32)), inSize - 1);
@@ -82,9 +82,7 @@ function pointTaps(axis: Axis, mode: "bilinear" | "bicubic"): AxisTaps {
   const index = new Int32Array(outSize * n);
   const weights = new Float64Array(outSize * n);
   for (let i = 0; i < outSize; i++) {
-    const source = alignCorners ? i * step : (i + 0.5) * step - 0.5;
-    // Clamped for linear only: four cubic samples around a negative position weigh differently.
-    const x = mode === "bilinear" ? Math.max(source, 0) : source;
+    const x = alignCorners ? i * step : (i + 0.5) * step - 0.5;
     const base = Math.floor(x) - (n / 2 - 1);
     for (let j = 0; j < n; j++) {
       index[i * n + j] = Math.min(Math.max(base + j, 0), inSize - 1);

@@ -160,9 +160,9 @@ export function resizePosEmbed(
   const { prefix, from, to, width, convention } = options;
   const sameGrid = from[0] === to[0] && from[1] === to[1];
   const sameCount = from[0] * from[1] === to[0] * to[1];
-  if (convention === "none" || sameGrid) return Float32Array.from(posEmbed);
+  if (convention === "none" || sameGrid) return posEmbed.slice();
   const { skips, resample, cover } = conventions[convention];
-  if (skips === "same count" && sameCount) return Float32Array.from(posEmbed);
+  if (skips === "same count" && sameCount) return posEmbed.slice();
   const covered = cover ? cover(to) : to;
   const resampled = interpolate(posEmbed.subarray(prefix * width), {
     layout: "hwc",

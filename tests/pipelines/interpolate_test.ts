@@ -63,6 +63,13 @@ Deno.test("interpolate() copies when the size is unchanged", () => {
   }
 });
 
+Deno.test("interpolate() finds the nearest sample in f32, as torch does for f32 images", () => {
+  const row = { layout: "chw", channels: 1, height: 1, width: 2, mode: "nearest" } as const;
+  const { data } = interpolate(Float64Array.of(0, 1), { ...row, size: [1, 82] });
+  // 41 * fround(2 / 82) is 0.99999994; exactly it is 1.
+  assert.deepEqual([data[41], data[42]], [0, 1]);
+});
+
 Deno.test("interpolate() takes the first sample when one is asked for with aligned corners", () => {
   const one = interpolate(Float64Array.of(3, 5, 7), {
     layout: "chw",

@@ -59,6 +59,12 @@ Deno.test("pilResize() gives Pillow's bytes when whole pictures are resized dire
   );
 });
 
+Deno.test("pilResize() counts a pixel at the edge of the box to its left, as Pillow does", () => {
+  const image = { height: 1, width: 3, data: Uint8Array.of(10, 0, 0, 20, 255, 0, 90, 7, 0) };
+  const { data } = pilResize(image, { height: 1, width: 2, filter: "box" });
+  assert.deepEqual([...data], [15, 128, 0, 90, 7, 0]); // Pillow 12.3.0
+});
+
 Deno.test("pilResize() copies when the size is unchanged", () => {
   const image = rampImage(5, 7);
   const same = pilResize(image, { height: 5, width: 7, filter: "lanczos" });

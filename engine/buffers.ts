@@ -28,7 +28,7 @@ export function bucketBytes(bytes: number): number {
 
 /** Owns every storage buffer of a device. */
 export class BufferPool {
-  readonly #device: GPUDevice;
+  readonly #create: (descriptor: GPUBufferDescriptor) => GPUBuffer;
   readonly #maxBytes: number;
   readonly #budget: number;
   readonly #onDestroy: () => void;
@@ -38,12 +38,16 @@ export class BufferPool {
   /** Bytes held on the device, in use or free. */
   heldBytes = 0;
 
-  /** A pool of `device`, refusing buffers above `maxBytes` and totals above `budget`. */
+  /** A pool that makes buffers with `create`, refusing buffers above `maxBytes` and totals above `budget`. */
   constructor(
-    device: GPUDevice,
-    options: { maxBytes: number; budget: number; onDestroy: () => void },
+    options: {
+      readonly create: (descriptor: GPUBufferDescriptor) => GPUBuffer;
+      readonly maxBytes: number;
+      readonly budget: number;
+      readonly onDestroy: () => void;
+    },
   ) {
-    this.#device = device;
+    this.#create = options.create;
     this.#maxBytes = options.maxBytes;
     this.#budget = options.budget;
     this.#onDestroy = options.onDestroy;
@@ -70,7 +74,7 @@ export class BufferPool {
         `Cannot allocate a buffer: the memory budget is ${this.#budget} bytes, ${this.heldBytes} are in use, needs ${size} more`,
       );
     }
-    const raw = this.#device.createBuffer({ size, usage: USAGE });
+    const raw = this.#create({ size, usage: USAGE });
     this.heldBytes += size;
     return { raw, id: this.#nextId++, bytes: size };
   }

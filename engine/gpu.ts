@@ -6,8 +6,9 @@
  */
 import { type BackendName, describe, openDevice, type OpenedDevice } from "./backends.ts";
 import { readMapped, stagingBuffer } from "./backends.ts";
-import { bucketBytes, BufferPool, type PoolBuffer } from "./buffers.ts";
+import { bucketBytes, BufferPool } from "./buffers.ts";
 import { DeviceError, DisposedError, KernelError } from "./errors.ts";
+import { type Binding, type Dispatch, MAX_RECORDED, Recorder } from "./recorder.ts";
 import { Timeline } from "./timing.ts";
 import type { Caps, Constants } from "../shaders/kernel.ts";
 
@@ -36,6 +37,8 @@ export interface GpuOptions {
   readonly validate?: boolean;
   /** Bytes that the pool may hold; a CPU driver never refuses memory that the system does not have. */
   readonly memoryBudget?: number;
+  /** Capabilities to pretend, e.g. smaller limits. */
+  readonly limits?: Partial<Caps>;
 }
 
 /** Options of {@link Gpu.open}. */
@@ -48,37 +51,8 @@ export interface OpenOptions extends GpuOptions {
   readonly without?: readonly string[];
 }
 
-/** A dispatch ready to be recorded. */
-export interface Dispatch {
-  /** Name for errors and profiles. */
-  readonly label: string;
-  /** Compiled kernel. */
-  readonly pipeline: GPUComputePipeline;
-  /** Layout that the bind group must follow. */
-  readonly layout: GPUBindGroupLayout;
-  /** Identity of `layout`. */
-  readonly layoutId: number;
-  /** Storage bindings in order. */
-  readonly bindings: readonly Binding[];
-  /** Content of the uniform, or undefined where the kernel has none. */
-  readonly params?: Uint32Array<ArrayBuffer>;
-  /** Workgroups on each axis. */
-  readonly groups: readonly [number, number, number];
-}
-
-/** A range of a pooled buffer. */
-export interface Binding {
-  /** The buffer. */
-  readonly buffer: PoolBuffer;
-  /** First byte. */
-  readonly offset: number;
-  /** Number of bytes. */
-  readonly bytes: number;
-}
-
-const MAX_RECORDED = 64;
-const SLOT = 256; // bytes of one Params slot: the largest offset alignment that WebGPU allows
-const MAX_BIND_GROUPS = 4096;
+// writeBuffer keeps a staging copy until the next submit: uploads are flushed before they pile up.
+const MAX_UPLOADED = 64 * 2 ** 20;
 const SOFTWARE_BUDGET = 8 * 2 ** 30;
 
 /** A WebGPU device with everything the engine keeps for it. */
@@ -105,33 +79,32 @@ export class Gpu implements Disposable {
   dispatchCount = 0;
   readonly #owned: boolean;
   readonly #synchronousMap: boolean;
-  readonly #ring: GPUBuffer;
-  readonly #ringData = new Uint32Array((MAX_RECORDED * SLOT) / 4);
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #dynamicOffset = new Uint32Array(1);
+  readonly #recorder: Recorder;
   readonly #checks = new Set<Promise<void>>();
-  #encoder?: GPUCommandEncoder;
-  #pass?: GPUComputePassEncoder;
-  #recorded: string[] = [];
   #staging?: { buffer: GPUBuffer; bytes: number };
   #error?: Error;
   #disposed = false;
-  #timeline?: Timeline;
+  #uploaded = 0;
 
   private constructor(opened: OpenedDevice, options: GpuOptions, owned: boolean) {
     this.device = opened.device;
     this.adapterName = opened.adapterName;
-    this.caps = opened.caps;
+    this.caps = { ...opened.caps, ...options.limits };
     this.enables = opened.enables;
     this.options = options;
     this.#owned = owned;
     this.#synchronousMap = opened.synchronousMap;
-    this.pool = new BufferPool(this.device, {
+    this.pool = new BufferPool({
       maxBytes: this.caps.maxBufferBytes,
       budget: options.memoryBudget ?? (this.caps.isSoftware ? SOFTWARE_BUDGET : Infinity),
-      onDestroy: () => this.#bindGroups.clear(),
+      create: (descriptor) =>
+        this.guarded(
+          `allocate ${descriptor.size} bytes`,
+          () => this.device.createBuffer(descriptor),
+        ),
+      onDestroy: () => this.#recorder.forgetBindGroups(),
     });
-    this.#ring = this.device.createBuffer({ size: MAX_RECORDED * SLOT, usage: 0x40 | 0x08 }); // UNIFORM | COPY_DST
+    this.#recorder = new Recorder(this.device);
     this.device.addEventListener("uncapturederror", this.#onError);
     this.device.lost.then((info) => {
       if (!this.#disposed) {
@@ -219,69 +192,19 @@ export class Gpu implements Disposable {
     }
   }
 
-  /** Adds a dispatch to the open pass. @internal */
+  /** Appends a dispatch to the open pass. @internal */
   record(dispatch: Dispatch): void {
     this.assertOpen();
-    const { label, pipeline, params, groups } = dispatch;
-    if (groups.some((n) => n === 0)) return;
-    const slot = this.#recorded.length * SLOT;
-    if (params) this.#ringData.set(params, slot / 4);
-    const group = this.#bindGroup(dispatch);
-    const pass = this.#openPass(label);
-    pass.setPipeline(pipeline);
-    if (params) {
-      this.#dynamicOffset[0] = slot;
-      pass.setBindGroup(0, group, this.#dynamicOffset, 0, 1);
-    } else pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
-    this.#recorded.push(label);
+    if (dispatch.groups.some((n) => n === 0)) return;
+    this.#recorder.dispatch(dispatch);
     this.dispatchCount++;
-    if (this.#timeline || this.options.validate) this.#endPass();
-    if (this.#recorded.length === MAX_RECORDED || this.options.validate) this.submit();
-  }
-
-  #openPass(label: string): GPUComputePassEncoder {
-    this.#encoder ??= this.device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass(this.#timeline?.next(label));
-    return this.#pass;
-  }
-
-  #endPass(): void {
-    this.#pass?.end();
-    this.#pass = undefined;
-  }
-
-  #bindGroup({ layout, layoutId, bindings, params }: Dispatch): GPUBindGroup {
-    let key = `${layoutId}`;
-    for (const b of bindings) key += `,${b.buffer.id}:${b.offset}:${b.bytes}`;
-    let group = this.#bindGroups.get(key);
-    if (group) return group;
-    if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-    const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
-      binding,
-      resource: { buffer: b.buffer.raw, offset: b.offset, size: b.bytes },
-    }));
-    if (params) {
-      entries.push({ binding: bindings.length, resource: { buffer: this.#ring, size: SLOT } });
-    }
-    group = this.device.createBindGroup({ layout, entries });
-    this.#bindGroups.set(key, group);
-    return group;
+    if (this.#recorder.labels.length === MAX_RECORDED || this.options.validate) this.submit();
   }
 
   /** Copies bytes between buffers after the work recorded so far. @internal */
-  copy(source: Binding, target: { buffer: PoolBuffer; offset: number }): void {
+  copy(source: Binding, target: Binding): void {
     this.assertOpen();
-    this.#endPass();
-    this.#encoder ??= this.device.createCommandEncoder();
-    const { buffer, offset, bytes } = source;
-    this.#encoder.copyBufferToBuffer(
-      buffer.raw,
-      offset,
-      target.buffer.raw,
-      target.offset,
-      Math.ceil(bytes / 4) * 4,
-    );
+    this.#recorder.copy(source, target.buffer.raw, target.offset);
   }
 
   /**
@@ -305,27 +228,20 @@ export class Gpu implements Disposable {
       tail.set(bytes.subarray(whole));
       this.device.queue.writeBuffer(raw, target.offset + whole, tail, 0, 4);
     }
+    this.#uploaded += bytes.byteLength;
+    if (this.#uploaded > MAX_UPLOADED) this.submit();
   }
 
   /** Sends the recorded work to the device. Returns at once. */
   submit(): void {
     this.assertOpen();
-    this.#endPass();
-    const encoder = this.#encoder;
-    if (encoder) {
-      const used = this.#recorded.length * SLOT;
-      this.guarded(this.options.validate ? this.#recorded[0] : this.#summary(), () => {
-        if (used > 0) this.device.queue.writeBuffer(this.#ring, 0, this.#ringData, 0, used / 4);
-        this.device.queue.submit([encoder.finish()]);
-      });
-      this.#encoder = undefined;
-      this.#recorded = [];
-    }
+    this.guarded(this.#summary(), () => this.#recorder.submit());
+    this.#uploaded = 0;
     this.pool.submitted();
   }
 
   #summary(): string {
-    return [...new Set(this.#recorded)].join(", ");
+    return [...new Set(this.#recorder.labels)].join(", ") || "a copy";
   }
 
   /**
@@ -339,12 +255,9 @@ export class Gpu implements Disposable {
     const wanted = ranges.reduce((sum, r) => sum + Math.ceil(r.bytes / 4) * 4, 0);
     const staging = this.#takeStaging(Math.max(4, wanted));
     let total = 0;
-    for (const { buffer, offset, bytes } of ranges) {
-      const whole = Math.ceil(bytes / 4) * 4;
-      this.#endPass();
-      this.#encoder ??= this.device.createCommandEncoder();
-      this.#encoder.copyBufferToBuffer(buffer.raw, offset, staging.buffer, total, whole);
-      total += whole;
+    for (const range of ranges) {
+      this.#recorder.copy(range, staging.buffer, total);
+      total += Math.ceil(range.bytes / 4) * 4;
     }
     const label = this.#summary();
     this.submit();
@@ -379,7 +292,7 @@ export class Gpu implements Disposable {
 
   /** Waits for the outcome of every check so far and throws the first error. @internal */
   async settled(): Promise<void> {
-    await Promise.all(this.#checks);
+    await Promise.all([...this.#checks]);
     this.throwPending();
   }
 
@@ -398,14 +311,14 @@ export class Gpu implements Disposable {
    */
   async profile(work: () => void): Promise<{ label: string; gpuMs?: number }[]> {
     this.submit();
-    this.#timeline = new Timeline(this.device, this.caps.features.has("timestamp-query"));
-    const timeline = this.#timeline;
+    const timeline = new Timeline(this.device, this.caps.features.has("timestamp-query"));
+    this.#recorder.timeline = timeline;
     try {
       work();
     } finally {
-      this.#timeline = undefined;
+      this.submit();
+      this.#recorder.timeline = undefined;
     }
-    this.submit();
     return await timeline.rows();
   }
 
@@ -416,7 +329,7 @@ export class Gpu implements Disposable {
     this.#disposed = true;
     this.device.removeEventListener("uncapturederror", this.#onError);
     this.pool.trim();
-    this.#ring.destroy();
+    this.#recorder.destroy();
     this.#staging?.buffer.destroy();
     if (this.#owned) this.device.destroy();
   }

@@ -5,7 +5,8 @@
  * @module
  */
 import { DTypeError, KernelError, ShapeError, UnsupportedError } from "./errors.ts";
-import type { Binding, Gpu, TuningEntry } from "./gpu.ts";
+import type { Gpu, TuningEntry } from "./gpu.ts";
+import type { Binding } from "./recorder.ts";
 import { select } from "./select.ts";
 import { allocate, type DType, dtypeBytes, type Tensor } from "./tensor.ts";
 import { compose, reflect, type Reflection } from "./wgsl.ts";

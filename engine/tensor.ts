@@ -7,7 +7,8 @@
  */
 import type { PoolBuffer } from "./buffers.ts";
 import { DisposedError, ShapeError } from "./errors.ts";
-import type { Binding, Gpu } from "./gpu.ts";
+import type { Gpu } from "./gpu.ts";
+import type { Binding } from "./recorder.ts";
 import { type Key, randomBits } from "./random.ts";
 import { decodeF16, encodeF16 } from "./half.ts";
 import type { TapeNode } from "./tape.ts";
@@ -241,7 +242,7 @@ function borrowedId(raw: GPUBuffer): number {
 export function allocate(gpu: Gpu, shape: readonly number[], dtype: DType): Tensor {
   gpu.assertOpen();
   const bytes = sizeOf(shape) * dtypeBytes(dtype);
-  const buffer = gpu.guarded(`allocate [${shape}]`, () => gpu.pool.acquire(bytes));
+  const buffer = gpu.pool.acquire(bytes);
   gpu.liveBytes += bytes;
   return new Tensor(gpu, { buffer, bytes, borrowed: false, handles: 0 }, {
     offset: 0,

@@ -6,7 +6,7 @@
 import contiguous from "./binary.wgsl" with { type: "text" };
 import broadcast from "./binary_broadcast.wgsl" with { type: "text" };
 import ops from "../_lib/binary_ops.wgsl" with { type: "text" };
-import { ceilDiv, defineKernel, grid1d, type KernelSpec } from "../kernel.ts";
+import { type Args, ceilDiv, defineKernel, grid1d, type KernelSpec } from "../kernel.ts";
 
 /** Every function of two values with its code in the shader and its float64 definition. */
 export const binaryOps = {
@@ -28,6 +28,21 @@ export type BinaryName = keyof typeof binaryOps;
 const strides = { a0: 0, a1: 0, a2: 0, a3: 0, a4: 1, b0: 0, b1: 0, b2: 0, b3: 0, b4: 1 };
 const plain = { ...strides, n1: 1, n2: 1, n3: 1 };
 
+// Quotients and powers stay away from 0; equal values must occur.
+const eighths = (size: number, random: () => number) =>
+  Float64Array.from({ length: size }, () => 0.5 + Math.round(16 * random()) / 8);
+
+/** Where index `i` of the result reads an operand. */
+function offset(i: number, s: Args, operand: "a" | "b"): number {
+  let rest = i, at = 0;
+  for (const axis of [4, 3, 2, 1]) {
+    const k = rest % s[`n${axis}`];
+    rest = (rest - k) / s[`n${axis}`];
+    at += k * s[`${operand}${axis}`];
+  }
+  return at + rest * s[`${operand}0`];
+}
+
 function kernel(name: BinaryName): KernelSpec {
   const { code, f } = binaryOps[name];
   return defineKernel({
@@ -35,27 +50,10 @@ function kernel(name: BinaryName): KernelSpec {
     buffers: { a: "aSize", b: "bSize", y: "out n" },
     args: { ...plain, n4: 1 },
     flops: ({ n }) => n,
-    reference({ a, b }, { n }, s) {
-      const y = new Float64Array(n);
-      for (let i = 0; i < n; i++) {
-        let rest = i, atA = 0, atB = 0;
-        for (const axis of [4, 3, 2, 1]) {
-          const k = rest % s[`n${axis}`];
-          rest = (rest - k) / s[`n${axis}`];
-          atA += k * s[`a${axis}`];
-          atB += k * s[`b${axis}`];
-        }
-        y[i] = f(a[atA + rest * s.a0], b[atB + rest * s.b0]);
-      }
-      return { y };
-    },
-    // Quotients and powers stay away from 0; equal values must occur.
-    data: {
-      a: (size, random) =>
-        Float64Array.from({ length: size }, () => 0.5 + Math.round(16 * random()) / 8),
-      b: (size, random) =>
-        Float64Array.from({ length: size }, () => 0.5 + Math.round(16 * random()) / 8),
-    },
+    reference: ({ a, b }, { n }, s) => ({
+      y: new Float64Array(n).map((_, i) => f(a[offset(i, s, "a")], b[offset(i, s, "b")])),
+    }),
+    data: { a: eighths, b: eighths },
     // pow is exp2(b·log2 a), 12 ulp on the software drivers; the others are exact or one rounding.
     tolerance: { f32: name === "pow" ? 5e-6 : 3e-7, f16: 2e-3 },
     cases: [

@@ -8,6 +8,7 @@ import { binaryKernels } from "./elementwise/binary.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
+import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 
 /** The explicit list of every kernel. */
@@ -18,4 +19,7 @@ export const kernels: readonly KernelSpec[] = [
   ...Object.values(binaryKernels),
   ...Object.values(reduceKernels),
   matmulKernel,
+  adamwKernel,
+  adamOptimKernel,
+  sgdKernel,
 ];

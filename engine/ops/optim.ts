@@ -1,0 +1,154 @@
+/**
+ * Optimisers. They own their moments, update the parameters in place and are the only ops that do.
+ *
+ * @module
+ */
+import { ShapeError } from "../errors.ts";
+import { run } from "../run.ts";
+import { Tensor } from "../tensor.ts";
+import { adamOptimKernel, adamwKernel, sgdKernel } from "../../shaders/optim/optim.ts";
+import type { KernelSpec } from "../../shaders/kernel.ts";
+
+/** Options of {@link Adam} and {@link AdamW}; the defaults are PyTorch's. */
+export interface AdamOptions {
+  /** Step size. */
+  readonly lr?: number;
+  /** Decay rates of the two moments. */
+  readonly betas?: readonly [number, number];
+  /** Added to the root of the second moment. */
+  readonly eps?: number;
+  /** Weight decay: decoupled in AdamW, in the gradient in Adam. */
+  readonly weightDecay?: number;
+}
+
+function zerosLike(params: readonly Tensor[]): Tensor[] {
+  return params.map((p) => {
+    const moment = Tensor.zeros(p.gpu, p.shape);
+    p.gpu.scopes.at(-1)?.delete(moment);
+    return moment;
+  });
+}
+
+function checkGradients(params: readonly Tensor[], grads: readonly Tensor[]): void {
+  if (grads.length !== params.length || grads.some((g, i) => g.size !== params[i].size)) {
+    throw new ShapeError(
+      `Cannot step: it takes one gradient per parameter of its size, got [${
+        grads.map((g) => `[${g.shape}]`)
+      }] for [${params.map((p) => `[${p.shape}]`)}]`,
+    );
+  }
+}
+
+class AdamBase implements Disposable {
+  /** Step size of the next step; schedules set it. */
+  lr: number;
+  /** Steps taken. */
+  steps = 0;
+  readonly #kernel: KernelSpec;
+  readonly #params: readonly Tensor[];
+  readonly #first: readonly Tensor[];
+  readonly #second: readonly Tensor[];
+  readonly #fixed: { beta1: number; beta2: number; eps: number; weightDecay: number };
+
+  constructor(kernel: KernelSpec, params: readonly Tensor[], options: Required<AdamOptions>) {
+    const { betas: [beta1, beta2], eps, weightDecay } = options;
+    this.lr = options.lr;
+    this.#kernel = kernel;
+    this.#params = params;
+    this.#first = zerosLike(params);
+    this.#second = zerosLike(params);
+    this.#fixed = { beta1, beta2, eps, weightDecay };
+  }
+
+  /**
+   * Updates every parameter in place.
+   *
+   * @throws {ShapeError} when the gradients do not fit the parameters.
+   */
+  step(grads: readonly Tensor[]): void {
+    checkGradients(this.#params, grads);
+    const t = ++this.steps;
+    const args = {
+      ...this.#fixed,
+      lr: this.lr,
+      correction1: 1 - this.#fixed.beta1 ** t,
+      correction2: 1 - this.#fixed.beta2 ** t,
+    };
+    this.#params.forEach((p, i) => {
+      const state = [grads[i], p, this.#first[i], this.#second[i]];
+      run(this.#kernel, state, { dims: { n: p.size }, args });
+    });
+  }
+
+  /** Gives up the moments; the parameters belong to the caller. */
+  [Symbol.dispose](): void {
+    for (const moment of [...this.#first, ...this.#second]) moment.dispose();
+  }
+}
+
+/** AdamW: weight decay outside the gradient (Loshchilov and Hutter, 2019). Its moments are f32 tensors that it owns. */
+export class AdamW extends AdamBase {
+  /** An optimiser of `params`, which stay the caller's. */
+  constructor(
+    params: readonly Tensor[],
+    { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 1e-2 }: AdamOptions = {},
+  ) {
+    super(adamwKernel, params, { lr, betas, eps, weightDecay });
+  }
+}
+
+/** Adam (Kingma and Ba, 2015). Its moments are f32 tensors that it owns. */
+export class Adam extends AdamBase {
+  /** An optimiser of `params`, which stay the caller's. */
+  constructor(
+    params: readonly Tensor[],
+    { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 }: AdamOptions = {},
+  ) {
+    super(adamOptimKernel, params, { lr, betas, eps, weightDecay });
+  }
+}
+
+/** Options of {@link Sgd}. */
+export interface SgdOptions {
+  /** Step size. */
+  readonly lr: number;
+  /** Share of the last step that is kept. */
+  readonly momentum?: number;
+  /** L2 regularisation. */
+  readonly weightDecay?: number;
+}
+
+/** Gradient descent with momentum, as `torch.optim.SGD`. Its velocities are f32 tensors that it owns. */
+export class Sgd implements Disposable {
+  /** Step size of the next step. */
+  lr: number;
+  readonly #params: readonly Tensor[];
+  readonly #velocity: readonly Tensor[];
+  readonly #fixed: { momentum: number; weightDecay: number };
+
+  /** An optimiser of `params`, which stay the caller's. */
+  constructor(params: readonly Tensor[], { lr, momentum = 0, weightDecay = 0 }: SgdOptions) {
+    this.lr = lr;
+    this.#params = params;
+    this.#velocity = zerosLike(params);
+    this.#fixed = { momentum, weightDecay };
+  }
+
+  /**
+   * Updates every parameter in place.
+   *
+   * @throws {ShapeError} when the gradients do not fit the parameters.
+   */
+  step(grads: readonly Tensor[]): void {
+    checkGradients(this.#params, grads);
+    this.#params.forEach((p, i) => {
+      const args = { ...this.#fixed, lr: this.lr };
+      run(sgdKernel, [grads[i], p, this.#velocity[i]], { dims: { n: p.size }, args });
+    });
+  }
+
+  /** Gives up the velocities; the parameters belong to the caller. */
+  [Symbol.dispose](): void {
+    for (const velocity of this.#velocity) velocity.dispose();
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Optimisers over several steps.
+ */
+import assert from "node:assert/strict";
+import { Adam, AdamW, scale, Sgd, square, sum, Tape, Tensor, tidy } from "../../mod.ts";
+import { openTestGpu } from "../_gpu.ts";
+
+const gpu = await openTestGpu();
+Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
+
+type Optimiser = Disposable & { step(grads: readonly Tensor[]): void };
+
+/** Steps of `f(p) = 3·Σp²` from the same start. */
+async function descend(make: (p: Tensor) => Optimiser, steps: number): Promise<number[]> {
+  using p = Tensor.from(gpu, [1, -2, 0.5]);
+  using optimiser = make(p);
+  for (let i = 0; i < steps; i++) {
+    using tape = new Tape();
+    using on = tape.watch(p);
+    using loss = tidy(gpu, () => sum(scale(square(on), 3)));
+    const grads = tape.gradient(loss, [on]);
+    optimiser.step(grads);
+    grads.forEach((g) => g.dispose());
+  }
+  return [...await p.data()];
+}
+
+/** The same descent in float64, one value at a time. */
+function expected(
+  kind: "adam" | "adamw" | "sgd",
+  steps: number,
+  { lr, decay, momentum = 0 }: { lr: number; decay: number; momentum?: number },
+): number[] {
+  return [1, -2, 0.5].map((start) => {
+    let p = start, m = 0, v = 0, u = 0;
+    for (let t = 1; t <= steps; t++) {
+      let g = 6 * p;
+      if (kind !== "adamw") g += decay * p;
+      else p *= 1 - lr * decay;
+      m = 0.9 * m + 0.1 * g;
+      v = 0.999 * v + 0.001 * g * g;
+      u = momentum * u + g;
+      p -= kind === "sgd"
+        ? lr * u
+        : lr * (m / (1 - 0.9 ** t)) / (Math.sqrt(v / (1 - 0.999 ** t)) + 1e-8);
+    }
+    return p;
+  });
+}
+
+function assertClose(got: number[], want: number[]): void {
+  got.forEach((x, i) => assert(Math.abs(x - want[i]) < 1e-5, `${got} is not ${want}`));
+}
+
+Deno.test("AdamW follows its definition for 20 steps", async () => {
+  const got = await descend((p) => new AdamW([p], { lr: 0.05, weightDecay: 0.1 }), 20);
+  assertClose(got, expected("adamw", 20, { lr: 0.05, decay: 0.1 }));
+});
+
+Deno.test("Adam follows its definition for 20 steps", async () => {
+  const got = await descend((p) => new Adam([p], { lr: 0.05, weightDecay: 0.1 }), 20);
+  assertClose(got, expected("adam", 20, { lr: 0.05, decay: 0.1 }));
+});
+
+Deno.test("Sgd follows its definition for 20 steps", async () => {
+  const got = await descend((p) => new Sgd([p], { lr: 0.01, momentum: 0.9, weightDecay: 0.1 }), 20);
+  assertClose(got, expected("sgd", 20, { lr: 0.01, decay: 0.1, momentum: 0.9 }));
+});
+
+Deno.test("step() refuses gradients that do not fit", () => {
+  using p = Tensor.zeros(gpu, [3]);
+  using g = Tensor.zeros(gpu, [2]);
+  using optimiser = new AdamW([p]);
+  assert.throws(() => optimiser.step([g]), {
+    name: "ShapeError",
+    message: /\[\[2\]\] for \[\[3\]\]/,
+  });
+});
+
+Deno.test("close the device", () => gpu[Symbol.dispose]());

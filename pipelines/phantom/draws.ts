@@ -1,27 +1,10 @@
 /** A stream of host random numbers that reads naturally in procedural code. */
 
-const ROTATIONS = [[13, 15, 26, 6], [17, 29, 16, 24]];
-
-/** Threefry-2x32, 20 rounds (Salmon et al. 2011): two counter words to two random words. */
-function threefry2x32(k0: number, k1: number, x0: number, x1: number): [number, number] {
-  const keys = [k0 | 0, k1 | 0, k0 ^ k1 ^ 0x1bd11bda];
-  let a = (x0 + keys[0]) | 0;
-  let b = (x1 + keys[1]) | 0;
-  for (let round = 0; round < 5; round++) {
-    for (const r of ROTATIONS[round & 1]) {
-      a = (a + b) | 0;
-      b = ((b << r) | (b >>> (32 - r))) ^ a;
-    }
-    a = (a + keys[(round + 1) % 3]) | 0;
-    b = (b + keys[(round + 2) % 3] + round + 1) | 0;
-  }
-  return [a >>> 0, b >>> 0];
-}
+import { foldIn, type Key, threefry2x32 } from "../../engine/random.ts";
 
 /** A deterministic stream of random numbers addressed by a path of integers, such as [seed, stream, image]. */
 export class Draws {
-  #k0 = 0;
-  #k1 = 0;
+  readonly #key: Key;
   #counter = 0;
   #spare: number | undefined;
   #normal: number | undefined;
@@ -31,9 +14,7 @@ export class Draws {
    * @param path integers that name it; the same path gives the same numbers
    */
   constructor(...path: number[]) {
-    for (const step of path) {
-      [this.#k0, this.#k1] = threefry2x32(this.#k0, this.#k1, Math.floor(step / 2 ** 32), step);
-    }
+    this.#key = path.reduce(foldIn, { hi: 0, lo: 0 });
   }
 
   /** The next 32 random bits. */
@@ -43,7 +24,7 @@ export class Draws {
       this.#spare = undefined;
       return bits;
     }
-    const [a, b] = threefry2x32(this.#k0, this.#k1, 0, this.#counter++);
+    const [a, b] = threefry2x32(this.#key, 0, this.#counter++);
     this.#spare = b;
     return a;
   }

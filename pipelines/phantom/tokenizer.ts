@@ -1,5 +1,6 @@
 /** The phantom's vocabulary as a byte-pair encoding in CLIP's own two files. */
 
+import { byteTokens, END_OF_TEXT, END_OF_WORD, START_OF_TEXT } from "../models/clip_bpe.ts";
 import { VOCABULARY } from "./captions.ts";
 
 /** The text of CLIP's tokenizer files. */
@@ -8,20 +9,6 @@ export interface TokenizerFiles {
   readonly merges: string;
   /** `vocab.json`: token to id. */
   readonly vocab: string;
-}
-
-const END_OF_WORD = "</w>";
-
-/**
- * The 256 printable stand-ins for bytes, in CLIP's order: printable Latin-1 first, then the rest moved to 256 and up
- * (openai/CLIP, simple_tokenizer.py, bytes_to_unicode).
- */
-function byteCharacters(): string[] {
-  const printable = [[33, 126], [161, 172], [174, 255]];
-  const codes: number[] = [];
-  for (const [low, high] of printable) for (let code = low; code <= high; code++) codes.push(code);
-  for (let code = 256; codes.length < 256; code++) codes.push(code);
-  return codes.map((code) => String.fromCharCode(code));
 }
 
 /** Joins neighbours, lowest rank first, until no merge applies. */
@@ -60,13 +47,11 @@ export function tokenizerFiles(words: readonly string[] = VOCABULARY): Tokenizer
     }
   }
   const merges = [...ranks.keys()];
-  const bytes = byteCharacters();
   const tokens = [
-    ...bytes,
-    ...bytes.map((character) => character + END_OF_WORD),
+    ...byteTokens,
     ...merges.map((merge) => merge.replace(" ", "")),
-    "<|startoftext|>",
-    "<|endoftext|>",
+    START_OF_TEXT,
+    END_OF_TEXT,
   ];
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   return {

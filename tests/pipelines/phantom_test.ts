@@ -5,6 +5,8 @@ import {
   noiseCeiling,
   zscoreSession,
 } from "../../pipelines/encoding/betas.ts";
+import { parseVocabAndMerges } from "../../pipelines/models/bpe_files.ts";
+import { ClipTokenizer } from "../../pipelines/models/clip_bpe.ts";
 import { captionScene, categoryPrompts, VOCABULARY } from "../../pipelines/phantom/captions.ts";
 import { makePhantom } from "../../pipelines/phantom/phantom.ts";
 import { randomScene } from "../../pipelines/phantom/scene.ts";
@@ -143,30 +145,20 @@ Deno.test("captionScene() and categoryPrompts use the closed vocabulary only", (
   }
 });
 
-Deno.test("tokenizerFiles() makes one token of every word under the byte-pair algorithm", () => {
+Deno.test("tokenizerFiles() gives CLIP's tokenizer one token for every word, and bytes for all else", () => {
   const files = tokenizerFiles();
-  const vocab: Record<string, number> = JSON.parse(files.vocab);
-  const lines = files.merges.trimEnd().split("\n").slice(1);
-  const size = Object.keys(vocab).length;
-  assert.equal(size, 512 + lines.length + 2);
-  assert.deepEqual([vocab["!"], vocab["<|startoftext|>"], vocab["<|endoftext|>"]], [
-    0,
-    size - 2,
-    size - 1,
-  ]);
-  assert.equal(vocab["!</w>"], 256);
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const what = { vocab: "vocab", merges: "merges" };
+  const vocabulary = parseVocabAndMerges(bytes(files.vocab), bytes(files.merges), what);
+  const tokenizer = new ClipTokenizer(vocabulary);
   for (const word of VOCABULARY) {
-    const tokens = [...word.slice(0, -1), `${word.at(-1)}</w>`];
-    // The textbook order: each merge in turn, over the whole word, until a pass changes nothing.
-    for (const line of lines) {
-      const [left, right] = line.split(" ");
-      for (let i = 0; i + 1 < tokens.length; i++) {
-        if (tokens[i] === left && tokens[i + 1] === right) tokens.splice(i, 2, left + right);
-      }
-    }
-    assert.deepEqual(tokens, [`${word}</w>`]);
-    assert.ok(Number.isInteger(vocab[`${word}</w>`]));
+    assert.deepEqual(tokenizer.tokenize(word), [vocabulary.ids.get(`${word}</w>`)]);
   }
+  assert.equal(tokenizer.vocabSize, 512 + vocabulary.merges.length + 2);
+  assert.equal(tokenizer.startOfText, tokenizer.vocabSize - 2);
+  assert.equal(tokenizer.endOfText, tokenizer.vocabSize - 1);
+  assert.equal(tokenizer.tokenize("xqj").length, 3);
+  assert.deepEqual(tokenizer.tokenize("A Photo"), tokenizer.tokenize("a photo"));
 });
 
 Deno.test("zscoreSession() standardises each voxel by its population deviation, and averageRepeats() averages what there is", () => {

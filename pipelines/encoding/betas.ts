@@ -31,27 +31,44 @@ export function zscoreSession(
   return betas;
 }
 
-/**
- * Averages, image by image, whatever trials it has.
- * @param betas z-scored trials, [nTrials, nVoxels]
- * @param trialImage row of the result that each trial belongs to, [nTrials]
- * @returns responses, [nImages, nVoxels]; NaN for an image without trials
- */
-export function averageRepeats(
-  betas: Float32Array,
-  trialImage: ArrayLike<number>,
-  nImages: number,
-): Float32Array<ArrayBuffer> {
-  const nTrials = trialImage.length;
-  const nVoxels = betas.length / nTrials;
-  const sums = new Float64Array(nImages * nVoxels);
-  const counts = new Uint32Array(nImages);
-  for (let t = 0; t < nTrials; t++) {
-    const row = trialImage[t] * nVoxels;
-    counts[trialImage[t]]++;
-    for (let v = 0; v < nVoxels; v++) sums[row + v] += betas[t * nVoxels + v];
+/** Averages trials of the same image as they come, session by session, so that all trials need never be in memory. */
+export class RepeatAverager {
+  readonly #sums: Float32Array<ArrayBuffer>;
+  readonly #nVoxels: number;
+  /** Number of trials of each image so far, [nImages]. */
+  readonly counts: Uint16Array<ArrayBuffer>;
+
+  /** Starts with no trials. */
+  constructor(nImages: number, nVoxels: number) {
+    this.#sums = new Float32Array(nImages * nVoxels);
+    this.#nVoxels = nVoxels;
+    this.counts = new Uint16Array(nImages);
   }
-  return Float32Array.from(sums, (sum, i) => sum / counts[Math.floor(i / nVoxels)]);
+
+  /**
+   * Adds trials.
+   * @param betas z-scored trials, [nTrials, nVoxels]
+   * @param trialImage image of each trial, [nTrials]
+   */
+  add(betas: Float32Array, trialImage: ArrayLike<number>): void {
+    const n = this.#nVoxels;
+    for (let t = 0; t < trialImage.length; t++) {
+      const row = trialImage[t] * n;
+      this.counts[trialImage[t]]++;
+      for (let v = 0; v < n; v++) this.#sums[row + v] += betas[t * n + v];
+    }
+  }
+
+  /** The averages of the images that have trials, in order, [images with trials, nVoxels]. */
+  average(): Float32Array<ArrayBuffer> {
+    const n = this.#nVoxels;
+    const images = [...this.counts.keys()].filter((i) => this.counts[i] > 0);
+    const out = new Float32Array(images.length * n);
+    images.forEach((image, row) => {
+      for (let v = 0; v < n; v++) out[row * n + v] = this.#sums[image * n + v] / this.counts[image];
+    });
+    return out;
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The phantom: a data set of images and brain responses about which everything is known. */
 
-import { averageRepeats, ncsnr, noiseCeiling, zscoreSession } from "../encoding/betas.ts";
+import { ncsnr, noiseCeiling, RepeatAverager, zscoreSession } from "../encoding/betas.ts";
 import { InputError } from "../errors.ts";
 import { captionScene } from "./captions.ts";
 import { type RenderedScene, renderScene } from "./render.ts";
@@ -25,7 +25,7 @@ export interface PhantomOptions {
   readonly nTest?: number;
   /** Side of the images in pixels. */
   readonly size?: number;
-  /** Number of subjects, at most 9. */
+  /** Number of subjects, at most 8, as in NSD. */
   readonly nSubjects?: number;
   /** About how many voxels each subject has. */
   readonly nVoxels?: number;
@@ -93,7 +93,7 @@ const DEFAULTS: Required<PhantomOptions> = {
   nTest: 120,
   size: 64,
   nSubjects: 2,
-  nVoxels: 600,
+  nVoxels: 500,
   nSessions: 6,
   nRepeats: 3,
   scenes: {},
@@ -108,7 +108,7 @@ function checkOptions(options: Required<PhantomOptions>): void {
     ["nTrain", 1, 2 ** 20],
     ["nTest", 1, 2 ** 20],
     ["size", 16, 1024],
-    ["nSubjects", 1, 9],
+    ["nSubjects", 1, 8],
     ["nVoxels", 150, 2 ** 20],
     ["nSessions", 1, 99],
     ["nRepeats", 1, 99],
@@ -182,12 +182,14 @@ function makeSubject(
   const tuning = drawTuning(seed, subject, sheet);
   const measured = scan(seed, subject, sheet, tunedResponses(images, sheet, tuning), design);
   const trials = zscoredTrials(measured.betas, sheet.nVoxels, design);
+  const repeats = new RepeatAverager(images.length, sheet.nVoxels);
+  repeats.add(trials, design.trialImage);
   return {
     ...measured,
     name: `subj${String(subject + 1).padStart(2, "0")}`,
     sheet,
     tuning,
-    responses: averageRepeats(trials, design.trialImage, images.length),
+    responses: repeats.average(),
     ncsnr: ncsnr(trials, design.trialImage, { nRepeats }),
     noiseCeiling: noiseCeiling(measured.trueNcsnr, { [nRepeats]: 1 }),
   };

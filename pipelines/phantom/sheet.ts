@@ -70,6 +70,8 @@ export interface CorticalSheet {
   readonly hemisphere: Uint8Array<ArrayBuffer>;
   /** Flat-map coordinates [n, 2]: x left to right with the occipital poles in the middle, y ventral to dorsal. */
   readonly flat: Float32Array<ArrayBuffer>;
+  /** Distance between neighbouring voxels on the flat map. */
+  readonly spacing: number;
   /** Population receptive field [n, 3]: centre x and y (image fractions, y down), standard deviation; NaN if none. */
   readonly prf: Float32Array<ArrayBuffer>;
   /** Shape of the volume that holds the sheet: [Z ventral to dorsal, Y posterior to anterior, X left, right]. */
@@ -156,6 +158,7 @@ function fill(
     roi: Uint8Array.from(roi),
     hemisphere: Uint8Array.from(hemisphere),
     flat: Float32Array.from(flat),
+    spacing: 1 / rows,
     prf: Float32Array.from(prf),
     volumeShape: [rows, Math.round(LENGTH * rows), 2],
     volumeIndex: Uint32Array.from(volumeIndex),

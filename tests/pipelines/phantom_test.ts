@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  averageRepeats,
+  RepeatAverager,
   ncsnr,
   noiseCeiling,
   zscoreSession,
@@ -161,15 +161,16 @@ Deno.test("tokenizerFiles() gives CLIP's tokenizer one token for every word, and
   assert.deepEqual(tokenizer.tokenize("A Photo"), tokenizer.tokenize("a photo"));
 });
 
-Deno.test("zscoreSession() standardises each voxel by its population deviation, and averageRepeats() averages what there is", () => {
+Deno.test("zscoreSession() standardises each voxel by its population deviation, and RepeatAverager averages what there is", () => {
   const z = zscoreSession(Float32Array.of(1, 5, 3, 5, 5, 5), 2);
   // Voxel 0 holds 1, 3, 5: mean 3, population deviation √(8/3). Voxel 1 is constant.
   const unit = Math.sqrt(1.5);
   [-unit, 0, 0, 0, unit, 0].forEach((want, i) => assert.ok(Math.abs(z[i] - want) < 1e-5));
-  const mean = averageRepeats(Float32Array.of(1, 2, 3, 10), [1, 0, 1, 1], 3);
-  assert.equal(mean[0], 2);
-  assert.ok(Math.abs(mean[1] - 14 / 3) < 1e-6);
-  assert.ok(Number.isNaN(mean[2]));
+  const repeats = new RepeatAverager(3, 1);
+  repeats.add(Float32Array.of(1, 2, 3), [2, 0, 2]);
+  repeats.add(Float32Array.of(10), [2]);
+  assert.deepEqual([...repeats.counts], [1, 0, 3]);
+  assert.deepEqual([...repeats.average()], [2, Math.fround(14 / 3)]);
 });
 
 Deno.test("ncsnr() and noiseCeiling() follow NSD's formulas on numbers worked by hand", () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import {
-  RepeatAverager,
   ncsnr,
   noiseCeiling,
+  RepeatAverager,
   zscoreSession,
 } from "../../pipelines/encoding/betas.ts";
 import { parseVocabAndMerges } from "../../pipelines/models/bpe_files.ts";

@@ -8,8 +8,8 @@ import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { type Tensor, tidy } from "../tensor.ts";
 import * as elementwise from "./elementwise.ts";
-import { sumTo } from "./reduce.ts";
-import type { Activation } from "../../shaders/elementwise/unary.ts";
+import { sum, sumTo } from "./reduce.ts";
+import { type Activation, activationCodes } from "../../shaders/elementwise/unary.ts";
 import { sizeOf } from "../../shaders/kernel.ts";
 import { matmulKernel } from "../../shaders/matmul/matmul.ts";
 
@@ -46,8 +46,11 @@ export function matmul(
   const leadA = a.shape.slice(0, -2), leadB = b.shape.slice(0, -2);
   const lead = leadA.length ? leadA : leadB;
   if (k !== kb || leadA.length && leadB.length && `${leadA}` !== `${leadB}`) fail();
-  const [c] = run(matmulKernel, [a, b], {
-    dims: { batch: sizeOf(lead), m, n, k, aSize: a.size, bSize: b.size },
+  const [c] = run(matmulKernel, [a, b, a, a, a], {
+    dims: {
+      ...{ batch: sizeOf(lead), m, n, k, aSize: a.size, bSize: b.size },
+      ...{ biasSize: a.size, scaleSize: a.size, residualSize: a.size },
+    },
     args: {
       transposeA: Number(transposeA),
       transposeB: Number(transposeB),
@@ -80,25 +83,78 @@ export interface LinearOptions {
   readonly residual?: Tensor;
 }
 
-/**
- * `residual + scale · activation(x · weightᵀ + bias)`. `x: […, nIn]`, `weight: [nOut, nIn]` as PyTorch stores it → `[…, nOut]`.
- *
- * @throws {ShapeError} when `nIn` disagrees.
- */
-export function linear(
+/** The fused kernel, off any tape. `a` stands in for operands that are absent: they are bound, and not read. */
+function fusedLinear(
   x: Tensor,
   weight: Tensor,
-  { bias, activation = "none", scale, residual }: LinearOptions = {},
+  { bias, activation = "none", scale, residual }: LinearOptions,
 ): Tensor {
-  return tidy(x.gpu, () => {
-    const rows = x.reshape([-1, x.shape.at(-1)!]);
-    let y = matmul(rows, weight, { transposeB: true }).reshape([
-      ...x.shape.slice(0, -1),
-      weight.shape[0],
-    ]);
-    if (bias) y = elementwise.add(y, bias);
-    if (activation !== "none") y = elementwise[activation](y);
-    if (scale) y = elementwise.mul(y, scale);
-    return residual ? elementwise.add(residual, y) : y;
+  const [n, k] = weight.shape;
+  const dims = { batch: 1, m: x.size / k, n, k, aSize: x.size, bSize: weight.size };
+  const [y] = run(matmulKernel, [x, weight, bias ?? x, scale ?? x, residual ?? x], {
+    dims: {
+      ...dims,
+      ...{ biasSize: bias?.size ?? x.size, scaleSize: scale?.size ?? x.size },
+      residualSize: residual?.size ?? x.size,
+    },
+    args: {
+      ...{ transposeB: 1, activation: activationCodes[activation] },
+      ...{ hasBias: Number(!!bias), hasScale: Number(!!scale), hasResidual: Number(!!residual) },
+    },
+    shapes: { c: [...x.shape.slice(0, -1), n] },
+  });
+  return y;
+}
+
+function checkLinear(
+  x: Tensor,
+  weight: Tensor,
+  { bias, scale, residual }: LinearOptions,
+): void {
+  const [n, k] = weight.shape;
+  const isWrong = weight.shape.length !== 2 || x.shape.at(-1) !== k ||
+    (bias && bias.size !== n) || (scale && scale.size !== n) ||
+    (residual && residual.size !== x.size / k * n);
+  if (isWrong) {
+    throw new ShapeError(
+      `Cannot apply linear: x [${x.shape}], weight [${weight.shape}]${
+        bias ? `, bias [${bias.shape}]` : ""
+      }${scale ? `, scale [${scale.shape}]` : ""}${
+        residual ? `, residual [${residual.shape}]` : ""
+      } must be […, nIn], [nOut, nIn], [nOut], [nOut], […, nOut]`,
+    );
+  }
+}
+
+/**
+ * `residual + scale · activation(x · weightᵀ + bias)`. `x: […, nIn]`, `weight: [nOut, nIn]` as PyTorch stores it → `[…, nOut]`.
+ * One kernel where no gradient is recorded; on a tape the activation and the scale are kernels of their own, because their
+ * gradients need what goes into them.
+ *
+ * @throws {ShapeError} when `nIn` or `nOut` disagree.
+ */
+export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
+  checkLinear(x, weight, options);
+  const { bias, activation = "none", scale, residual } = options;
+  const inputs = [x, weight, bias, residual];
+  const onTape = [...inputs, scale].some((t) => t?.node);
+  if (onTape && (activation !== "none" || scale)) {
+    return tidy(x.gpu, () => {
+      let y = linear(x, weight, { bias });
+      if (activation !== "none") y = elementwise[activation](y);
+      if (scale) y = elementwise.mul(y, scale);
+      return residual ? elementwise.add(residual, y) : y;
+    });
+  }
+  const [n, k] = weight.shape;
+  const y = fusedLinear(x, weight, options);
+  return record(y, inputs, [x, weight], (g, [x, weight]) => {
+    const rows = (t: Tensor, width: number) => t.reshape([-1, width]);
+    return [
+      () => matmul(rows(g, n), weight).reshape(x.shape),
+      () => matmul(rows(g, n), rows(x, k), { transposeA: true }),
+      () => sum(rows(g, n), { axes: [0] }).reshape(bias!.shape),
+      () => g.reshape(residual!.shape),
+    ];
   });
 }

@@ -17,6 +17,7 @@ const products: GradientCase[] = flags.map(([transposeA, transposeB]) => ({
   f: (a, b) => matmul(a, b, { transposeA, transposeB }),
   reference: (a, b) =>
     matmulKernel.reference({ a, b }, { batch: 2, m: 3, n: 4, k: 5, aSize: 30, bSize: 20 }, {
+      ...matmulKernel.args,
       transposeA: Number(transposeA),
       transposeB: Number(transposeB),
       strideA: 15,

@@ -1,0 +1,179 @@
+import { InputError } from "../errors.ts";
+import { RandomAccessFile, withFileErrors } from "./files.ts";
+import { Hdf5File } from "./hdf5.ts";
+import { NpyFile } from "./npy.ts";
+import { type FileTensor, openSafetensors } from "./safetensors_file.ts";
+import { dtypeBytes, type HostDType, type HostTensor, shapeSize, toFloat32 } from "./state_dict.ts";
+import { quote } from "./strict_json.ts";
+
+/** An array reference, `path[:name]`, in its parts. */
+export interface ArrayRef {
+  /** A file or folder. */
+  readonly path: string;
+  /** An array inside it, or `undefined` where the file has only one. */
+  readonly name: string | undefined;
+}
+
+/** File name endings after which a colon begins a name; a path may have colons elsewhere. */
+const splitAfter = /^(.*?\.(?:h5|hdf5|hdf|he5|mat|safetensors|json|npy|npz|png|txt)):(.+)$/is;
+
+/** Splits `features.h5:/blocks/3` into its path and the name within; the text is not looked up. */
+export function parseArrayRef(text: string): ArrayRef {
+  const [, path, name] = splitAfter.exec(text) ?? [undefined, text, undefined];
+  return { path, name };
+}
+
+/** An array on disk that is read by rows, along its first axis. */
+export interface RowSource extends Disposable {
+  /** The reference as the user gave it, for messages. */
+  readonly source: string;
+  /** Element type on disk. */
+  readonly dtype: HostDType;
+  /** Lengths of the axes, slowest first; at least one. */
+  readonly shape: readonly number[];
+  /**
+   * Rows `start` to before `end` as float32, `[end - start, ...shape.slice(1)]`.
+   *
+   * @throws {InputError} when the array has fewer rows or the file cannot be read
+   */
+  readRows(start: number, end: number): Float32Array<ArrayBuffer>;
+  /**
+   * The same rows in their own type.
+   *
+   * @throws {InputError} when the array has fewer rows or the file cannot be read
+   */
+  readTensor(start: number, end: number): HostTensor;
+  /** Closes the file. */
+  close(): void;
+}
+
+/** What a format has to give; the rest of a `RowSource` follows. */
+interface Rows {
+  readonly dtype: HostDType;
+  readonly shape: readonly number[];
+  readTensor(start: number, end: number): HostTensor;
+  close(): void;
+}
+
+function rowSource(source: string, rows: Rows): RowSource {
+  if (rows.shape.length === 0) {
+    rows.close();
+    throw new InputError(
+      `Cannot use ${quote(source)}: an array with rows is needed, it is one number`,
+    );
+  }
+  return {
+    source,
+    dtype: rows.dtype,
+    shape: rows.shape,
+    readTensor: (start, end) => rows.readTensor(start, end),
+    readRows: (start, end) => toFloat32(rows.readTensor(start, end)),
+    close: () => rows.close(),
+    [Symbol.dispose]: () => rows.close(),
+  };
+}
+
+/** The array that is meant: by its name, or the only one. */
+function choose(text: string, name: string | undefined, names: readonly string[]): string {
+  if (name !== undefined && names.includes(name)) return name;
+  if (name === undefined && names.length === 1) return names[0];
+  const listed = names.slice(0, 8).join(", ") +
+    (names.length > 8 ? ` and ${names.length - 8} more` : "");
+  throw new InputError(
+    name === undefined
+      ? `Cannot choose an array in ${quote(text)}: give one by PATH:NAME; it has ${
+        listed || "none"
+      }`
+      : `Cannot read ${quote(text)}: there is no array ${quote(name)}; it has ${listed || "none"}`,
+  );
+}
+
+async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
+  const file = await Hdf5File.open(path);
+  try {
+    const info = file.info(name ?? choose(path, undefined, file.datasets()));
+    return {
+      dtype: info.dtype,
+      shape: info.shape,
+      readTensor: (start, end) => file.readRows(info.name, start, end),
+      close: () => file.close(),
+    };
+  } catch (cause) {
+    file.close();
+    throw cause;
+  }
+}
+
+function openSafetensorsRows({ path, name }: ArrayRef, text: string): Rows {
+  const checkpoint = openSafetensors(path);
+  try {
+    const { tensors } = checkpoint;
+    const tensor = tensors.get(choose(path, name, [...tensors.keys()])) as FileTensor;
+    const { dtype, shape } = tensor;
+    const rowBytes = shapeSize(shape.slice(1))! * dtypeBytes[dtype];
+    return {
+      dtype,
+      shape,
+      readTensor(start, end) {
+        const whole = Number.isInteger(start) && Number.isInteger(end);
+        if (!whole || start < 0 || end < start || end > shape[0]) {
+          throw new InputError(
+            `Cannot read rows ${start} to ${end} of ${quote(text)}: its shape is [${shape}]`,
+          );
+        }
+        const bytes = tensor.readBytes(start * rowBytes, end * rowBytes);
+        return { dtype, shape: [end - start, ...shape.slice(1)], bytes };
+      },
+      close: () => checkpoint.close(),
+    };
+  } catch (cause) {
+    checkpoint.close();
+    throw cause;
+  }
+}
+
+function openNpyRows({ path, name }: ArrayRef): Rows {
+  if (name !== undefined) {
+    throw new InputError(
+      `Cannot read ${quote(name)} of ${quote(path)}: a .npy file holds one array without a name`,
+    );
+  }
+  const file = new NpyFile(path);
+  return {
+    dtype: file.dtype,
+    shape: file.shape,
+    readTensor: (start, end) => file.readRows(start, end),
+    close: () => file.close(),
+  };
+}
+
+/** The format, by the first bytes: data sets are known whose .npy files are HDF5. */
+function formatOf(path: string): "hdf5" | "npy" | "safetensors" {
+  if (withFileErrors("read", path, () => Deno.statSync(path).isDirectory)) return "safetensors";
+  using file = new RandomAccessFile(path);
+  const head = String.fromCharCode(...file.read(0, Math.min(8, file.size)));
+  if (head.startsWith("\x89HDF")) return "hdf5";
+  if (head.startsWith("\x93NUMPY")) return "npy";
+  const [, ending = ""] = /\.([a-z0-9]+)$/i.exec(path.toLowerCase()) ?? [];
+  if (["safetensors", "json"].includes(ending)) return "safetensors";
+  if (ending === "npy") return "npy";
+  // An HDF5 file may begin with a block of the user's own, as MATLAB's do.
+  if (["h5", "hdf5", "hdf", "he5", "mat"].includes(ending)) return "hdf5";
+  throw new InputError(
+    `Cannot read an array from ${quote(path)}: it must be an HDF5 (.h5), .safetensors or .npy file`,
+  );
+}
+
+/**
+ * Opens the array that a reference `path[:name]` means: a dataset of an HDF5 file, a tensor of a safetensors file
+ * or sharded checkpoint, or a .npy file. The name may be left out where a file has one array. Needs the permission
+ * to read the file.
+ *
+ * @throws {InputError} when there is no such file or array, it is damaged, or it does not hold numbers
+ */
+export async function openArray(text: string): Promise<RowSource> {
+  const ref = parseArrayRef(text);
+  const format = formatOf(ref.path);
+  if (format === "hdf5") return rowSource(text, await openHdf5Rows(ref));
+  return rowSource(text, format === "npy" ? openNpyRows(ref) : openSafetensorsRows(ref, text));
+}

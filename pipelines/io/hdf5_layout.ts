@@ -1,0 +1,82 @@
+import type { Hdf5Metadata } from "./hdf5_disk.ts";
+import type { HostDType } from "./state_dict.ts";
+
+/** H5G_DATASET, the kind of object that holds an array. */
+export const isDataset = 1;
+
+/** Type classes of libhdf5 (H5T_class_t). */
+export const classes = { integer: 0, float: 1, string: 3, enumeration: 8 };
+
+/** Type classes in words. */
+export const classNames: Readonly<Record<number, string>> = {
+  0: "integers",
+  1: "floats",
+  2: "times",
+  3: "strings",
+  4: "bit fields",
+  5: "opaque bytes",
+  6: "compound records",
+  7: "references",
+  8: "an enumeration",
+  9: "lists of varying length",
+  10: "small arrays",
+};
+
+/** Element type of a dataset, or what it is instead. */
+export function dtypeOf(
+  { type, size, signed, enum_type: enumeration }: Hdf5Metadata,
+): HostDType | string {
+  const bits = 8 * size;
+  if (type === classes.integer && [1, 2, 4, 8].includes(size)) {
+    return `${signed ? "i" : "u"}${bits}` as HostDType;
+  }
+  // HDF5 has no name for half precision: any float of two bytes is taken for IEEE's, which is what h5py writes.
+  if (type === classes.float && [2, 4, 8].includes(size)) return `f${bits}` as HostDType;
+  // h5py's convention for booleans.
+  const members = enumeration?.members ?? {};
+  if (type === classes.enumeration && size === 1 && members.FALSE === 0 && members.TRUE === 1) {
+    return "bool";
+  }
+  const plain = type === classes.integer || type === classes.float;
+  return plain ? `${classNames[type]} of ${size} bytes` : classNames[type] ?? "an unknown type";
+}
+
+/** The sentence of libhdf5's error stack that names the cause: the deepest one. */
+export function causeIn(complaints: string): string {
+  const sentences = [...complaints.matchAll(/in \w+\(\): (.+)/g)].map((match) => match[1]);
+  return sentences.at(-1) ?? "libhdf5 gives no reason";
+}
+
+/** A dataset path from the root, without doubled or closing slashes. */
+export function absolute(name: string): string {
+  return `/${name.split("/").filter((part) => part !== "").join("/")}`;
+}
+
+/** Boxes `[offset, count]` that cover rows `start` to `end` in C order, of at most `maxElements` each. */
+export function* boxes(
+  shape: readonly number[],
+  start: number,
+  end: number,
+  maxElements: number,
+): Generator<{ offset: number[]; count: number[] }> {
+  // The first axis below which everything fits is cut into runs; the axes above it are walked one by one.
+  let axis = shape.length - 1;
+  let below = 1;
+  while (axis > 0 && below * shape[axis] <= maxElements) below *= shape[axis--];
+  const run = Math.max(1, Math.floor(maxElements / below));
+  const ends = shape.map((length, i) => i === 0 ? end : length);
+  if (start >= end || ends.includes(0)) return;
+  const offset = shape.map((_, i) => i === 0 ? start : 0);
+  while (true) {
+    const length = Math.min(run, ends[axis] - offset[axis]);
+    const count = shape.map((size, i) => i < axis ? 1 : i === axis ? length : size);
+    yield { offset: [...offset], count };
+    offset[axis] += length;
+    let carry = axis;
+    while (carry > 0 && offset[carry] >= ends[carry]) {
+      offset[carry] = 0;
+      offset[--carry]++;
+    }
+    if (offset[0] >= ends[0]) return;
+  }
+}

@@ -1,0 +1,327 @@
+import { InputError } from "../errors.ts";
+import { AtomicPath } from "./atomic.ts";
+import { fileError, withFileErrors } from "./files.ts";
+import { type AttachedFile, type Hdf5Library, loadHdf5 } from "./hdf5_disk.ts";
+import { absolute, causeIn, classes } from "./hdf5_layout.ts";
+import { dtypeBytes, type HostArray, type HostDType, shapeSize } from "./state_dict.ts";
+import { quote } from "./strict_json.ts";
+
+/** Element types that can be written; h5wasm cannot create half-precision datasets. */
+export type Hdf5WriteDType = Exclude<HostDType, "f16" | "bf16" | "bool">;
+
+/** Shape and type of a dataset to write. */
+export interface Hdf5DatasetOptions {
+  /** Lengths of the axes, slowest first; rows are written along the first. */
+  shape: readonly number[];
+  /** Element type. */
+  dtype: Hdf5WriteDType;
+  /** Lengths of a chunk; by default as many whole rows as make half a mebibyte. */
+  chunks?: readonly number[];
+}
+
+/**
+ * Bytes of a chunk: small enough that libhdf5 holds one in its cache of 1 MiB when rows come a few at a time, large
+ * enough that a reader is not slowed by their number.
+ */
+const chunkBytes = 2 ** 19;
+
+/** libhdf5's limit for an attribute kept in the object header is 64 KiB with the header's own fields. */
+const maxAttributeBytes = 64_000;
+
+/** A variable-length UTF-8 string, as a type for libhdf5. */
+const text = { type: classes.string, size: 4, signed: false, littleEndian: true, vlen: true };
+
+interface OpenDataset {
+  readonly shape: readonly number[];
+  readonly dtype: Hdf5WriteDType;
+  /** Rows written so far, by any order of slabs. */
+  written: number;
+}
+
+/**
+ * A new HDF5 file, written in slabs: memory does not grow with the number of rows. It appears under its name at
+ * `commit`; disposing it uncommitted removes it.
+ */
+export class Hdf5Writer {
+  readonly #library: Hdf5Library;
+  readonly #atomic: AtomicPath;
+  readonly #disk: Deno.FsFile;
+  readonly #attached: AttachedFile;
+  #id = -1n;
+  readonly #datasets = new Map<string, OpenDataset>();
+  readonly #groups = new Set<string>();
+  #open = true;
+
+  private constructor(
+    /** The file's name as the user gave it. */
+    readonly path: string,
+    library: Hdf5Library,
+    atomic: AtomicPath,
+    disk: Deno.FsFile,
+  ) {
+    this.#library = library;
+    this.#atomic = atomic;
+    this.#disk = disk;
+    this.#attached = library.attach(disk);
+    const createTruncated = 2;
+    try {
+      this.#id = this.#call(
+        "create it",
+        () => library.open(this.#attached.path, createTruncated),
+      );
+    } catch (cause) {
+      this.#attached.detach();
+      throw cause;
+    }
+  }
+
+  /**
+   * Creates a file. Needs the permission to write in its folder and no other.
+   *
+   * @throws {InputError} when the file system refuses
+   */
+  static async create(path: string): Promise<Hdf5Writer> {
+    const library = await loadHdf5();
+    const atomic = new AtomicPath(path);
+    let disk: Deno.FsFile | undefined;
+    try {
+      const options = { read: true, write: true, createNew: true };
+      disk = withFileErrors("write", path, () => Deno.openSync(atomic.temporary, options));
+      return new Hdf5Writer(path, library, atomic, disk);
+    } catch (cause) {
+      disk?.close();
+      atomic.discard();
+      throw cause;
+    }
+  }
+
+  /** Runs a call into libhdf5; after a failure the file is gone, as what is on disk cannot be trusted. */
+  #call<T>(what: string, body: () => T): T {
+    if (!this.#open) throw new Error(`Cannot write ${quote(this.path)}: it was closed`);
+    const { takeComplaints } = this.#library;
+    takeComplaints();
+    let thrown: unknown;
+    let result: T | undefined;
+    try {
+      result = body();
+    } catch (cause) {
+      thrown = cause;
+    }
+    const complaints = takeComplaints();
+    const failed = (typeof result === "number" || typeof result === "bigint") && result < 0;
+    const { failure } = this.#attached;
+    if (failure === undefined && thrown === undefined && !failed && complaints === "") {
+      return result as T;
+    }
+    this.discard();
+    if (failure !== undefined) throw fileError("write", this.path, failure);
+    const reason = thrown instanceof Error ? thrown.message : causeIn(complaints);
+    throw new Error(`Cannot write HDF5 ${quote(this.path)}: could not ${what}: ${reason}`, {
+      cause: thrown,
+    });
+  }
+
+  /** Creates the groups above a path. */
+  #createGroups(path: string): void {
+    const parts = path.split("/").slice(1, -1);
+    parts.forEach((_, i) => {
+      const group = `/${parts.slice(0, i + 1).join("/")}`;
+      if (this.#groups.has(group)) return;
+      this.#call(
+        `create group ${quote(group)}`,
+        () => this.#library.module.create_group(this.#id, group),
+      );
+      this.#groups.add(group);
+    });
+  }
+
+  /** The path of a new dataset, with its groups created. */
+  #newPath(name: string): string {
+    const path = absolute(name);
+    if (this.#datasets.has(path)) {
+      throw new Error(`Cannot create dataset ${quote(path)} of ${quote(this.path)}: it exists`);
+    }
+    this.#createGroups(path);
+    return path;
+  }
+
+  /** Creates a dataset of a known shape, whose rows are written later, and the groups above it. */
+  createDataset(name: string, { shape, dtype, chunks: given }: Hdf5DatasetOptions): void {
+    const size = shapeSize(shape);
+    if (size === undefined) {
+      throw new Error(`Cannot create dataset ${quote(name)}: its shape is [${shape}]`);
+    }
+    const path = this.#newPath(name);
+    const { module } = this.#library;
+    const metadata = {
+      type: dtype.startsWith("f") ? classes.float : classes.integer,
+      size: dtypeBytes[dtype],
+      signed: dtype.startsWith("i"),
+      littleEndian: true,
+      vlen: false,
+      compression: 0,
+      compression_opts: [],
+    };
+    const full = shape.map(BigInt);
+    const chunks = chunksOf(shape, dtypeBytes[dtype], given);
+    this.#call(`create dataset ${quote(path)}`, () => {
+      // Created empty and then made large: creating writes the data it is given, which would be all of it.
+      const none = chunks === undefined ? full : [0n, ...full.slice(1)];
+      const layout = { shape: none, maxshape: full, chunks: chunks?.map(BigInt) ?? null };
+      const pointer = module._malloc(8);
+      module.HEAPU8.fill(0, pointer, pointer + 8);
+      module.create_dataset(this.#id, path, BigInt(pointer), { ...metadata, ...layout });
+      module._free(pointer);
+      return chunks === undefined ? 0 : module.resize_dataset(this.#id, path, full);
+    });
+    this.#datasets.set(path, { shape: [...shape], dtype, written: 0 });
+  }
+
+  /**
+   * Writes rows from `start` on, along the first axis; all of a scalar.
+   *
+   * @param data whole rows, in C order, of the dataset's type
+   * @throws {InputError} when the file system refuses, for want of space for example; the output is then gone
+   */
+  writeRows(name: string, start: number, data: HostArray): void {
+    const path = absolute(name);
+    const dataset = this.#datasets.get(path);
+    if (dataset === undefined) {
+      throw new Error(`Cannot write rows of ${quote(path)}: create it first`);
+    }
+    const { shape, dtype } = dataset;
+    const row = shapeSize(shape.slice(1))!;
+    const rows = row === 0 ? 0 : data.length / row;
+    const kind = data[Symbol.toStringTag].replace("Big", "");
+    const expected = { f: "Float", i: "Int", u: "Uint" }[dtype[0]] + dtype.slice(1) + "Array";
+    if (
+      kind !== expected || !Number.isInteger(rows) || start < 0 || start + rows > (shape[0] ?? 1)
+    ) {
+      throw new Error(
+        `Cannot write ${rows} rows of ${kind} at row ${start} of ${quote(path)}: ` +
+          `it is ${dtype} [${shape}]`,
+      );
+    }
+    dataset.written += rows;
+    if (data.length === 0) return;
+    const count = shape.length === 0 ? null : [rows, ...shape.slice(1)].map(BigInt);
+    const offset = count?.map((_, i) => i === 0 ? BigInt(start) : 0n) ?? null;
+    const { module } = this.#library;
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.#call(`write dataset ${quote(path)}`, () => {
+      const pointer = module._malloc(bytes.byteLength);
+      if (pointer === 0) throw new Error(`no memory for ${bytes.byteLength} bytes`);
+      try {
+        module.HEAPU8.set(bytes, pointer);
+        const strides = count?.map(() => 1n) ?? null;
+        return module.set_dataset_data(this.#id, path, count, offset, strides, BigInt(pointer));
+      } finally {
+        module._free(pointer);
+      }
+    });
+  }
+
+  /** Writes a dataset of strings, `[values.length]`, readable by h5py as variable-length UTF-8. */
+  writeStrings(name: string, values: readonly string[]): void {
+    const path = this.#newPath(name);
+    const shape = [BigInt(values.length)];
+    const layout = { shape, maxshape: shape, chunks: null, compression: 0, compression_opts: [] };
+    const { module } = this.#library;
+    this.#call(
+      `write strings ${quote(path)}`,
+      () => module.create_vlen_str_dataset(this.#id, path, [...values], { ...text, ...layout }),
+    );
+    this.#datasets.set(path, { shape: [values.length], dtype: "u8", written: values.length });
+  }
+
+  /**
+   * Sets an attribute of a group or dataset (`/` for the file): text, a number, or a list of numbers.
+   *
+   * @throws {InputError} when text is longer than the 64,000 bytes that HDF5 keeps
+   */
+  setAttribute(name: string, key: string, value: string | number | readonly number[]): void {
+    const path = absolute(name);
+    const bytes = typeof value === "string" ? new TextEncoder().encode(value).byteLength : 0;
+    if (bytes > maxAttributeBytes) {
+      throw new InputError(
+        `Cannot keep ${quote(key)} as an attribute of ${quote(this.path)}: it may have ` +
+          `${maxAttributeBytes} bytes, it has ${bytes}`,
+      );
+    }
+    this.#call(`set attribute ${quote(key)}`, () => {
+      const group = new this.#library.Group(this.#id, path);
+      if (typeof value === "string") return group.create_attribute(key, value);
+      // As float64: the package would store whole numbers as int32 and wrap large ones.
+      const numbers = typeof value === "number" ? [value] : value;
+      const shape = typeof value === "number" ? [] : [value.length];
+      return group.create_attribute(key, new Float64Array(numbers), shape);
+    });
+  }
+
+  /**
+   * Closes the file and gives it its real name.
+   *
+   * @throws {InputError} when the file system refuses, for want of space for example; the output is then gone
+   */
+  commit(): void {
+    for (const [name, { shape, written }] of this.#datasets) {
+      if (written < (shape[0] ?? 1) && shapeSize(shape) !== 0) {
+        this.discard();
+        throw new Error(
+          `Cannot finish ${quote(this.path)}: ${written} of ${
+            shape[0] ?? 1
+          } rows of ${name} were written`,
+        );
+      }
+    }
+    this.#call("close it", () => this.#library.module.close_file(this.#id));
+    this.#open = false;
+    this.#attached.detach();
+    try {
+      this.#disk.syncDataSync();
+    } catch (cause) {
+      this.#disk.close();
+      this.#atomic.discard();
+      throw fileError("write", this.path, cause);
+    }
+    this.#disk.close();
+    this.#atomic.commit();
+  }
+
+  /** Closes and removes the file, if it was not committed. */
+  discard(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#attached.drop = true;
+    if (this.#id >= 0n) this.#library.module.close_file(this.#id);
+    this.#library.takeComplaints();
+    this.#attached.detach();
+    this.#disk.close();
+    this.#atomic.discard();
+  }
+
+  /** Removes the file at the end of a `using` scope, if it was not committed. */
+  [Symbol.dispose](): void {
+    this.discard();
+  }
+}
+
+/** Lengths of a chunk, or `undefined` where chunks cannot be (scalars, empty axes). */
+function chunksOf(
+  shape: readonly number[],
+  width: number,
+  given?: readonly number[],
+): readonly number[] | undefined {
+  if (shape.length === 0 || shape.includes(0)) return undefined;
+  if (given !== undefined) return given;
+  const most = Math.floor(chunkBytes / width);
+  const chunks = [...shape];
+  let size = shapeSize(shape)!;
+  for (let axis = 0; axis < shape.length && size > most; axis++) {
+    const below = size / shape[axis];
+    // Leading axes shrink to 1 until the rest fits.
+    chunks[axis] = Math.max(1, Math.min(shape[axis], Math.floor(most / below)));
+    size = chunks[axis] * below;
+  }
+  return chunks;
+}

@@ -48,3 +48,18 @@ export {
   toFloat32,
   toFloat64,
 } from "./pipelines/io/state_dict.ts";
+export {
+  type ArrayRef,
+  openArray,
+  parseArrayRef,
+  type RowSource,
+} from "./pipelines/io/array_ref.ts";
+export { type Hdf5Attribute, type Hdf5DatasetInfo, Hdf5File } from "./pipelines/io/hdf5.ts";
+export {
+  type Hdf5DatasetOptions,
+  type Hdf5WriteDType,
+  Hdf5Writer,
+} from "./pipelines/io/hdf5_writer.ts";
+export { NpyFile, NpyWriter, readNpy, writeNpy } from "./pipelines/io/npy.ts";
+export { type ImageSource, openImages } from "./pipelines/io/images.ts";
+export type { RgbImage } from "./pipelines/images/rgb_image.ts";

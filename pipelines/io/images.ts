@@ -1,7 +1,7 @@
 import { InputError } from "../errors.ts";
+import type { RgbImage } from "../images/rgb_image.ts";
 import { openArray, parseArrayRef } from "./array_ref.ts";
 import { RandomAccessFile, withFileErrors } from "./files.ts";
-import { loadPng, type RgbImage } from "./png.ts";
 import { quote } from "./strict_json.ts";
 
 /** Images on disk, read one at a time. */
@@ -30,7 +30,9 @@ function namesOf(paths: readonly string[]): string[] {
   return stems.map((stem, i) => `${String(i).padStart(digits, "0")}_${stem}`);
 }
 
-function fromPaths(source: string, paths: readonly string[]): ImageSource {
+async function fromPaths(source: string, paths: readonly string[]): Promise<ImageSource> {
+  // Loaded when images are: the decoder takes longer to load than the rest of the library.
+  const { loadPng } = await import("./png.ts");
   const close = () => {};
   return {
     source,
@@ -46,7 +48,7 @@ function fromPaths(source: string, paths: readonly string[]): ImageSource {
 }
 
 /** The .png files of a folder, image2 before image10. */
-function fromFolder(source: string, folder: string): ImageSource {
+function fromFolder(source: string, folder: string): Promise<ImageSource> {
   const entries = withFileErrors("list", folder, () => [...Deno.readDirSync(folder)]);
   const files = entries.map((entry) => entry.name).filter((name) => !name.startsWith("."));
   const names = files.filter((name) => /\.png$/i.test(name));
@@ -64,7 +66,7 @@ function fromFolder(source: string, folder: string): ImageSource {
 }
 
 /** The images that a text file lists, one path a line, relative to the list. */
-function fromList(source: string, list: string): ImageSource {
+function fromList(source: string, list: string): Promise<ImageSource> {
   using file = new RandomAccessFile(list);
   const text = new TextDecoder().decode(file.read(0, file.size));
   const folder = list.includes("/") ? list.slice(0, list.lastIndexOf("/") + 1) : "";
@@ -124,9 +126,9 @@ export async function openImages(text: string): Promise<ImageSource> {
   const { path, name } = parseArrayRef(text);
   if (name === undefined) {
     const isFolder = withFileErrors("read", path, () => Deno.statSync(path).isDirectory);
-    if (isFolder) return fromFolder(text, path);
-    if (/\.txt$/i.test(path)) return fromList(text, path);
-    if (/\.png$/i.test(path)) return fromPaths(text, [path]);
+    if (isFolder) return await fromFolder(text, path);
+    if (/\.txt$/i.test(path)) return await fromList(text, path);
+    if (/\.png$/i.test(path)) return await fromPaths(text, [path]);
     if (/\.(jpe?g|webp|gif|bmp|tiff?)$/i.test(path)) {
       throw new InputError(`Cannot read the image ${quote(path)}: it has to be converted to PNG`);
     }

@@ -2,19 +2,10 @@ import { crc32, inflateSync } from "node:zlib";
 import { Buffer } from "node:buffer";
 import { PNG } from "pngjs";
 import { InputError } from "../errors.ts";
+import type { RgbImage } from "../images/rgb_image.ts";
 import { AtomicFile } from "./atomic.ts";
 import { RandomAccessFile } from "./files.ts";
 import { quote } from "./strict_json.ts";
-
-/** An 8-bit colour image on the host. */
-export interface RgbImage {
-  /** Pixels in a row. */
-  readonly width: number;
-  /** Rows. */
-  readonly height: number;
-  /** Red, green, blue of each pixel, `[height, width, 3]`. */
-  readonly data: Uint8Array<ArrayBuffer>;
-}
 
 /** Largest image that is read, in pixels: 16,384 squared, a gigabyte while it is decoded. */
 export const maxPngPixels = 2 ** 28;

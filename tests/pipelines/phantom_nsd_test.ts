@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { Hdf5File } from "../../pipelines/io/hdf5.ts";
+import { loadPng } from "../../pipelines/io/png.ts";
+import { hostArray, toFloat32 } from "../../pipelines/io/state_dict.ts";
+import { loadNsd } from "../../pipelines/phantom/load_nsd.ts";
+import { nsdPaths } from "../../pipelines/phantom/nsd_names.ts";
+import { ROIS } from "../../pipelines/phantom/sheet.ts";
+import { writePhantom } from "../../pipelines/phantom/write_phantom.ts";
+
+const options = { nTrain: 30, nTest: 12, size: 32, nVoxels: 200, nSessions: 3 };
+
+Deno.test("loadNsd() gives back the responses of a phantom written in NSD's layout", async () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    const out = `${dir}/phantom`;
+    const phantom = await writePhantom(out, options);
+    for (const s of [1, 2]) {
+      const subject = phantom.subjects[s - 1];
+      const n = subject.sheet.nVoxels;
+      const read = await loadNsd(`${out}/nsd`, s);
+      assert.deepEqual([...read.nsdIds], Array.from({ length: 42 }, (_, i) => i));
+      assert.deepEqual(read.shared, Uint8Array.from({ length: 42 }, (_, i) => Number(i >= 30)));
+      assert.ok(read.nRepeats.every((count) => count === 3));
+      assert.deepEqual(read.volumeIndex, subject.sheet.volumeIndex);
+      // Both sides average the same z-scores, in another order: sums of three float32 values differ by a few roundings.
+      read.responses.forEach((r, i) => assert.ok(Math.abs(r - subject.responses[i]) < 2e-6));
+      assert.equal(read.responses.length, 42 * n);
+      assert.deepEqual(read.ncsnr, subject.ncsnr);
+      ROIS.forEach((name, k) => {
+        const voxels = [...subject.sheet.roi.keys()].filter((v) => subject.sheet.roi[v] === k);
+        assert.deepEqual([...read.rois.get(name)!], voxels, name);
+      });
+    }
+    await checkStimuli(out, phantom.pixels);
+    await checkPlainFiles(out, phantom.subjects[0].responses);
+    await checkRefusals(out);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+async function checkStimuli(out: string, pixels: Uint8Array): Promise<void> {
+  using file = await Hdf5File.open(`${out}/nsd/${nsdPaths.stimuli}`);
+  assert.deepEqual(file.info("imgBrick").shape, [42, 32, 32, 3]);
+  assert.deepEqual(hostArray(file.read("imgBrick")), pixels);
+  using betas = await Hdf5File.open(`${out}/nsd/${nsdPaths.betas(1)}/${nsdPaths.session(1)}`);
+  const info = betas.info("betas");
+  assert.equal(info.dtype, "i16");
+  assert.deepEqual(info.chunks, [42, 1, 1, 1]);
+  const table = Deno.readTextFileSync(`${out}/nsd/${nsdPaths.stimulusInfo}`).trimEnd().split("\n");
+  assert.equal(table.length, 43);
+  assert.match(
+    table[0],
+    /^,cocoId,cocoSplit,cropBox,loss,nsdId,flagged,BOLD5000,shared1000,subject1,/,
+  );
+  // The quoted cropBox holds three commas of its own.
+  assert.ok(
+    table.slice(1).every((row) => row.split(",").length === table[0].split(",").length + 3),
+  );
+}
+
+async function checkPlainFiles(out: string, responses: Float32Array): Promise<void> {
+  using file = await Hdf5File.open(`${out}/responses_subj01.h5`);
+  const train = toFloat32(file.read("train"));
+  const test = toFloat32(file.read("test"));
+  assert.deepEqual(train, responses.slice(0, train.length));
+  assert.deepEqual(test, responses.slice(train.length));
+  const image = loadPng(`${out}/images/test/00031.png`);
+  assert.deepEqual([image.height, image.width], [32, 32]);
+  const captions = Deno.readTextFileSync(`${out}/captions_train.txt`).trimEnd().split("\n");
+  assert.equal(captions.length, 30);
+}
+
+async function checkRefusals(out: string): Promise<void> {
+  await assert.rejects(writePhantom(out, options), /the folder must be empty/);
+  await assert.rejects(loadNsd(`${out}/nsd`, 3), /subj03.*there is no such file/);
+  const design = `${out}/nsd/${nsdPaths.design}.json`;
+  Deno.renameSync(design, `${design}.away`);
+  await assert.rejects(loadNsd(`${out}/nsd`, 1), /write it from nsd_expdesign.mat with Python/);
+  Deno.writeTextFileSync(design, `{"masterordering":[1,99],"subjectim":[[1,2]],"sharedix":[1]}`);
+  await assert.rejects(loadNsd(`${out}/nsd`, 1), /a trial shows image 99 of 2/);
+  Deno.writeTextFileSync(design, `{"masterordering":[1,2],"subjectim":[[1,2]],"sharedix":[1]}`);
+  await assert.rejects(loadNsd(`${out}/nsd`, 1), /ends at trial 42, the design has 2/);
+}
+
+Deno.test("writePhantom() leaves when told to stop", async () => {
+  const dir = Deno.makeTempDirSync();
+  const stop = new AbortController();
+  const onProgress = ({ stage }: { stage: string }) =>
+    stage === "files" && stop.abort(new Error("enough"));
+  try {
+    await assert.rejects(writePhantom(dir, options, { signal: stop.signal, onProgress }), /enough/);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});

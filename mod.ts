@@ -22,6 +22,7 @@ export { type DType, type HostData, readAll, Tensor, tidy } from "./engine/tenso
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/optim.ts";
+export * from "./engine/ops/patchify.ts";
 export * from "./engine/ops/reduce.ts";
 export * from "./engine/ops/shape.ts";
 export * from "./shaders/kernel.ts";

@@ -7,6 +7,7 @@ import type { KernelSpec } from "./kernel.ts";
 import { binaryKernels } from "./elementwise/binary.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
+import { patchifyKernel, unpatchifyKernel } from "./image/patchify.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
@@ -22,4 +23,6 @@ export const kernels: readonly KernelSpec[] = [
   adamwKernel,
   adamOptimKernel,
   sgdKernel,
+  patchifyKernel,
+  unpatchifyKernel,
 ];

@@ -104,69 +104,65 @@ interface DiskFileSystem {
   destroyNode(node: DiskNode): void;
 }
 
-/** File operations on the real file behind a node. */
-function diskOperations(fs: DiskFileSystem): { node: object; stream: object } {
-  const guarded = <T>(node: DiskNode, body: () => T): T => {
-    try {
-      return body();
-    } catch (cause) {
-      node.attached.failure ??= cause;
-      throw new fs.ErrnoError(EIO);
-    }
+/** Keeps the first error of the real file system, and gives libhdf5 the only one it understands. */
+function guarded<T>(fs: DiskFileSystem, node: DiskNode, body: () => T): T {
+  try {
+    return body();
+  } catch (cause) {
+    node.attached.failure ??= cause;
+    throw new fs.ErrnoError(EIO);
+  }
+}
+
+/** What libhdf5 asks about the real file behind a node, and how it cuts it. */
+function nodeOperations(fs: DiskFileSystem): object {
+  return {
+    getattr(node: DiskNode) {
+      const size = guarded(fs, node, () => node.disk.statSync().size);
+      const time = new Date(0);
+      const times = { atime: time, mtime: time, ctime: time };
+      const blocks = { size, blksize: 4096, blocks: Math.ceil(size / 4096) };
+      // libhdf5 tells files apart by device and inode.
+      const identity = { dev: 1, ino: node.id, mode: node.mode, nlink: 1 };
+      return { ...identity, uid: 0, gid: 0, rdev: 0, ...blocks, ...times };
+    },
+    setattr(node: DiskNode, { size }: { size?: number }) {
+      if (size === undefined || node.attached.drop) return;
+      guarded(fs, node, () => node.disk.truncateSync(size));
+    },
   };
-  const sizeOf = (node: DiskNode) => guarded(node, () => node.disk.statSync().size);
+}
+
+/** Reads and writes between the real file behind a node and the module's memory. */
+function streamOperations(fs: DiskFileSystem): object {
   const bytesOf = (heap: Int8Array, at: number, length: number) =>
     new Uint8Array(heap.buffer, heap.byteOffset + at, length);
   return {
-    node: {
-      getattr(node: DiskNode) {
-        const [size, time] = [sizeOf(node), new Date(0)];
-        const times = { atime: time, mtime: time, ctime: time };
-        const blocks = { size, blksize: 4096, blocks: Math.ceil(size / 4096) };
-        // libhdf5 tells files apart by device and inode.
-        return {
-          dev: 1,
-          ino: node.id,
-          mode: node.mode,
-          nlink: 1,
-          uid: 0,
-          gid: 0,
-          rdev: 0,
-          ...blocks,
-          ...times,
-        };
-      },
-      setattr(node: DiskNode, { size }: { size?: number }) {
-        if (size === undefined || node.attached.drop) return;
-        guarded(node, () => node.disk.truncateSync(size));
-      },
+    read({ node }: DiskStream, heap: Int8Array, at: number, length: number, position: number) {
+      return guarded(fs, node, () => {
+        node.disk.seekSync(position, Deno.SeekMode.Start);
+        const into = bytesOf(heap, at, length);
+        let done = 0;
+        while (done < length) {
+          const count = node.disk.readSync(into.subarray(done));
+          if (count === null) break;
+          done += count;
+        }
+        return done;
+      });
     },
-    stream: {
-      read({ node }: DiskStream, heap: Int8Array, at: number, length: number, position: number) {
-        return guarded(node, () => {
-          node.disk.seekSync(position, Deno.SeekMode.Start);
-          const into = bytesOf(heap, at, length);
-          let done = 0;
-          while (done < length) {
-            const count = node.disk.readSync(into.subarray(done));
-            if (count === null) break;
-            done += count;
-          }
-          return done;
-        });
-      },
-      write({ node }: DiskStream, heap: Int8Array, at: number, length: number, position: number) {
-        if (node.attached.drop) return length;
-        return guarded(node, () => {
-          node.disk.seekSync(position, Deno.SeekMode.Start);
-          const from = bytesOf(heap, at, length);
-          for (let done = 0; done < length;) done += node.disk.writeSync(from.subarray(done));
-          return length;
-        });
-      },
-      llseek({ node, position }: DiskStream, offset: number, whence: number) {
-        return offset + (whence === 1 ? position : whence === 2 ? sizeOf(node) : 0);
-      },
+    write({ node }: DiskStream, heap: Int8Array, at: number, length: number, position: number) {
+      if (node.attached.drop) return length;
+      return guarded(fs, node, () => {
+        node.disk.seekSync(position, Deno.SeekMode.Start);
+        const from = bytesOf(heap, at, length);
+        for (let done = 0; done < length;) done += node.disk.writeSync(from.subarray(done));
+        return length;
+      });
+    },
+    llseek({ node, position }: DiskStream, offset: number, whence: number) {
+      if (whence === 1) return offset + position;
+      return whence === 2 ? offset + guarded(fs, node, () => node.disk.statSync().size) : offset;
     },
   };
 }
@@ -196,7 +192,7 @@ async function load(): Promise<Hdf5Library> {
   const h5wasm = await import("h5wasm");
   const module = await h5wasm.ready as unknown as Hdf5Module;
   const fs = h5wasm.FS as unknown as DiskFileSystem;
-  const operations = diskOperations(fs);
+  const operations = { node: nodeOperations(fs), stream: streamOperations(fs) };
   const noFile = {
     lookup() {
       throw new fs.ErrnoError(ENOENT);

@@ -194,3 +194,25 @@ Deno.test("a full disk gives one sentence and no file, in every format", async (
     });
   });
 });
+
+Deno.test("an interrupt half-way leaves no output", async (t) => {
+  using folder = new TestFolder();
+  const script = new URL("io_interrupted.ts", import.meta.url).pathname;
+  const permissions = ["--allow-read", "--allow-write"];
+  const args = ["run", ...permissions, script, folder.path];
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    await t.step({ name: "skipped: Deno may not be run from here", ignore: true, fn() {} });
+    return;
+  }
+  const reader = child.stdout.getReader();
+  assert.match(new TextDecoder().decode((await reader.read()).value), /ready/);
+  assert.equal(folder.list().length, 3);
+  child.kill("SIGINT");
+  assert.equal((await child.status).code, 130);
+  await reader.cancel();
+  assert.deepEqual(folder.list(), []);
+});

@@ -156,51 +156,57 @@ Deno.test("boxes() covers every element once, in C order, within the limit", () 
   }
 });
 
+const arrays: Record<Hdf5WriteDType, HostArray> = {
+  u8: new Uint8Array([0, 255]),
+  i8: new Int8Array([-128, 127]),
+  u16: new Uint16Array([0, 65535]),
+  i16: new Int16Array([-32768, 32767]),
+  u32: new Uint32Array([0, 2 ** 32 - 1]),
+  i32: new Int32Array([-(2 ** 31), 2 ** 31 - 1]),
+  u64: new BigUint64Array([0n, 2n ** 64n - 1n]),
+  i64: new BigInt64Array([-(2n ** 63n), 2n ** 53n + 1n]),
+  f32: new Float32Array([NaN, 1e-40]),
+  f64: new Float64Array([-Infinity, Math.PI]),
+};
+
+/** Writes a dataset of every type and shape, in slabs of any order. */
+function writeEverything(writer: Hdf5Writer): void {
+  for (const [dtype, data] of Object.entries(arrays)) {
+    writer.createDataset(`/all/${dtype}`, { shape: [2], dtype: dtype as Hdf5WriteDType });
+    writer.writeRows(`all/${dtype}`, 0, data);
+  }
+  writer.createDataset("/blocks/3", { shape: [10, 4, 5], dtype: "f32" });
+  // Larger than a chunk, and in pieces that are not whole chunks.
+  writer.createDataset("wide", { shape: [3, 200_000], dtype: "f32" });
+  for (let start = 0; start < 10; start += 3) {
+    const rows = Math.min(3, 10 - start);
+    writer.writeRows(
+      "blocks/3",
+      start,
+      Float32Array.from({ length: rows * 20 }, (_, i) => start * 20 + i),
+    );
+  }
+  for (const row of [2, 0, 1]) {
+    writer.writeRows("wide", row, new Float32Array(200_000).fill(row + 1));
+  }
+  writer.createDataset("betas", { shape: [4, 2, 3], dtype: "i16", chunks: [4, 1, 1] });
+  writer.writeRows("betas", 0, Int16Array.from({ length: 24 }, (_, i) => i));
+  writer.createDataset("scalar", { shape: [], dtype: "f64" });
+  writer.writeRows("scalar", 0, new Float64Array([0.1]));
+  writer.createDataset("none", { shape: [0, 7], dtype: "f32" });
+  writer.createDataset("narrow", { shape: [7, 0], dtype: "f32" });
+  writer.writeStrings("rois", ["V1", "äöü", ""]);
+  writer.setAttribute("/", "run", '{"seed":0}');
+  writer.setAttribute("blocks/3", "big", 2 ** 40 + 0.5);
+  writer.setAttribute("blocks/3", "list", [1, 3e9]);
+}
+
 Deno.test("Hdf5Writer round-trips every type in slabs, groups, strings and attributes", async () => {
   using folder = new TestFolder();
   const path = folder.at("out.h5");
-  const arrays: Record<Hdf5WriteDType, HostArray> = {
-    u8: new Uint8Array([0, 255]),
-    i8: new Int8Array([-128, 127]),
-    u16: new Uint16Array([0, 65535]),
-    i16: new Int16Array([-32768, 32767]),
-    u32: new Uint32Array([0, 2 ** 32 - 1]),
-    i32: new Int32Array([-(2 ** 31), 2 ** 31 - 1]),
-    u64: new BigUint64Array([0n, 2n ** 64n - 1n]),
-    i64: new BigInt64Array([-(2n ** 63n), 2n ** 53n + 1n]),
-    f32: new Float32Array([NaN, 1e-40]),
-    f64: new Float64Array([-Infinity, Math.PI]),
-  };
   {
     using writer = await Hdf5Writer.create(path);
-    for (const [dtype, data] of Object.entries(arrays)) {
-      writer.createDataset(`/all/${dtype}`, { shape: [2], dtype: dtype as Hdf5WriteDType });
-      writer.writeRows(`all/${dtype}`, 0, data);
-    }
-    writer.createDataset("/blocks/3", { shape: [10, 4, 5], dtype: "f32" });
-    // Larger than a chunk, and in pieces that are not whole chunks.
-    writer.createDataset("wide", { shape: [3, 200_000], dtype: "f32" });
-    for (let start = 0; start < 10; start += 3) {
-      const rows = Math.min(3, 10 - start);
-      writer.writeRows(
-        "blocks/3",
-        start,
-        Float32Array.from({ length: rows * 20 }, (_, i) => start * 20 + i),
-      );
-    }
-    for (const row of [2, 0, 1]) {
-      writer.writeRows("wide", row, new Float32Array(200_000).fill(row + 1));
-    }
-    writer.createDataset("betas", { shape: [4, 2, 3], dtype: "i16", chunks: [4, 1, 1] });
-    writer.writeRows("betas", 0, Int16Array.from({ length: 24 }, (_, i) => i));
-    writer.createDataset("scalar", { shape: [], dtype: "f64" });
-    writer.writeRows("scalar", 0, new Float64Array([0.1]));
-    writer.createDataset("none", { shape: [0, 7], dtype: "f32" });
-    writer.createDataset("narrow", { shape: [7, 0], dtype: "f32" });
-    writer.writeStrings("rois", ["V1", "äöü", ""]);
-    writer.setAttribute("/", "run", '{"seed":0}');
-    writer.setAttribute("blocks/3", "big", 2 ** 40 + 0.5);
-    writer.setAttribute("blocks/3", "list", [1, 3e9]);
+    writeEverything(writer);
     assert.deepEqual(
       folder.list().filter((name) => name === "out.h5"),
       [],

@@ -105,64 +105,66 @@ Deno.test("NpyFile reads rows of C and Fortran order, whole or in part", () => {
   }
 });
 
+/** One fault at a time: name, file, what the sentence says. */
+const faults: [name: string, bytes: Uint8Array, message: RegExp][] = [
+  ["no bytes", new Uint8Array(0), /it is not a \.npy file/],
+  ["text", new TextEncoder().encode("1,2,3\n4,5,6\n"), /it is not a \.npy file/],
+  [
+    "an archive",
+    new TextEncoder().encode("PK\u0003\u0004........"),
+    /a \.npz archive has to be unpacked/,
+  ],
+  ["cut in the preamble", npy(dict(), six).subarray(0, 9), /cut off after 9 bytes/],
+  [
+    "cut in the header",
+    npy(dict(), six).subarray(0, 40),
+    /header claims \d+ bytes, the file has 40/,
+  ],
+  [
+    "cut in the data",
+    npy(dict(), six.subarray(0, 23)),
+    /needs 24 bytes after the header, the file has 23/,
+  ],
+  ["more than one array", npy(dict(), new Uint8Array(25)), /needs 24 bytes.*has 25/],
+  [
+    "version 4",
+    npy(dict(), six, { version: 4 }),
+    /versions 1\.0, 2\.0 and 3\.0 are known, it is 4\.0/,
+  ],
+  [
+    "a header of 4 GB",
+    npy(dict(), six, { version: 2, claimed: 2 ** 32 - 1 }),
+    /claims 4294967295/,
+  ],
+  ["Python objects", npy(dict({ descr: "'|O'" }), six), /they are Python objects/],
+  ["text elements", npy(dict({ descr: "'<U5'" }), six), /they are "<U5"/],
+  ["complex numbers", npy(dict({ descr: "'<c8'" }), six), /they are "<c8"/],
+  ["records", npy(dict({ descr: "[('a', '<f4')]" }), six), /they are "records"/],
+  [
+    "a dtype of a prototype",
+    npy(dict({ descr: "'<constructor'" }), six),
+    /they are "<constructor"/,
+  ],
+  ["no dict", npy("hello\n", six), /header is malformed: "hello"/],
+  ["no shape", npy("{'descr': '<f4', 'fortran_order': False}\n", six), /malformed/],
+  ["two shapes", npy(dict({ shape: "(2, 3), 'shape': (3, 2)" }), six), /malformed/],
+  ["a negative length", npy(dict({ shape: "(-2, -3)" }), six), /malformed/],
+  ["a fractional length", npy(dict({ shape: "(1.5, 4)" }), six), /malformed/],
+  ["a shape that is code", npy(dict({ shape: "(2, __import__('os'))" }), six), /malformed/],
+  [
+    "2^60 elements",
+    npy(dict({ shape: `(${2n ** 60n},)` }), six),
+    /must be less than 2\^53 bytes/,
+  ],
+  ["2^60 as a product", npy(dict({ shape: `(${2 ** 30}, ${2 ** 30})` }), six), /less than 2\^53/],
+  [
+    "a product that wraps",
+    npy(dict({ shape: "(2, 9223372036854775811)" }), six),
+    /less than 2\^53/,
+  ],
+];
+
 Deno.test("readNpy() refuses in one sentence when one thing is wrong", async (t) => {
-  const faults: [name: string, bytes: Uint8Array, message: RegExp][] = [
-    ["no bytes", new Uint8Array(0), /it is not a \.npy file/],
-    ["text", new TextEncoder().encode("1,2,3\n4,5,6\n"), /it is not a \.npy file/],
-    [
-      "an archive",
-      new TextEncoder().encode("PK\u0003\u0004........"),
-      /a \.npz archive has to be unpacked/,
-    ],
-    ["cut in the preamble", npy(dict(), six).subarray(0, 9), /cut off after 9 bytes/],
-    [
-      "cut in the header",
-      npy(dict(), six).subarray(0, 40),
-      /header claims \d+ bytes, the file has 40/,
-    ],
-    [
-      "cut in the data",
-      npy(dict(), six.subarray(0, 23)),
-      /needs 24 bytes after the header, the file has 23/,
-    ],
-    ["more than one array", npy(dict(), new Uint8Array(25)), /needs 24 bytes.*has 25/],
-    [
-      "version 4",
-      npy(dict(), six, { version: 4 }),
-      /versions 1\.0, 2\.0 and 3\.0 are known, it is 4\.0/,
-    ],
-    [
-      "a header of 4 GB",
-      npy(dict(), six, { version: 2, claimed: 2 ** 32 - 1 }),
-      /claims 4294967295/,
-    ],
-    ["Python objects", npy(dict({ descr: "'|O'" }), six), /they are Python objects/],
-    ["text elements", npy(dict({ descr: "'<U5'" }), six), /they are "<U5"/],
-    ["complex numbers", npy(dict({ descr: "'<c8'" }), six), /they are "<c8"/],
-    ["records", npy(dict({ descr: "[('a', '<f4')]" }), six), /they are "records"/],
-    [
-      "a dtype of a prototype",
-      npy(dict({ descr: "'<constructor'" }), six),
-      /they are "<constructor"/,
-    ],
-    ["no dict", npy("hello\n", six), /header is malformed: "hello"/],
-    ["no shape", npy("{'descr': '<f4', 'fortran_order': False}\n", six), /malformed/],
-    ["two shapes", npy(dict({ shape: "(2, 3), 'shape': (3, 2)" }), six), /malformed/],
-    ["a negative length", npy(dict({ shape: "(-2, -3)" }), six), /malformed/],
-    ["a fractional length", npy(dict({ shape: "(1.5, 4)" }), six), /malformed/],
-    ["a shape that is code", npy(dict({ shape: "(2, __import__('os'))" }), six), /malformed/],
-    [
-      "2^60 elements",
-      npy(dict({ shape: `(${2n ** 60n},)` }), six),
-      /must be less than 2\^53 bytes/,
-    ],
-    ["2^60 as a product", npy(dict({ shape: `(${2 ** 30}, ${2 ** 30})` }), six), /less than 2\^53/],
-    [
-      "a product that wraps",
-      npy(dict({ shape: "(2, 9223372036854775811)" }), six),
-      /less than 2\^53/,
-    ],
-  ];
   for (const [name, bytes, message] of faults) {
     await t.step(name, () => assertInputError(() => readNpy(bytes, { source: "a.npy" }), message));
   }

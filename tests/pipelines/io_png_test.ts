@@ -162,89 +162,91 @@ Deno.test("readPng() ignores what PIL ignores: gamma, unknown chunks, bytes afte
   assert.deepEqual([...readPng(file).data], rows[0]);
 });
 
+/** A whole file of 2 × 2 pixels, and one fault at a time: name, file, what the sentence says. */
+const raw = pack([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]], 8);
+const good = concat(signature, header(2, 2, 8, 2), idat(raw), end);
+const change = (at: number) => good.map((byte, i) => i === at ? byte ^ 1 : byte);
+const whole = (...parts: Uint8Array[]) => concat(signature, ...parts, end);
+const faults: [name: string, bytes: Uint8Array, message: RegExp][] = [
+  ["no bytes", new Uint8Array(0), /"x\.png": it is empty/],
+  ["text", new TextEncoder().encode("hello world, hello"), /it is not a PNG file/],
+  [
+    "a JPEG",
+    new Uint8Array([255, 216, 255, 224, 0, 16]),
+    /it is a JPEG file, which has to be converted/,
+  ],
+  ["a WebP", new TextEncoder().encode("RIFF....WEBPVP8 "), /it is a WebP file/],
+  ["only the signature", signature, /cut off after 8 bytes/],
+  ["no end", good.subarray(0, good.length - 12), /cut off after/],
+  ["cut in the data", good.subarray(0, 50), /cut off after 50 bytes/],
+  ["a chunk of 4 GB", concat(signature, new Uint8Array([255, 255, 255, 255])), /cut off/],
+  ["a wrong checksum", change(43), /it is damaged: the checksum of its part "IDAT" is wrong/],
+  ["no header", whole(idat(raw)), /must begin with one header/],
+  [
+    "two headers",
+    whole(header(1, 1, 8, 2), header(2, 2, 8, 2), idat(raw)),
+    /must begin with one header/,
+  ],
+  [
+    "a header of 12 bytes",
+    whole(chunk("IHDR", new Uint8Array(12)), idat(raw)),
+    /must begin with one/,
+  ],
+  [
+    "no width",
+    whole(header(0, 2, 8, 2), idat(raw)),
+    /1 to 268435456 pixels, its header says 0 × 2/,
+  ],
+  [
+    "2^64 pixels",
+    whole(header(2 ** 32 - 1, 2 ** 32 - 1, 8, 2), idat(raw)),
+    /4294967295 × 4294967295/,
+  ],
+  ["more than 268 megapixels", whole(header(16384, 16385, 8, 2), idat(raw)), /16384 × 16385/],
+  ["a very long row", whole(header(2 ** 25, 1, 8, 2), idat(raw)), /33554432 × 1/],
+  [
+    "a large size without data",
+    whole(header(16000, 16000, 8, 2), idat(raw)),
+    /bytes of data cannot hold/,
+  ],
+  [
+    "fewer rows than the header",
+    whole(header(2, 3, 8, 2), idat(raw)),
+    /its pixels need 21 bytes, it has 14/,
+  ],
+  ["no data", whole(header(2, 2, 8, 2)), /0 bytes of data cannot hold/],
+  ["more rows than the header", whole(header(2, 1, 8, 2), idat(raw)), /its pixels do not unpack/],
+  ["data that is not deflated", whole(header(2, 2, 8, 2), chunk("IDAT", raw)), /do not unpack/],
+  [
+    "deflated data cut off",
+    whole(header(2, 2, 8, 2), chunk("IDAT", deflateSync(raw).subarray(0, 10))),
+    /do not unpack|pixels need/,
+  ],
+  [
+    "an unknown row filter",
+    whole(header(1, 1, 8, 2), idat(new Uint8Array([9, 1, 2, 3]))),
+    /damaged: .*filter/,
+  ],
+  ["a depth of 3", whole(header(2, 2, 3, 0), idat(raw)), /malformed: colour type 0, 3 bits/],
+  [
+    "a colour type of 5",
+    whole(header(2, 2, 8, 5), idat(raw)),
+    /malformed: colour type 5, 8 bits/,
+  ],
+  [
+    "an index outside of the palette",
+    whole(header(1, 1, 8, 3), chunk("PLTE", new Uint8Array(6)), idat(pack([[2]], 8))),
+    /damaged: index 2 not in palette/,
+  ],
+  ["a palette that is missing", whole(header(1, 1, 8, 3), idat(pack([[2]], 8))), /damaged/],
+  [
+    "an interlaced bomb",
+    whole(header(1, 1, 8, 2, 1), idat(new Uint8Array(10_000_000))),
+    /do not unpack/,
+  ],
+];
+
 Deno.test("readPng() refuses in one sentence when one thing is wrong", async (t) => {
-  const raw = pack([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]], 8);
-  const good = concat(signature, header(2, 2, 8, 2), idat(raw), end);
-  const change = (at: number) => good.map((byte, i) => i === at ? byte ^ 1 : byte);
-  const whole = (...parts: Uint8Array[]) => concat(signature, ...parts, end);
-  const faults: [name: string, bytes: Uint8Array, message: RegExp][] = [
-    ["no bytes", new Uint8Array(0), /"x\.png": it is empty/],
-    ["text", new TextEncoder().encode("hello world, hello"), /it is not a PNG file/],
-    [
-      "a JPEG",
-      new Uint8Array([255, 216, 255, 224, 0, 16]),
-      /it is a JPEG file, which has to be converted/,
-    ],
-    ["a WebP", new TextEncoder().encode("RIFF....WEBPVP8 "), /it is a WebP file/],
-    ["only the signature", signature, /cut off after 8 bytes/],
-    ["no end", good.subarray(0, good.length - 12), /cut off after/],
-    ["cut in the data", good.subarray(0, 50), /cut off after 50 bytes/],
-    ["a chunk of 4 GB", concat(signature, new Uint8Array([255, 255, 255, 255])), /cut off/],
-    ["a wrong checksum", change(43), /it is damaged: the checksum of its part "IDAT" is wrong/],
-    ["no header", whole(idat(raw)), /must begin with one header/],
-    [
-      "two headers",
-      whole(header(1, 1, 8, 2), header(2, 2, 8, 2), idat(raw)),
-      /must begin with one header/,
-    ],
-    [
-      "a header of 12 bytes",
-      whole(chunk("IHDR", new Uint8Array(12)), idat(raw)),
-      /must begin with one/,
-    ],
-    [
-      "no width",
-      whole(header(0, 2, 8, 2), idat(raw)),
-      /1 to 268435456 pixels, its header says 0 × 2/,
-    ],
-    [
-      "2^64 pixels",
-      whole(header(2 ** 32 - 1, 2 ** 32 - 1, 8, 2), idat(raw)),
-      /4294967295 × 4294967295/,
-    ],
-    ["more than 268 megapixels", whole(header(16384, 16385, 8, 2), idat(raw)), /16384 × 16385/],
-    ["a very long row", whole(header(2 ** 25, 1, 8, 2), idat(raw)), /33554432 × 1/],
-    [
-      "a large size without data",
-      whole(header(16000, 16000, 8, 2), idat(raw)),
-      /bytes of data cannot hold/,
-    ],
-    [
-      "fewer rows than the header",
-      whole(header(2, 3, 8, 2), idat(raw)),
-      /its pixels need 21 bytes, it has 14/,
-    ],
-    ["no data", whole(header(2, 2, 8, 2)), /0 bytes of data cannot hold/],
-    ["more rows than the header", whole(header(2, 1, 8, 2), idat(raw)), /its pixels do not unpack/],
-    ["data that is not deflated", whole(header(2, 2, 8, 2), chunk("IDAT", raw)), /do not unpack/],
-    [
-      "deflated data cut off",
-      whole(header(2, 2, 8, 2), chunk("IDAT", deflateSync(raw).subarray(0, 10))),
-      /do not unpack|pixels need/,
-    ],
-    [
-      "an unknown row filter",
-      whole(header(1, 1, 8, 2), idat(new Uint8Array([9, 1, 2, 3]))),
-      /damaged: .*filter/,
-    ],
-    ["a depth of 3", whole(header(2, 2, 3, 0), idat(raw)), /malformed: colour type 0, 3 bits/],
-    [
-      "a colour type of 5",
-      whole(header(2, 2, 8, 5), idat(raw)),
-      /malformed: colour type 5, 8 bits/,
-    ],
-    [
-      "an index outside of the palette",
-      whole(header(1, 1, 8, 3), chunk("PLTE", new Uint8Array(6)), idat(pack([[2]], 8))),
-      /damaged: index 2 not in palette/,
-    ],
-    ["a palette that is missing", whole(header(1, 1, 8, 3), idat(pack([[2]], 8))), /damaged/],
-    [
-      "an interlaced bomb",
-      whole(header(1, 1, 8, 2, 1), idat(new Uint8Array(10_000_000))),
-      /do not unpack/,
-    ],
-  ];
   assert.equal(readPng(good).width, 2);
   for (const [name, bytes, message] of faults) {
     await t.step(name, () => assertInputError(() => readPng(bytes, { source: "x.png" }), message));

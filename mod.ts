@@ -21,6 +21,7 @@ export { checkpoint, Tape } from "./engine/tape.ts";
 export { type DType, type HostData, readAll, Tensor, tidy } from "./engine/tensor.ts";
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/matmul.ts";
+export * from "./engine/ops/norm.ts";
 export * from "./engine/ops/optim.ts";
 export * from "./engine/ops/patchify.ts";
 export * from "./engine/ops/reduce.ts";

@@ -10,6 +10,12 @@ import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
 import { patchifyKernel, unpatchifyKernel } from "./image/patchify.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
+import {
+  layerNormGradientKernel,
+  layerNormKernel,
+  layerNormWeightsGradientKernel,
+} from "./norm/layer_norm.ts";
+import { softmaxGradientKernel, softmaxKernel } from "./norm/softmax.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 
 /** The explicit list of every kernel. */
@@ -20,6 +26,11 @@ export const kernels: readonly KernelSpec[] = [
   ...Object.values(binaryKernels),
   ...Object.values(reduceKernels),
   matmulKernel,
+  layerNormKernel,
+  layerNormGradientKernel,
+  layerNormWeightsGradientKernel,
+  softmaxKernel,
+  softmaxGradientKernel,
   adamwKernel,
   adamOptimKernel,
   sgdKernel,

@@ -5,12 +5,13 @@ import assert from "node:assert/strict";
 import { gradcheck } from "./gradcheck.ts";
 import { elementwiseCases } from "./gradient_cases/elementwise.ts";
 import { matmulCases } from "./gradient_cases/matmul.ts";
+import { normCases } from "./gradient_cases/norm.ts";
 import { patchifyCases } from "./gradient_cases/patchify.ts";
 import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
 
-for (const test of [...elementwiseCases, ...matmulCases, ...patchifyCases]) {
+for (const test of [...elementwiseCases, ...matmulCases, ...normCases, ...patchifyCases]) {
   Deno.test(`gradient of ${test.name}`, async () => {
     await gradcheck(gpu, test);
     assert.equal(gpu.liveBytes, 0);

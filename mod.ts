@@ -19,11 +19,36 @@ export {
 export { run, type RunOptions } from "./engine/run.ts";
 export { checkpoint, Tape } from "./engine/tape.ts";
 export { type DType, type HostData, readAll, Tensor, tidy } from "./engine/tensor.ts";
+export {
+  assertPositiveDefinite,
+  cholesky,
+  choleskySolve,
+  solveTriangular,
+  spdInverse,
+  type TriangularOptions,
+} from "./engine/ops/cholesky.ts";
+export {
+  eighHost,
+  eighTopK,
+  type EighTopKOptions,
+  type HostEigen,
+  type SymmetricOperator,
+  type TopEigen,
+} from "./engine/ops/eigh.ts";
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";
-export * from "./engine/ops/optim.ts";
 export * from "./engine/ops/patchify.ts";
+export {
+  addDiagonal,
+  diagonal,
+  diagonalMatrix,
+  identity,
+  tril,
+  triu,
+} from "./engine/ops/matrix.ts";
+export * from "./engine/ops/optim.ts";
+export { qr, type QrFactors, type QrOptions } from "./engine/ops/qr.ts";
 export * from "./engine/ops/reduce.ts";
 export * from "./engine/ops/shape.ts";
 export * from "./shaders/kernel.ts";

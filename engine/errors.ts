@@ -29,6 +29,11 @@ export class KernelError extends Error {
   override name = "KernelError";
 }
 
+/** A matrix has no Cholesky factor: it is not positive definite in f32. */
+export class NotPositiveDefiniteError extends Error {
+  override name = "NotPositiveDefiniteError";
+}
+
 /** The device was lost or ran out of memory while work was pending. */
 export class DeviceError extends Error {
   override name = "DeviceError";

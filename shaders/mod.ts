@@ -8,6 +8,13 @@ import { binaryKernels } from "./elementwise/binary.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
 import { patchifyKernel, unpatchifyKernel } from "./image/patchify.ts";
+import {
+  addDiagonalKernel,
+  blockCopyKernel,
+  diagonalKernel,
+  triangleKernels,
+} from "./linalg/blocks.ts";
+import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import {
@@ -31,6 +38,12 @@ export const kernels: readonly KernelSpec[] = [
   layerNormWeightsGradientKernel,
   softmaxKernel,
   softmaxGradientKernel,
+  blockCopyKernel,
+  ...Object.values(triangleKernels),
+  diagonalKernel,
+  addDiagonalKernel,
+  choleskyKernel,
+  triangularSolveKernel,
   adamwKernel,
   adamOptimKernel,
   sgdKernel,

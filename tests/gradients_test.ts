@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { gradcheck } from "./gradcheck.ts";
 import { elementwiseCases } from "./gradient_cases/elementwise.ts";
+import { linalgCases } from "./gradient_cases/linalg.ts";
 import { matmulCases } from "./gradient_cases/matmul.ts";
 import { normCases } from "./gradient_cases/norm.ts";
 import { patchifyCases } from "./gradient_cases/patchify.ts";
@@ -11,7 +12,15 @@ import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
 
-for (const test of [...elementwiseCases, ...matmulCases, ...normCases, ...patchifyCases]) {
+const cases = [
+  ...elementwiseCases,
+  ...matmulCases,
+  ...normCases,
+  ...patchifyCases,
+  ...linalgCases,
+];
+
+for (const test of cases) {
   Deno.test(`gradient of ${test.name}`, async () => {
     await gradcheck(gpu, test);
     assert.equal(gpu.liveBytes, 0);

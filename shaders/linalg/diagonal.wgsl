@@ -1,0 +1,24 @@
+// y[b, i] = x[b, i, i]
+//
+//   x: [batch, n, n]   y: [batch, n]   one thread per value
+
+alias Elem = f32;
+const WG: u32 = 64;
+
+struct Params {
+  batch: u32,
+  n: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
+  let id = gid.y * (nwg.x * WG) + gid.x;
+  if (id >= params.batch * params.n) {
+    return;
+  }
+  y[id] = x[id * params.n + id % params.n];
+}

@@ -1,0 +1,134 @@
+/**
+ * Cholesky factors and triangular systems of small matrices: the leaves of the blocked algorithms. f32 only, because a factor in
+ * half precision has no correct digits left after a few dozen rows.
+ *
+ * @module
+ */
+import choleskyBlock from "./cholesky_block.wgsl" with { type: "text" };
+import choleskyNaive from "./cholesky_naive.wgsl" with { type: "text" };
+import solveBlock from "./triangular_solve_block.wgsl" with { type: "text" };
+import solveNaive from "./triangular_solve_naive.wgsl" with { type: "text" };
+import { type Args, ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../kernel.ts";
+
+/** Rows of the largest matrix that the block variants take. */
+export const FACTOR_BLOCK = 32;
+
+// x·xᵀ/n + 1/2: eigenvalues between 0.5 and about 4.5.
+function positiveDefinite(size: number, random: () => number, { n }: Dims): Float64Array {
+  const a = new Float64Array(size);
+  const x = new Float64Array(n * n);
+  for (let start = 0; start < size; start += n * n) {
+    for (let i = 0; i < n * n; i++) x[i] = (random() - 0.5) * Math.sqrt(12);
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = i === j ? n / 2 : 0;
+        for (let k = 0; k < n; k++) sum += x[i * n + k] * x[j * n + k];
+        a[start + i * n + j] = sum / n;
+      }
+    }
+  }
+  return a;
+}
+
+/** Lower Cholesky factors of matrices with up to 64 rows; `invalid` is what a pivot becomes that is not positive. */
+export const choleskyKernel: KernelSpec = defineKernel({
+  name: "cholesky",
+  buffers: { a: "f32 batch n n", l: "out f32 batch n n" },
+  args: { invalid: NaN },
+  flops: ({ batch, n }) => batch * n ** 3 / 3,
+  reference({ a }, { batch, n }, { invalid }) {
+    const l = new Float64Array(batch * n * n);
+    for (let z = 0; z < batch; z++) {
+      const start = z * n * n;
+      for (let k = 0; k < n; k++) {
+        for (let i = k; i < n; i++) {
+          let value = a[start + i * n + k];
+          for (let j = 0; j < k; j++) value -= l[start + i * n + j] * l[start + k * n + j];
+          if (i > k) value /= l[start + k * n + k];
+          else value = value > 0 ? Math.sqrt(value) : invalid;
+          l[start + i * n + k] = value;
+        }
+      }
+    }
+    return { l };
+  },
+  data: { a: positiveDefinite },
+  // Backward stable: eps·n·κ(a) at worst, κ ≤ 9 and n ≤ 60 here; in practice eps·√n·few.
+  tolerance: { f32: 5e-6 },
+  cases: [{ batch: 1, n: 1 }, { batch: 3, n: 31 }, { batch: 1, n: 32 }, { batch: 1, n: 60 }],
+  large: [{ batch: 64, n: 32 }],
+  variants: [{
+    name: "cholesky_block",
+    source: choleskyBlock,
+    supports: ({ n }) => n <= FACTOR_BLOCK,
+    workgroups: ({ batch }) => grid1d(batch),
+  }, {
+    name: "cholesky_naive",
+    source: choleskyNaive,
+    // Mesa's software driver ends a thread's loops after 65,535 rounds altogether, and this one takes n³/6 + n².
+    supports: ({ n }) => n <= 64,
+    workgroups: ({ batch }, { WG = 64 }) => grid1d(ceilDiv(batch, WG)),
+  }],
+});
+
+function isForward({ lower, transpose }: Args): boolean {
+  return lower !== transpose;
+}
+
+// Unit-sized diagonal, small elsewhere: the solution keeps the size of the right-hand side.
+function triangular(size: number, random: () => number, { n }: Dims): Float64Array {
+  return Float64Array.from({ length: size }, (_, at) => {
+    const i = Math.floor(at / n) % n, j = at % n;
+    return i === j ? 1 + random() : (random() - 0.5) * 2 / n;
+  });
+}
+
+/** Solves `op(t)·x = b`; `lower` says which triangle of `t` is read, `transpose` whether op is the transpose. */
+export const triangularSolveKernel: KernelSpec = defineKernel({
+  name: "triangular_solve",
+  buffers: { t: "f32 batch n n", b: "f32 batch n cols", x: "out f32 batch n cols" },
+  args: { lower: 1, transpose: 0 },
+  flops: ({ batch, n, cols }) => batch * n * n * cols,
+  reference({ t, b }, { batch, n, cols }, args) {
+    const x = b.slice();
+    const forward = isForward(args);
+    for (let z = 0; z < batch; z++) {
+      for (let c = 0; c < cols; c++) {
+        for (let step = 0; step < n; step++) {
+          const i = forward ? step : n - 1 - step;
+          let value = b[(z * n + i) * cols + c];
+          for (let before = 0; before < step; before++) {
+            const j = forward ? before : n - 1 - before;
+            const entry = t[z * n * n + (args.transpose ? j * n + i : i * n + j)];
+            value -= entry * x[(z * n + j) * cols + c];
+          }
+          x[(z * n + i) * cols + c] = value / t[z * n * n + i * n + i];
+        }
+      }
+    }
+    return { x };
+  },
+  data: { t: triangular },
+  tolerance: { f32: 3e-6 }, // n ≤ 70 additions to a value of unit size, then a division: eps·√n·few
+  cases: [
+    { batch: 1, n: 1, cols: 1 },
+    { batch: 2, n: 31, cols: 65, transpose: 1 },
+    { batch: 1, n: 32, cols: 7, lower: 0 },
+    { batch: 1, n: 5, cols: 130, lower: 0, transpose: 1 },
+    { batch: 2, n: 70, cols: 3 },
+  ],
+  large: [{ batch: 1, n: 32, cols: 1024 }],
+  variants: [{
+    name: "triangular_solve_block",
+    source: solveBlock,
+    tunables: { WG: [64, 32] },
+    constants: (_, args) => ({ FORWARD: Number(isForward(args)), TRANSPOSE: args.transpose }),
+    supports: ({ n }) => n <= FACTOR_BLOCK,
+    workgroups: ({ batch, cols }, { WG }) => grid1d(batch * ceilDiv(cols, WG)),
+  }, {
+    name: "triangular_solve_naive",
+    source: solveNaive,
+    constants: (_, args) => ({ FORWARD: Number(isForward(args)), TRANSPOSE: args.transpose }),
+    workgroups: ({ batch, cols }, { WG = 64 }) => grid1d(ceilDiv(batch * cols, WG)),
+  }],
+});

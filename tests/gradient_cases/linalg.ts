@@ -1,0 +1,90 @@
+/**
+ * Gradients of factors, triangular systems and inverses.
+ *
+ * @module
+ */
+import { Matrix } from "ml-matrix";
+import { cholesky, choleskySolve, solveTriangular, spdInverse } from "../../engine/ops/cholesky.ts";
+import { matmul } from "../../engine/ops/matmul.ts";
+import { addDiagonal, diagonal, tril, triu } from "../../engine/ops/matrix.ts";
+import type { Tensor } from "../../engine/tensor.ts";
+import { choleskyKernel, triangularSolveKernel } from "../../shaders/linalg/factor.ts";
+import type { GradientCase } from "../gradcheck.ts";
+
+const N = 5;
+const cube = { batch: 1, n: N };
+
+/** `x·xᵀ + 3`: symmetric and positive definite whatever `x: [5, 5]` is. */
+const spd = (x: Tensor) => addDiagonal(matmul(x, x, { transposeB: true }), 3);
+
+function spdReference(x: Float64Array): Float64Array {
+  const m = new Matrix([0, 1, 2, 3, 4].map((i) => [...x.subarray(i * N, i * N + N)]));
+  const a = m.mmul(m.transpose());
+  for (let i = 0; i < N; i++) a.set(i, i, a.get(i, i) + 3);
+  return Float64Array.from(a.to1DArray());
+}
+
+const factor = (x: Float64Array) =>
+  choleskyKernel.reference({ a: spdReference(x) }, cube, { invalid: NaN }).l;
+
+const solve = (t: Float64Array, b: Float64Array, args: { lower: number; transpose: number }) =>
+  triangularSolveKernel.reference({ t, b }, { ...cube, cols: 3 }, args).x;
+
+// A unit diagonal and small entries elsewhere: solutions keep their size.
+const triangular = (size: number) =>
+  Float64Array.from({ length: size }, (_, at) => at % 6 === 0 ? 1.5 : Math.sin(at) / 3);
+
+const systems: GradientCase[] = [0, 1, 2, 3].map((bits) => {
+  const lower = bits < 2, transpose = bits % 2 === 1;
+  return {
+    name: `solveTriangular lower=${lower} transpose=${transpose}`,
+    shapes: [[N, N], [N, 3]],
+    data: (size, input) =>
+      input === 0 ? triangular(size) : Array.from({ length: size }, (_, at) => Math.cos(at)),
+    f: (t, b) => solveTriangular(t, b, { lower, transpose }),
+    reference: (t, b) => solve(t, b, { lower: Number(lower), transpose: Number(transpose) }),
+  };
+});
+
+/** Cases of this family. */
+export const linalgCases: readonly GradientCase[] = [...systems, {
+  name: "cholesky",
+  shapes: [[N, N]],
+  f: (x) => cholesky(spd(x)),
+  reference: factor,
+}, {
+  name: "choleskySolve through its factor",
+  shapes: [[N, N], [N, 3]],
+  f: (x, b) => choleskySolve(cholesky(spd(x)), b),
+  reference: (x, b) => {
+    const l = factor(x);
+    return solve(l, solve(l, b, { lower: 1, transpose: 0 }), { lower: 1, transpose: 1 });
+  },
+}, {
+  name: "spdInverse",
+  shapes: [[N, N]],
+  f: (x) => spdInverse(spd(x)),
+  reference: (x) => {
+    const l = factor(x);
+    const eye = Float64Array.from({ length: N * N }, (_, at) => Number(at % (N + 1) === 0));
+    const wide = { ...cube, cols: N };
+    const half = triangularSolveKernel.reference({ t: l, b: eye }, wide, {
+      lower: 1,
+      transpose: 0,
+    });
+    return triangularSolveKernel.reference({ t: l, b: half.x }, wide, { lower: 1, transpose: 1 }).x;
+  },
+}, {
+  name: "tril, triu and diagonal",
+  shapes: [[2, 3, 3]],
+  f: (x) => addDiagonal(matmul(tril(x), triu(x)), diagonal(x)),
+  reference: (x) => {
+    const y = new Float64Array(18);
+    for (let at = 0; at < 18; at++) {
+      const base = Math.floor(at / 9) * 9, i = Math.floor(at / 3) % 3, j = at % 3;
+      for (let k = 0; k <= Math.min(i, j); k++) y[at] += x[base + i * 3 + k] * x[base + k * 3 + j];
+      if (i === j) y[at] += x[at];
+    }
+    return y;
+  },
+}];

@@ -35,6 +35,8 @@ export {
   type SymmetricOperator,
   type TopEigen,
 } from "./engine/ops/eigh.ts";
+export * from "./engine/ops/conv.ts";
+export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";

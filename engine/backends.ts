@@ -97,6 +97,9 @@ interface DawnModule {
   create(flags: string[]): GPU;
 }
 
+// The binding polls its instance from the event loop without holding it: collected as garbage, it takes the process down.
+const dawnInstances: GPU[] = [];
+
 async function loadDawn(adapter?: string): Promise<GPU> {
   let dawn: DawnModule;
   try {
@@ -112,7 +115,9 @@ async function loadDawn(adapter?: string): Promise<GPU> {
     "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
     "disable-dawn-features=timestamp_quantization",
   ];
-  return dawn.create(adapter ? [...flags, `adapter=${adapter}`] : flags);
+  const instance = dawn.create(adapter ? [...flags, `adapter=${adapter}`] : flags);
+  dawnInstances.push(instance);
+  return instance;
 }
 
 function adapterName(info: GPUAdapterInfo | undefined): string {

@@ -15,6 +15,8 @@ import {
   triangleKernels,
 } from "./linalg/blocks.ts";
 import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
+import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
+import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import {
@@ -49,4 +51,7 @@ export const kernels: readonly KernelSpec[] = [
   sgdKernel,
   patchifyKernel,
   unpatchifyKernel,
+  conv2dKernel,
+  convTranspose2dKernel,
+  conv2dWeightGradientKernel,
 ];

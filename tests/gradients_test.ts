@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { gradcheck } from "./gradcheck.ts";
+import { convCases } from "./gradient_cases/conv.ts";
 import { elementwiseCases } from "./gradient_cases/elementwise.ts";
 import { linalgCases } from "./gradient_cases/linalg.ts";
 import { matmulCases } from "./gradient_cases/matmul.ts";
@@ -18,6 +19,7 @@ const cases = [
   ...normCases,
   ...patchifyCases,
   ...linalgCases,
+  ...convCases,
 ];
 
 for (const test of cases) {

@@ -86,6 +86,14 @@ export const unaryOps = {
   floor: { code: 28, f: Math.floor, slope: () => 0 },
 } as const satisfies Record<string, UnaryOp>;
 
+/** Float64 definitions of the activations by code. */
+export const activationByCode: ReadonlyMap<number, (x: number) => number> = new Map(
+  Object.entries(activationCodes).map(([name, code]) => [
+    code,
+    name === "none" ? (x: number) => x : unaryOps[name as keyof typeof unaryOps].f,
+  ]),
+);
+
 /** Name of a function of one value. */
 export type UnaryName = keyof typeof unaryOps;
 

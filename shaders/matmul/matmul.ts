@@ -12,7 +12,7 @@ import tiled from "./matmul_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
 import matmulTile from "../_lib/matmul_tile.wgsl" with { type: "text" };
 import subgroupOuter from "../_lib/subgroup_outer.wgsl" with { type: "text" };
-import { activationCodes, unaryOps } from "../elementwise/unary.ts";
+import { activationByCode } from "../elementwise/unary.ts";
 import {
   type Args,
   type Caps,
@@ -24,14 +24,6 @@ import {
   type KernelSpec,
   type KernelVariant,
 } from "../kernel.ts";
-
-/** Float64 definitions of the activations by code. */
-const activationByCode = new Map<number, (x: number) => number>(
-  Object.entries(activationCodes).map(([name, code]) => [
-    code,
-    name === "none" ? (x: number) => x : unaryOps[name as keyof typeof unaryOps].f,
-  ]),
-);
 
 const flags = ({ transposeA, transposeB }: Args): Constants => ({
   TRANSPOSE_A: transposeA,

@@ -1,0 +1,162 @@
+/**
+ * Convolution of images, any kernel size, stride, padding, dilation and groups, and its transpose.
+ *
+ * @module
+ */
+import naive from "./conv2d_naive.wgsl" with { type: "text" };
+import subgroup from "./conv2d_subgroup.wgsl" with { type: "text" };
+import activations from "../_lib/activations.wgsl" with { type: "text" };
+import subgroupOuter from "../_lib/subgroup_outer.wgsl" with { type: "text" };
+import convTaps from "../_lib/conv_taps.wgsl" with { type: "text" };
+import { convArgs, convCase, eachProduct } from "./geometry.ts";
+import { activationByCode } from "../elementwise/unary.ts";
+import {
+  type Args,
+  ceilDiv,
+  type Constants,
+  defineKernel,
+  type Dims,
+  grid1d,
+  type HostArrays,
+  type KernelSpec,
+  type KernelVariant,
+} from "../kernel.ts";
+
+function reference(transposed: boolean) {
+  return ({ x, weight, bias }: HostArrays, dims: Dims, args: Args): HostArrays => {
+    const { n, groups, coutG, oh, ow } = dims;
+    const y = new Float64Array(n * groups * coutG * oh * ow);
+    eachProduct(transposed, dims, args, (z, i, k) => y[z] += x[i] * weight[k]);
+    const activate = activationByCode.get(args.activation)!;
+    return {
+      y: y.map((v, z) => {
+        const o = Math.floor(z / (oh * ow)) % (groups * coutG);
+        return activate(v + (args.hasBias ? bias[o] : 0));
+      }),
+    };
+  };
+}
+
+const constants = (transposed: boolean) => (_: Dims, { activation }: Args): Constants => ({
+  TRANSPOSED: Number(transposed),
+  ACTIVATION: activation,
+});
+
+function subgroupVariant(name: string, transposed: boolean): KernelVariant {
+  const own = constants(transposed);
+  return {
+    name: `${name}_subgroup`,
+    source: subgroup,
+    lib: [activations, convTaps, subgroupOuter],
+    needs: ["subgroups"],
+    constants: (dims, args, caps) => ({
+      ...own(dims, args),
+      SG: caps.subgroupMinSize,
+      ROWS: dims.coutG > 16 ? 32 : dims.coutG > 8 ? 16 : 8,
+    }),
+    supports: (_, caps) =>
+      caps.isSoftware && caps.subgroupMinSize >= 8 &&
+      caps.subgroupMinSize === caps.subgroupMaxSize,
+    workgroups({ n, groups, coutG, oh, ow }, { ROWS, SG }, { strideX, strideY }) {
+      const [px, py] = transposed ? [strideX, strideY] : [1, 1];
+      const tiles = ceilDiv(n * ceilDiv(oh, py) * ceilDiv(ow, px), 4 * SG);
+      const [gx, gy] = grid1d(tiles * px * py);
+      return [gx, gy, groups * ceilDiv(coutG, ROWS)];
+    },
+  };
+}
+
+function naiveVariant(name: string, transposed: boolean): KernelVariant {
+  return {
+    name: `${name}_naive`,
+    source: naive,
+    lib: [activations, convTaps],
+    tunables: { WG: [64] },
+    constants: constants(transposed),
+    workgroups: ({ n, groups, coutG, oh, ow }, { WG }) =>
+      grid1d(ceilDiv(n * groups * coutG * oh * ow, WG)),
+  };
+}
+
+const cases = (transposed: boolean): Dims[] => [
+  convCase(transposed, { c: [1, 1], size: [1, 1], k: [1, 1] }),
+  convCase(transposed, {
+    ...{ n: 2, c: [5, 33], size: [7, 9], k: [3, 3], pad: [1, 1, 1, 1] },
+    ...{ activation: 1, hasBias: 1 },
+  }),
+  convCase(transposed, {
+    ...{ n: 2, groups: 3, c: [2, 9], size: [9, 12], k: [3, 2] },
+    ...{ stride: [2, 3], dilation: [1, 2], pad: [1, 0, 0, 2] },
+  }),
+  convCase(transposed, { groups: 7, c: [1, 1], size: [6, 6], k: [3, 3], pad: [1, 1, 1, 1] }),
+  convCase(transposed, { c: [19, 17], size: [17, 5], k: [7, 1], pad: [3, 0, 3, 0], activation: 1 }),
+  convCase(transposed, {
+    ...{ c: [13, 40], size: [12, 11], k: [3, 3], stride: [2, 2], activation: 1, hasBias: 1 },
+  }),
+];
+
+const same = [1, 1, 1, 1] as const;
+const large = (transposed: boolean): Dims[] => [
+  convCase(transposed, { c: [64, 64], size: [56, 56], k: [3, 3], pad: same }),
+  convCase(transposed, { c: [128, 128], size: [32, 32], k: [3, 3], pad: same }),
+  convCase(transposed, { c: [192, 192], size: [17, 17], k: [1, 7], pad: [0, 3, 0, 3] }),
+  ...(transposed
+    ? [
+      convCase(true, { c: [384, 288], size: [17, 17], k: [3, 3], stride: [2, 2] }),
+      convCase(true, { c: [64, 288], size: [35, 35], k: [1, 1] }),
+      convCase(true, { c: [32, 3], size: [149, 149], k: [3, 3], stride: [2, 2] }),
+    ]
+    : [
+      convCase(false, { c: [288, 384], size: [35, 35], k: [3, 3], stride: [2, 2] }),
+      convCase(false, { c: [288, 64], size: [35, 35], k: [1, 1] }),
+      convCase(false, { c: [3, 32], size: [299, 299], k: [3, 3], stride: [2, 2] }),
+    ]),
+];
+
+const shared = {
+  args: { ...convArgs, activation: 0, hasBias: 0 },
+  // Products of unit normals: a sum of K has size √K and error eps·√K, the worst of some thousand outputs four of those; K ≤ 200.
+  tolerance: { f32: 2e-6, f16: 2e-3 },
+};
+
+/**
+ * `y = activation(conv(x, weight) + bias)`. `coutG`, `cinG`: channels per group; without a bias (`hasBias` 0) that buffer is any
+ * other.
+ */
+export const conv2dKernel: KernelSpec = defineKernel({
+  name: "conv2d",
+  buffers: {
+    x: "n groups*cinG h w",
+    weight: "groups*coutG cinG kh kw",
+    bias: "biasSize",
+    y: "out n groups*coutG oh ow",
+  },
+  ...shared,
+  flops: ({ n, groups, cinG, coutG, kh, kw, oh, ow }) =>
+    2 * n * groups * coutG * cinG * kh * kw * oh * ow,
+  reference: reference(false),
+  cases: cases(false),
+  large: large(false),
+  variants: [subgroupVariant("conv2d", false), naiveVariant("conv2d", false)],
+});
+
+/** The transpose of {@link conv2dKernel}: PyTorch's `ConvTranspose2d`, and the gradient of a convolution by its input. */
+export const convTranspose2dKernel: KernelSpec = defineKernel({
+  name: "conv_transpose2d",
+  buffers: {
+    x: "n groups*cinG h w",
+    weight: "groups*cinG coutG kh kw",
+    bias: "biasSize",
+    y: "out n groups*coutG oh ow",
+  },
+  ...shared,
+  flops: ({ n, groups, cinG, coutG, kh, kw, h, w }) =>
+    2 * n * groups * coutG * cinG * kh * kw * h * w,
+  reference: reference(true),
+  cases: cases(true),
+  large: large(true),
+  variants: [
+    subgroupVariant("conv_transpose2d", true),
+    naiveVariant("conv_transpose2d", true),
+  ],
+});

@@ -1,0 +1,65 @@
+/**
+ * Convolutions as ops: values by hand, options, refusals.
+ */
+import assert from "node:assert/strict";
+import { conv2d, convTranspose2d, relu, Tape, Tensor, tidy } from "../../mod.ts";
+import { normal, randomKey } from "../../engine/random.ts";
+import { openTestGpu } from "../_gpu.ts";
+
+const gpu = await openTestGpu();
+Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
+const randn = (seed: number, shape: readonly number[]) =>
+  Tensor.from(gpu, normal(randomKey(seed), shape.reduce((a, b) => a * b, 1)), shape);
+
+Deno.test("conv2d() slides the kernel without flipping it", async () => {
+  using x = Tensor.from(gpu, [1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 1, 3, 3]);
+  using weight = Tensor.from(gpu, [1, 10, 100, 1000], [1, 1, 2, 2]);
+  using bias = Tensor.from(gpu, [0.5]);
+  using y = conv2d(x, weight, { bias });
+  assert.deepEqual(y.shape, [1, 1, 2, 2]);
+  assert.deepEqual([...await y.data()], [5421.5, 6532.5, 8754.5, 9865.5]);
+  using uneven = conv2d(x, weight, { padding: [1, 0, 0, 2], stride: [2, 1] });
+  // rows: zeros above 1 2 3, then 4 5 6 above 7 8 9; columns: two zeros on the left
+  assert.deepEqual([...await uneven.data()], [0, 1000, 2100, 3200, 0, 7040, 8754, 9865]);
+});
+
+Deno.test("convTranspose2d() spreads each value over the kernel", async () => {
+  using x = Tensor.from(gpu, [1, 2], [1, 1, 1, 2]);
+  using weight = Tensor.from(gpu, [1, 10, 100, 1000], [1, 1, 2, 2]);
+  using y = convTranspose2d(x, weight, { stride: [1, 1] });
+  assert.deepEqual(y.shape, [1, 1, 2, 3]);
+  assert.deepEqual([...await y.data()], [1, 12, 20, 100, 1200, 2000]);
+});
+
+Deno.test("conv2d() gives the same with the activation fused, apart, and on a tape", async () => {
+  using x = randn(1, [2, 3, 5, 6]);
+  using weight = randn(2, [4, 3, 3, 3]);
+  using fused = conv2d(x, weight, { padding: 1, activation: "relu" });
+  using apart = tidy(gpu, () => relu(conv2d(x, weight, { padding: 1 })));
+  using tape = new Tape();
+  using watched = tape.watch(x);
+  using taped = conv2d(watched, weight, { padding: 1, activation: "relu" });
+  const expected = [...await apart.data()];
+  assert.deepEqual([...await fused.data()], expected);
+  assert.deepEqual([...await taped.data()], expected);
+});
+
+Deno.test("conv2d() refuses what does not fit, by name", () => {
+  using x = Tensor.zeros(gpu, [1, 4, 5, 5]);
+  using weight = Tensor.zeros(gpu, [6, 2, 3, 3]);
+  using flat = Tensor.zeros(gpu, [6, 2]);
+  const refuses = (f: () => Tensor, message: RegExp) =>
+    assert.throws(f, { name: "ShapeError", message });
+  refuses(() => conv2d(x, weight), /takes 2 channels, x has 4/);
+  refuses(() => conv2d(x, flat), /four axes/);
+  refuses(() => conv2d(flat, weight), /\[n, channels, height, width\]/);
+  refuses(() => conv2d(x, weight, { groups: 2, bias: flat }), /must have 6 values, has 12/);
+  refuses(() => conv2d(x, weight, { groups: 2, dilation: 3 }), /smaller than a kernel/);
+  refuses(() => conv2d(x, weight, { groups: 2, stride: 0 }), /from 1/);
+  refuses(() => conv2d(x, weight, { groups: 2, padding: -1 }), /padding from 0/);
+  refuses(() => convTranspose2d(x, weight), /takes 6 channels, x has 4/);
+  using back = Tensor.zeros(gpu, [4, 1, 2, 2]);
+  refuses(() => convTranspose2d(x, back, { outputPadding: 1 }), /below the stride/);
+});
+
+Deno.test("close the device", () => gpu[Symbol.dispose]());

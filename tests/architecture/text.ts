@@ -9,8 +9,8 @@ import type { Finding } from "./typescript.ts";
 
 // The patterns are written so that this file does not match itself.
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
-  [/(?<![\w.])\/(?:home|Users|root|work|mnt|opt)\/[\w.-]/g, "a path of one machine"],
-  [/(?<![\w.])\/tmp\/\w+\/[\w.-]/g, "a path of one machine"],
+  [/(?<![\w.}])\/(?:home|Users|root|work|mnt|opt)\/[\w.-]/g, "a path of one machine"],
+  [/(?<![\w.}])\/tmp\/\w+\/[\w.-]/g, "a path of one machine"],
   [/\b(?:registry\.npm[j]s\.org|deb\.[d]ebian\.org|np[m]\.jsr\.io)\b/g, "a registry's host"],
   [/\b(?:T[O]DO|FI[X]ME|XX[X])\b/g, "a promise instead of code"],
 ];

@@ -71,7 +71,7 @@ const RULES: readonly Rule[] = [
   ),
   forbid(/\boverride\s+\w+/g, "cannot size arrays in Naga: use const"),
   forbid(
-    /(?<![\w.\])])([A-Za-z_][\w.]*(?:\[[\w.]+\])*)\s*!=\s*\1(?![\w.[(])/g,
+    /(?<![\w.\])])([A-Za-z_][\w.]*(?:\[[\w.]+\][\w.]*)*)\s*!=\s*\1(?![\w.[(])/g,
     "false for NaN on Mesa: test the bits",
   ),
   forbid(/\bptr\s*<\s*(storage|workgroup)\b/g, "not in Naga"),

@@ -1,0 +1,53 @@
+/**
+ * The test runner's counting: a miscount would hide failures.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { countCases, runDeno } from "./runner/tally.ts";
+
+/** Writes a test file, runs it as the runner does, and returns its report. */
+async function report(source: string): Promise<{ code: number; xml: string }> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/a_test.ts`, source);
+    const path = `${folder}/report.xml`;
+    const { code } = await runDeno(["test", "--no-check", `--junit-path=${path}`, folder]);
+    return { code, xml: await Deno.readTextFile(path) };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("countCases() counts what deno test reports, odd names and steps included", async () => {
+  const { code, xml } = await report(`
+    Deno.test("plain", () => {});
+    Deno.test("a <testcase name='x'/> & \\"quotes\\" in /> the name", () => {});
+    Deno.test("prints </testcase><failure>", () => console.log("<failure>"));
+    Deno.test("fails", () => { throw new Error("<skipped/> </testcase>"); });
+    Deno.test("ignored", { ignore: true }, () => {});
+    Deno.test("steps", async (t) => { await t.step("one", () => {}); });
+  `);
+  assert.equal(code, 1);
+  const { passed, failed, ignored } = countCases(xml);
+  assert.deepEqual({ failed, ignored }, { failed: 1, ignored: 1 });
+  assert.ok(passed === 4 || passed === 5, `${passed} passed: a step may count`);
+});
+
+Deno.test("countCases() of an empty or cut report is nothing passed", () => {
+  assert.deepEqual(countCases(""), { passed: 0, failed: 0, ignored: 0 });
+  assert.deepEqual(countCases("<testsuites><testsuite><testcase na"), {
+    passed: 0,
+    failed: 0,
+    ignored: 0,
+  });
+});
+
+Deno.test("runDeno() stops a process that does not end", async () => {
+  const { code, output, seconds } = await runDeno(["eval", "while (true) {}"], {
+    timeoutSeconds: 0.5,
+  });
+  assert.equal(code, 124);
+  assert.match(output, /Stopped after 0\.5 s/);
+  assert.ok(seconds < 10);
+});

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { countLines, lineAt } from "./architecture/files.ts";
+import { countCode, countLines, lineAt } from "./architecture/files.ts";
 import { judgeArrow, layerOf } from "./architecture/layers.ts";
 import { lintText, packageNames, readDependencyTable } from "./architecture/text.ts";
 import { lintTypeScript, measure, onlyReExports } from "./architecture/typescript.ts";
@@ -127,6 +127,7 @@ Deno.test("lintTypeScript() and measure() count lines", () => {
   assertFlags(ts("engine/a.ts", "f();\n".repeat(401)), /401 lines, at most 400/);
   assertFlags(ts("pipelines/vwam/pipeline.ts", "f();\n".repeat(301)), /at most 300/);
   assert.deepEqual([countLines(""), countLines("a"), countLines("a\nb\n")], [0, 1, 2]);
+  assert.equal(countCode("/**\n * a\n */\nf(); // why\n\n// b\n/* c */\ng();\n"), 2);
   assert.equal(lineAt("a\nb\nc", 4), 3);
 });
 

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { readSources, type SourceFile } from "./architecture/files.ts";
+import { countCode, countLines, readSources, type SourceFile } from "./architecture/files.ts";
 import { judgeArrow, layerOf, readArrows } from "./architecture/layers.ts";
 import { lintText, packageNames, readDependencyTable } from "./architecture/text.ts";
 import { type Finding, lintTypeScript, measure, onlyReExports } from "./architecture/typescript.ts";
@@ -84,6 +84,8 @@ Deno.test("engine/dawn.lock is deno.lock and what Dawn adds", () => {
   }
   const added = Object.keys(dawn.specifiers).filter((name) => !(name in base.specifiers));
   assert.deepEqual(packageNames(added), ["webgpu"]);
+  const version = /DAWN_VERSION = "([\d.]+)"/.exec(textOf("engine/backends.ts"))?.[1];
+  assert.deepEqual(added, [`npm:webgpu@${version}`], "the engine asks for the locked version");
 });
 
 Deno.test("the README's dependency table names the packages of deno.json", {
@@ -100,36 +102,35 @@ function engineLines(sources: readonly SourceFile[]): { core: number; ops: numbe
   let [core, ops] = [0, 0];
   for (const { path, text } of sources) {
     if (layerOf(path) !== "engine") continue;
-    const lines = text.split("\n").filter((line) => !/^\s*(\/\/|\/?\*|$)/.test(line)).length;
-    if (path.startsWith("engine/ops/")) ops += lines;
-    else core += lines;
+    if (path.startsWith("engine/ops/")) ops += countCode(text);
+    else core += countCode(text);
   }
   return { core, ops };
 }
 
 /** One row per folder: files, lines, the longest file, the longest function. */
 function sizeTable(ts: readonly SourceFile[], wgsl: readonly SourceFile[]): string {
-  const rows = new Map<string, { files: number; lines: number; file: number; func: number }>();
+  const rows = new Map<string, Record<"files" | "lines" | "code" | "file" | "func", number>>();
   for (const { path, text } of [...ts, ...wgsl]) {
     const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".";
     const key = path.endsWith(".wgsl") ? `${folder} (wgsl)` : folder;
-    const row = rows.get(key) ?? { files: 0, lines: 0, file: 0, func: 0 };
+    const row = rows.get(key) ?? { files: 0, lines: 0, code: 0, file: 0, func: 0 };
     const size = path.endsWith(".ts")
       ? measure(path, text)
-      : { lines: text.split("\n").length - 1, longestFunction: 0 };
+      : { lines: countLines(text), longestFunction: 0 };
     rows.set(key, {
       files: row.files + 1,
       lines: row.lines + size.lines,
+      code: row.code + countCode(text),
       file: Math.max(row.file, size.lines),
       func: Math.max(row.func, size.longestFunction),
     });
   }
-  const head = `${"folder".padEnd(36)} files  lines  longest file  longest function`;
-  const body = [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map((
-    [key, { files, lines, file, func }],
-  ) =>
-    `${key.padEnd(36)} ${String(files).padStart(5)}  ${String(lines).padStart(5)}  ` +
-    `${String(file).padStart(12)}  ${String(func || "").padStart(16)}`
+  const line = (name: string, ...cells: (string | number)[]) =>
+    name.padEnd(36) + cells.map((cell) => String(cell).padStart(9)).join("");
+  const head = line("folder", "files", "lines", "code", "longest", "function");
+  const body = [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, row]) =>
+    line(key, row.files, row.lines, row.code, row.file, row.func || "")
   );
   return [head, ...body].join("\n");
 }

@@ -39,6 +39,12 @@ export function countLines(text: string): number {
   return text.split("\n").length - (text.endsWith("\n") ? 1 : 0);
 }
 
+/** Number of lines that hold code: no blank lines, none that are comment only. */
+export function countCode(text: string): number {
+  const code = text.replaceAll(/^\s*\/\*[\s\S]*?\*\/\s*$/gm, "");
+  return code.split("\n").filter((line) => !/^\s*(\/\/.*)?$/.test(line)).length;
+}
+
 /** The 1-based line of a character position. */
 export function lineAt(text: string, position: number): number {
   return text.slice(0, position).split("\n").length;

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { findArchive } from "./runner/dawn.ts";
 import { countCases, runDeno } from "./runner/tally.ts";
 
 /** Writes a test file, runs it as the runner does, and returns its report. */
@@ -50,4 +51,15 @@ Deno.test("runDeno() stops a process that does not end", async () => {
   assert.equal(code, 124);
   assert.match(output, /Stopped after 0\.5 s/);
   assert.ok(seconds < 10);
+});
+
+Deno.test("findArchive() reads both styles of apt's sources", () => {
+  const line =
+    "# deb http://old/debian bookworm main\ndeb [signed-by=/k.gpg] http://a/debian bookworm main\n";
+  assert.equal(findArchive([line], "bookworm"), "[signed-by=/k.gpg] http://a/debian");
+  assert.equal(findArchive(["deb http://b/debian bookworm-updates main\n"], "bookworm"), undefined);
+  const stanzas = "Types: deb\nURIs: http://s/security\nSuites: bookworm-security\n\n" +
+    "Types: deb\nURIs: http://c/debian\nSuites: bookworm bookworm-updates\nSigned-By: /k.gpg\n";
+  assert.equal(findArchive(["", stanzas], "bookworm"), "[signed-by=/k.gpg] http://c/debian");
+  assert.equal(findArchive([stanzas.replace("/k.gpg", "")], "bookworm"), "http://c/debian");
 });

@@ -64,7 +64,6 @@ export async function openDevice(options: OpenDeviceOptions): Promise<OpenedDevi
     ? wanted.filter((f) => adapter.features.has(f as GPUFeatureName))
     : await grantable(adapter, wanted);
   const device = await adapter.requestDevice(request(adapter, features));
-  if (options.backend === "dawn") dawnInstances.set(device, gpu);
   return describe(device, { info: adapter.info, features, backend: options.backend });
 }
 
@@ -91,10 +90,6 @@ async function grantable(adapter: GPUAdapter, wanted: readonly string[]): Promis
   }
   return granted;
 }
-
-// The instance runs its devices' callbacks. Nothing in JavaScript points from a device to it: once it was collected, the next
-// map of a buffer ended the process.
-const dawnInstances = new WeakMap<GPUDevice, GPU>();
 
 const DAWN_VERSION = "0.6.2";
 

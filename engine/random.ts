@@ -64,17 +64,23 @@ export function randomBit32(key: Key, i: number): number {
 
 /** `n` words of 32 random bits. */
 export function randomBits(key: Key, n: number): Uint32Array<ArrayBuffer> {
-  return Uint32Array.from({ length: n }, (_, i) => randomBit32(key, i));
+  const words = new Uint32Array(n);
+  for (let i = 0; i < n; i++) words[i] = randomBit32(key, i);
+  return words;
 }
 
 /** `n` values uniform in [0, 1), with 23 random bits each. */
 export function uniform(key: Key, n: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: n }, (_, i) => (randomBit32(key, i) >>> 9) * 2 ** -23);
+  const values = new Float32Array(n);
+  for (let i = 0; i < n; i++) values[i] = (randomBit32(key, i) >>> 9) * 2 ** -23;
+  return values;
 }
 
 /** `n` standard normals: `√2 · erfinv(u)` with `u` uniform in (−1, 1). */
 export function normal(key: Key, n: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: n }, (_, i) => bitsToNormal(randomBit32(key, i)));
+  const values = new Float32Array(n);
+  for (let i = 0; i < n; i++) values[i] = bitsToNormal(randomBit32(key, i));
+  return values;
 }
 
 /** A standard normal from 32 random bits. */

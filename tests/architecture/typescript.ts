@@ -74,7 +74,7 @@ type Report = (position: number, message: string) => void;
 function runRules(path: string, text: string, report: Report): void {
   const layer = layerOf(path);
   const pure = layer === "shaders" || layer === "engine";
-  const outermost = layer === "cli" || layer === "outside";
+  const outermost = layer === "cli" || layer === "bench" || layer === "outside";
   collect(path, text, {
     FunctionDeclaration: (node) => judgeLength(node, text, report),
     FunctionExpression: (node) => judgeLength(node, text, report),

@@ -1,0 +1,90 @@
+/**
+ * `gyrus bench`: kernels checked, timed and held against the measured roofline.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { InputError } from "../errors.ts";
+import { benchKernel, type BenchRow } from "../../bench/rows.ts";
+import { measurePeaks, type Peaks } from "../../bench/peaks.ts";
+import { kernels } from "../../shaders/mod.ts";
+import { openGpu } from "./open_gpu.ts";
+import { type GlobalOptions, wholeNumber } from "./options.ts";
+import { writeOutput } from "./output.ts";
+
+interface BenchOptions extends GlobalOptions {
+  readonly variants: boolean;
+  readonly dtype: "f32" | "f16";
+  readonly samples: number;
+}
+
+/** Adds the command. */
+export function register(program: Command): void {
+  program.command("bench")
+    .description("time kernels at their sizes of record; every one is checked before it is timed")
+    .argument("[kernel...]", "names or parts of names; all kernels when absent")
+    .option("--variants", "time every variant, not only the chosen one", false)
+    .option("--dtype <type>", "storage type: f32 or f16", "f32")
+    .option("--samples <n>", "samples per row", wholeNumber, 7)
+    .addHelpText("after", "\nExample:\n  gyrus bench layer_norm softmax --variants\n")
+    .action(async (names: string[], _, command: Command) =>
+      await bench(names, command.optsWithGlobals())
+    );
+}
+
+async function bench(names: readonly string[], options: BenchOptions): Promise<void> {
+  const chosen = kernels.filter((k) => names.length === 0 || names.some((n) => k.name.includes(n)));
+  if (chosen.length === 0) {
+    throw new InputError(
+      `Cannot bench ${names.join(" ")}: no kernel has such a name, there are ${
+        kernels.map((k) => k.name).join(" ")
+      }.`,
+    );
+  }
+  if (options.dtype !== "f32" && options.dtype !== "f16") {
+    throw new InputError(`Cannot bench ${options.dtype}: the storage type must be f32 or f16.`);
+  }
+  using gpu = await openGpu(options);
+  const peaks = await measurePeaks(gpu);
+  if (!options.json) printHead(gpu.adapterName, peaks);
+  const lines: string[] = [
+    JSON.stringify({ adapter: gpu.adapterName, backend: options.backend, peaks }),
+  ];
+  if (options.json) console.log(lines[0]);
+  for (const spec of chosen) {
+    if (options.dtype === "f16" && spec.tolerance.f16 === undefined) continue;
+    const rows = benchKernel(gpu, spec, peaks, {
+      allVariants: options.variants,
+      dtype: options.dtype,
+      samples: options.samples,
+    });
+    for await (const row of rows) {
+      const line = JSON.stringify(row);
+      lines.push(line);
+      console.log(options.json ? line : rowText(row));
+    }
+  }
+  if (options.out) writeOutput(options.out, lines.join("\n") + "\n");
+}
+
+function printHead(adapter: string, { gflops, gbps, dispatchUs }: Peaks): void {
+  console.log(
+    `${adapter}: ${gflops.toFixed(0)} GFLOP/s, ${gbps.toFixed(1)} GB/s, ${
+      dispatchUs.toFixed(1)
+    } µs per dispatch (measured)`,
+  );
+  console.log(
+    `${"variant".padEnd(34)}${"ms".padStart(10)}${"±".padStart(6)}${"GFLOP/s".padStart(10)}${
+      "GB/s".padStart(8)
+    }${"roofline".padStart(10)}  sizes`,
+  );
+}
+
+function rowText(row: BenchRow): string {
+  const sizes = Object.entries(row.dims).map(([name, n]) => `${name}=${n}`).join(" ");
+  return `${((row.chosen ? "" : "  ") + row.variant).padEnd(34)}${row.ms.toFixed(3).padStart(10)}${
+    `${(100 * row.spread).toFixed(0)}%`.padStart(6)
+  }${row.gflops.toFixed(1).padStart(10)}${row.gbps.toFixed(1).padStart(8)}${
+    `${(100 * row.roofline).toFixed(0)} %`.padStart(10)
+  }  ${sizes}`;
+}

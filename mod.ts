@@ -52,8 +52,17 @@ export {
 export * from "./engine/ops/optim.ts";
 export { qr, type QrFactors, type QrOptions } from "./engine/ops/qr.ts";
 export * from "./engine/ops/reduce.ts";
+export * from "./engine/ops/resize.ts";
 export * from "./engine/ops/shape.ts";
 export * from "./shaders/kernel.ts";
+export {
+  type ResampleAxis,
+  type ResampleMode,
+  resampleTaps,
+  type Taps,
+  tapsOf,
+  transposeTaps,
+} from "./shaders/resize/taps.ts";
 export { InputError } from "./pipelines/errors.ts";
 export {
   readSafetensors,

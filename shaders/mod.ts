@@ -25,6 +25,7 @@ import {
   layerNormWeightsGradientKernel,
 } from "./norm/layer_norm.ts";
 import { softmaxGradientKernel, softmaxKernel } from "./norm/softmax.ts";
+import { resampleAxisKernel } from "./resize/resample_axis.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 
 /** The explicit list of every kernel. */
@@ -54,4 +55,5 @@ export const kernels: readonly KernelSpec[] = [
   conv2dKernel,
   convTranspose2dKernel,
   conv2dWeightGradientKernel,
+  resampleAxisKernel,
 ];

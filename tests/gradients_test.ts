@@ -9,6 +9,7 @@ import { linalgCases } from "./gradient_cases/linalg.ts";
 import { matmulCases } from "./gradient_cases/matmul.ts";
 import { normCases } from "./gradient_cases/norm.ts";
 import { patchifyCases } from "./gradient_cases/patchify.ts";
+import { resizeCases } from "./gradient_cases/resize.ts";
 import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
@@ -20,6 +21,7 @@ const cases = [
   ...patchifyCases,
   ...linalgCases,
   ...convCases,
+  ...resizeCases,
 ];
 
 for (const test of cases) {

@@ -73,7 +73,8 @@ export function windowOf(
 }
 
 /**
- * Number of windows on each axis: `⌊(size + padding − dilation·(kernel − 1) − 1) / stride⌋ + 1`.
+ * Number of windows on each axis: `⌊(size + padding − dilation·(kernel − 1) − 1) / stride⌋ + 1`. `ceilMode` rounds up instead, but
+ * every window starts inside the image or the padding before it.
  *
  * @throws {ShapeError} when the padded image is smaller than the window.
  *
@@ -83,11 +84,15 @@ export function windowCount(
   op: string,
   size: readonly [number, number],
   { kernel, stride, dilation, padding: [top, right, bottom, left] }: Window,
+  { ceilMode = false }: { ceilMode?: boolean } = {},
 ): [number, number] {
   const padded = [size[0] + top + bottom, size[1] + left + right];
-  const count = padded.map((n, i) =>
-    Math.floor((n - dilation[i] * (kernel[i] - 1) - 1) / stride[i]) + 1
-  );
+  const count = padded.map((n, i) => {
+    const steps = (n - dilation[i] * (kernel[i] - 1) - 1) / stride[i];
+    if (!ceilMode || steps < 0) return Math.floor(steps) + 1;
+    const many = Math.ceil(steps) + 1;
+    return (many - 1) * stride[i] >= size[i] + [top, left][i] ? many - 1 : many;
+  });
   if (!(count[0] >= 1 && count[1] >= 1)) {
     throw new ShapeError(
       `Cannot ${op} images of ${size}: with padding ${padded} they are smaller than a kernel of ${kernel} with dilation ${dilation}`,

@@ -101,3 +101,24 @@ export {
 export { NpyFile, NpyWriter, readNpy, writeNpy } from "./pipelines/io/npy.ts";
 export { type ImageSource, openImages } from "./pipelines/io/images.ts";
 export type { RgbImage } from "./pipelines/images/rgb_image.ts";
+export {
+  type CrossValidation,
+  kFold,
+  permutation,
+  type Split,
+} from "./pipelines/encoding/cross_validation.ts";
+export { type HostMatrix, hostMatrix } from "./pipelines/encoding/host_matrix.ts";
+export { LinearModel, type LongCall } from "./pipelines/encoding/linear_model.ts";
+export {
+  fitRidge,
+  FittedRidge,
+  RidgeCV,
+  type RidgeCVOptions,
+  type RidgeOptions,
+} from "./pipelines/encoding/ridge.ts";
+export {
+  correlationScore,
+  l2NegLoss,
+  r2Score,
+  type Scoring,
+} from "./pipelines/encoding/scoring.ts";

@@ -52,6 +52,7 @@ export {
 export * from "./engine/ops/optim.ts";
 export { qr, type QrFactors, type QrOptions } from "./engine/ops/qr.ts";
 export * from "./engine/ops/reduce.ts";
+export * from "./engine/ops/pool.ts";
 export * from "./engine/ops/resize.ts";
 export * from "./engine/ops/shape.ts";
 export * from "./shaders/kernel.ts";

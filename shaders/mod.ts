@@ -25,6 +25,7 @@ import {
   layerNormWeightsGradientKernel,
 } from "./norm/layer_norm.ts";
 import { softmaxGradientKernel, softmaxKernel } from "./norm/softmax.ts";
+import { maxPool2dGradientKernel, maxPool2dKernel } from "./pool/max_pool2d.ts";
 import { resampleAxisKernel } from "./resize/resample_axis.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 
@@ -56,4 +57,6 @@ export const kernels: readonly KernelSpec[] = [
   convTranspose2dKernel,
   conv2dWeightGradientKernel,
   resampleAxisKernel,
+  maxPool2dKernel,
+  maxPool2dGradientKernel,
 ];

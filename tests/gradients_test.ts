@@ -9,6 +9,7 @@ import { linalgCases } from "./gradient_cases/linalg.ts";
 import { matmulCases } from "./gradient_cases/matmul.ts";
 import { normCases } from "./gradient_cases/norm.ts";
 import { patchifyCases } from "./gradient_cases/patchify.ts";
+import { poolCases } from "./gradient_cases/pool.ts";
 import { resizeCases } from "./gradient_cases/resize.ts";
 import { openTestGpu } from "./_gpu.ts";
 
@@ -22,6 +23,7 @@ const cases = [
   ...linalgCases,
   ...convCases,
   ...resizeCases,
+  ...poolCases,
 ];
 
 for (const test of cases) {

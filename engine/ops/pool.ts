@@ -1,0 +1,95 @@
+/**
+ * Maxima over windows. Averages are linear and live with resizing.
+ *
+ * @module
+ */
+import { ShapeError } from "../errors.ts";
+import { run } from "../run.ts";
+import { record } from "../tape.ts";
+import type { Tensor } from "../tensor.ts";
+import {
+  imageShape,
+  type Pair,
+  type Window,
+  windowArgs,
+  windowCount,
+  windowOf,
+  type WindowOptions,
+} from "./conv_geometry.ts";
+import { maxPool2dGradientKernel, maxPool2dKernel } from "../../shaders/pool/max_pool2d.ts";
+import type { Args } from "../../shaders/kernel.ts";
+
+/** Options of {@link maxPool2d}; the stride defaults to the kernel, and padding never wins. */
+export interface MaxPool2dOptions extends WindowOptions {
+  /** Keeps a last window that reaches beyond the padding (default false). */
+  readonly ceilMode?: boolean;
+}
+
+const pairOf = (value: Pair): readonly [number, number] =>
+  typeof value === "number" ? [value, value] : value;
+
+/** Whether each of `count` windows of an axis has a tap inside. */
+function holdImage(window: Window, axis: 0 | 1, size: number, count: number): boolean {
+  const [kernel, stride, dilation] = [window.kernel, window.stride, window.dilation].map((p) =>
+    p[axis]
+  );
+  const before = axis === 0 ? window.padding[0] : window.padding[3];
+  for (let o = 0; o < count; o++) {
+    let at = o * stride - before;
+    if (at < 0) at += Math.ceil(-at / dilation) * dilation;
+    if (at >= size || at > o * stride - before + (kernel - 1) * dilation) return false;
+  }
+  return true;
+}
+
+function pool(x: Tensor, [oh, ow]: readonly [number, number], args: Args): Tensor {
+  const [n, channels, h, w] = x.shape;
+  const dims = { planes: n * channels, h, w, oh, ow };
+  const shape = [n, channels, oh, ow];
+  const [y, index] = run(maxPool2dKernel, [x], { dims, args, shapes: { y: shape, index: shape } });
+  const from = x.shape;
+  record(y, [x], [index], (g, [index]) => [
+    () => run(maxPool2dGradientKernel, [g, index], { dims, args, shapes: { dx: from } })[0],
+  ]);
+  index.dispose();
+  return y;
+}
+
+/**
+ * Greatest value of each window of `[n, channels, h, w]`, PyTorch's `max_pool2d`. The gradient goes to the first of equal values.
+ *
+ * @throws {ShapeError} when the window does not fit, or a window would hold padding alone.
+ */
+export function maxPool2d(x: Tensor, kernel: Pair, options: MaxPool2dOptions = {}): Tensor {
+  const { stride = kernel, padding, dilation, ceilMode = false } = options;
+  const [, , h, w] = imageShape("maxPool2d", x.shape);
+  const window = windowOf("maxPool2d", pairOf(kernel), { stride, padding, dilation });
+  const count = windowCount("maxPool2d", [h, w], window, { ceilMode });
+  if (!count.every((n, i) => holdImage(window, i as 0 | 1, [h, w][i], n))) {
+    throw new ShapeError(
+      `Cannot maxPool2d [${x.shape}] with kernel ${window.kernel}, dilation ${window.dilation} and padding ${window.padding}: a window would hold padding alone`,
+    );
+  }
+  return pool(x, count, {
+    ...windowArgs(window),
+    kernelY: window.kernel[0],
+    kernelX: window.kernel[1],
+  });
+}
+
+/**
+ * Greatest value of each of `size` windows from `⌊i·in/out⌋` to `⌈(i + 1)·in/out⌉` of `[n, channels, h, w]`, PyTorch's
+ * `adaptive_max_pool2d`.
+ *
+ * @throws {ShapeError} when a size is not a whole number from 1.
+ */
+export function adaptiveMaxPool2d(x: Tensor, size: Pair): Tensor {
+  const [, , h, w] = imageShape("adaptiveMaxPool2d", x.shape);
+  const to = pairOf(size);
+  if (![h, w, ...to].every((n) => Number.isSafeInteger(n) && n >= 1)) {
+    throw new ShapeError(
+      `Cannot adaptiveMaxPool2d [${x.shape}] to ${to}: sizes must be whole numbers from 1`,
+    );
+  }
+  return pool(x, [to[0], to[1]], { adaptive: 1 });
+}

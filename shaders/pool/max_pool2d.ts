@@ -1,0 +1,134 @@
+/**
+ * Maxima over windows of images, with where each was found, and the gradient that goes back there.
+ *
+ * @module
+ */
+import source from "./max_pool2d.wgsl" with { type: "text" };
+import gradientSource from "./max_pool2d_gradient.wgsl" with { type: "text" };
+import {
+  type Args,
+  ceilDiv,
+  type Constants,
+  defineKernel,
+  type Dims,
+  grid1d,
+  type KernelSpec,
+} from "../kernel.ts";
+
+const args = {
+  ...{ kernelY: 1, kernelX: 1, strideY: 1, strideX: 1, padTop: 0, padLeft: 0 },
+  ...{ dilationY: 1, dilationX: 1, adaptive: 0 },
+};
+
+const constants = (_: Dims, { adaptive }: Args): Constants => ({ ADAPTIVE: adaptive });
+
+/** Positions of an axis that window `o` covers, in order. */
+function positions(
+  o: number,
+  { adaptive, size, count, kernel, stride, pad, dilation }: Record<string, number>,
+): number[] {
+  if (adaptive) {
+    const start = Math.floor(o * size / count), end = Math.ceil((o + 1) * size / count);
+    return Array.from({ length: end - start }, (_, t) => start + t);
+  }
+  return Array.from({ length: kernel }, (_, t) => o * stride - pad + t * dilation)
+    .filter((i) => i >= 0 && i < size);
+}
+
+const rowsOf = (o: number, { h, oh }: Dims, a: Args) =>
+  positions(o, {
+    ...{ size: h, count: oh, kernel: a.kernelY, stride: a.strideY, pad: a.padTop },
+    ...{ dilation: a.dilationY, adaptive: a.adaptive },
+  });
+
+const columnsOf = (o: number, { w, ow }: Dims, a: Args) =>
+  positions(o, {
+    ...{ size: w, count: ow, kernel: a.kernelX, stride: a.strideX, pad: a.padLeft },
+    ...{ dilation: a.dilationX, adaptive: a.adaptive },
+  });
+
+/** Windows of the tests: one value, overlap with padding and dilation, beyond the image (rounded up), adaptive with overlap. */
+const cases: readonly Dims[] = [
+  { planes: 1, h: 1, w: 1, oh: 1, ow: 1 },
+  {
+    ...{ planes: 3, h: 9, w: 8, oh: 5, ow: 3, kernelY: 3, kernelX: 2, strideY: 2, strideX: 3 },
+    ...{ padTop: 1, padLeft: 1, dilationX: 2 },
+  },
+  { planes: 2, h: 7, w: 7, oh: 4, ow: 4, kernelY: 2, kernelX: 2, strideY: 2, strideX: 2 },
+  { planes: 2, h: 10, w: 7, oh: 4, ow: 5, adaptive: 1 },
+  { planes: 5, h: 3, w: 2, oh: 5, ow: 1, adaptive: 1 },
+];
+
+/** Small whole numbers, so that ties are frequent. */
+const tied = (size: number, random: () => number) =>
+  Float64Array.from({ length: size }, () => Math.floor(8 * random()) - 4);
+
+/** Greatest value of each window and its place; `adaptive` (0 or 1) cuts the image into `oh × ow` windows instead. */
+export const maxPool2dKernel: KernelSpec = defineKernel({
+  name: "max_pool2d",
+  buffers: { x: "planes h w", y: "out planes oh ow", index: "out u32 planes oh ow" },
+  args,
+  flops: ({ planes, oh, ow, h, w }, { kernelY, kernelX, adaptive }) =>
+    adaptive ? planes * h * w : planes * oh * ow * kernelY * kernelX,
+  reference({ x }, dims, args) {
+    const { planes, h, w, oh, ow } = dims;
+    const y = new Float64Array(planes * oh * ow), index = new Float64Array(y.length);
+    for (let z = 0; z < y.length; z++) {
+      const plane = Math.floor(z / (oh * ow)) * h * w;
+      const rows = rowsOf(Math.floor(z / ow) % oh, dims, args);
+      const places = rows.flatMap((i) => columnsOf(z % ow, dims, args).map((j) => i * w + j));
+      index[z] = places.reduce((best, at) => (x[plane + at] > x[plane + best] ? at : best));
+      y[z] = x[plane + index[z]];
+    }
+    return { y, index };
+  },
+  data: { x: tied },
+  tolerance: { f32: 0, f16: 0 }, // values are copied
+  cases,
+  large: [{
+    ...{ planes: 64, h: 147, w: 147, oh: 73, ow: 73 },
+    ...{ kernelY: 3, kernelX: 3, strideY: 2, strideX: 2 },
+  }],
+  variants: [{
+    name: "max_pool2d",
+    source,
+    tunables: { WG: [64] },
+    constants,
+    workgroups: ({ planes, oh, ow }, { WG }) => grid1d(ceilDiv(planes * oh * ow, WG)),
+  }],
+});
+
+/** Gradient of {@link maxPool2dKernel}: each `g` goes to where its maximum was. */
+export const maxPool2dGradientKernel: KernelSpec = defineKernel({
+  name: "max_pool2d_gradient",
+  buffers: { g: "planes oh ow", index: "u32 planes oh ow", dx: "out planes h w" },
+  args,
+  flops: ({ planes, oh, ow }) => planes * oh * ow,
+  reference({ g, index }, { planes, h, w, oh, ow }) {
+    const dx = new Float64Array(planes * h * w);
+    for (let z = 0; z < g.length; z++) dx[Math.floor(z / (oh * ow)) * h * w + index[z]] += g[z];
+    return { dx };
+  },
+  data: {
+    index(size, random, dims, args) {
+      const { w, oh, ow } = dims;
+      const pick = (list: number[]) => list[Math.floor(random() * list.length)];
+      return Uint32Array.from(
+        { length: size },
+        (_, z) =>
+          pick(rowsOf(Math.floor(z / ow) % oh, dims, args)) * w +
+          pick(columnsOf(z % ow, dims, args)),
+      );
+    },
+  },
+  // At most a dozen additions of unit normals.
+  tolerance: { f32: 1e-6, f16: 2e-3 },
+  cases,
+  variants: [{
+    name: "max_pool2d_gradient",
+    source: gradientSource,
+    tunables: { WG: [64] },
+    constants,
+    workgroups: ({ planes, h, w }, { WG }) => grid1d(ceilDiv(planes * h * w, WG)),
+  }],
+});

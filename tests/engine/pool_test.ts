@@ -47,7 +47,8 @@ Deno.test("max pooling refuses what does not fit, by name", () => {
   const refuses = (f: () => Tensor, message: RegExp) =>
     assert.throws(f, { name: "ShapeError", message });
   refuses(() => maxPool2d(x, 2, { padding: 2 }), /padding alone/);
-  refuses(() => maxPool2d(x, 2, { padding: 3, dilation: 4 }), /padding alone/);
+  using one = Tensor.zeros(gpu, [1, 1, 1, 1]);
+  refuses(() => maxPool2d(one, 2, { padding: 1, dilation: 2 }), /padding alone/); // taps at −1 and 1
   refuses(() => maxPool2d(x, 5), /smaller than a kernel/);
   refuses(() => adaptiveMaxPool2d(x, 0), /whole numbers from 1/);
 });

@@ -17,8 +17,18 @@ export {
   uniform,
 } from "./engine/random.ts";
 export { run, type RunOptions } from "./engine/run.ts";
-export { checkpoint, Tape } from "./engine/tape.ts";
-export { type DType, type HostData, readAll, Tensor, tidy } from "./engine/tensor.ts";
+export { checkpoint, record, recordOpaque, Tape, type TapeNode, type Vjp } from "./engine/tape.ts";
+export type { Binding, Dispatch } from "./engine/recorder.ts";
+export type { BufferPool, PoolBuffer } from "./engine/buffers.ts";
+export {
+  type DType,
+  type HostData,
+  type Kept,
+  readAll,
+  type Storage,
+  Tensor,
+  tidy,
+} from "./engine/tensor.ts";
 export {
   assertPositiveDefinite,
   cholesky,
@@ -55,6 +65,7 @@ export * from "./engine/ops/reduce.ts";
 export * from "./engine/ops/pool.ts";
 export * from "./engine/ops/resize.ts";
 export * from "./engine/ops/shape.ts";
+export { type Activation, activationCodes } from "./shaders/elementwise/unary.ts";
 export * from "./shaders/kernel.ts";
 export {
   type ResampleAxis,

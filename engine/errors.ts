@@ -6,35 +6,42 @@
 
 /** A shape does not fit the operation. */
 export class ShapeError extends Error {
-  override name = "ShapeError";
+  /** `"ShapeError"` */
+  override name: string = "ShapeError";
 }
 
 /** A storage type does not fit the operation. */
 export class DTypeError extends Error {
-  override name = "DTypeError";
+  /** `"DTypeError"` */
+  override name: string = "DTypeError";
 }
 
 /** A tensor or device was used after it was disposed. */
 export class DisposedError extends Error {
-  override name = "DisposedError";
+  /** `"DisposedError"` */
+  override name: string = "DisposedError";
 }
 
 /** The adapter lacks a feature, or a size is above one of its limits. */
 export class UnsupportedError extends Error {
-  override name = "UnsupportedError";
+  /** `"UnsupportedError"` */
+  override name: string = "UnsupportedError";
 }
 
 /** A shader failed to compile or a dispatch was refused by the device. */
 export class KernelError extends Error {
-  override name = "KernelError";
+  /** `"KernelError"` */
+  override name: string = "KernelError";
 }
 
 /** A matrix has no Cholesky factor: it is not positive definite in f32. */
 export class NotPositiveDefiniteError extends Error {
-  override name = "NotPositiveDefiniteError";
+  /** `"NotPositiveDefiniteError"` */
+  override name: string = "NotPositiveDefiniteError";
 }
 
 /** The device was lost or ran out of memory while work was pending. */
 export class DeviceError extends Error {
-  override name = "DeviceError";
+  /** `"DeviceError"` */
+  override name: string = "DeviceError";
 }

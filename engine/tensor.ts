@@ -29,10 +29,14 @@ export function dtypeBytes(dtype: DType): number {
 }
 
 /** Counted device memory. */
-interface Storage {
+export interface Storage {
+  /** The buffer. */
   readonly buffer: PoolBuffer;
+  /** Bytes that count as live. */
   readonly bytes: number;
+  /** True where someone else owns the buffer. */
   readonly borrowed: boolean;
+  /** Handles on it. */
   handles: number;
 }
 

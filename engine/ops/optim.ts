@@ -39,7 +39,8 @@ function checkGradients(params: readonly Tensor[], grads: readonly Tensor[]): vo
   }
 }
 
-class AdamBase implements Disposable {
+/** What {@link Adam} and {@link AdamW} share. */
+export class AdamBase implements Disposable {
   /** Step size of the next step; schedules set it. */
   lr: number;
   /** Steps taken. */
@@ -50,6 +51,7 @@ class AdamBase implements Disposable {
   readonly #second: readonly Tensor[];
   readonly #fixed: { beta1: number; beta2: number; eps: number; weightDecay: number };
 
+  /** @internal Use {@link Adam} or {@link AdamW}. */
   constructor(kernel: KernelSpec, params: readonly Tensor[], options: Required<AdamOptions>) {
     const { betas: [beta1, beta2], eps, weightDecay } = options;
     this.lr = options.lr;

@@ -45,6 +45,7 @@ export {
   type SymmetricOperator,
   type TopEigen,
 } from "./engine/ops/eigh.ts";
+export * from "./engine/ops/channel_norm.ts";
 export * from "./engine/ops/conv.ts";
 export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";
 export * from "./engine/ops/elementwise.ts";

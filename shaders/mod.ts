@@ -27,6 +27,13 @@ import {
 import { softmaxGradientKernel, softmaxKernel } from "./norm/softmax.ts";
 import { maxPool2dGradientKernel, maxPool2dKernel } from "./pool/max_pool2d.ts";
 import { resampleAxisKernel } from "./resize/resample_axis.ts";
+import {
+  channelMomentsKernel,
+  channelNormGradientKernel,
+  channelNormKernel,
+  channelNormReduceKernel,
+  channelNormSumsKernel,
+} from "./norm/channel_norm.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 
 /** The explicit list of every kernel. */
@@ -59,4 +66,9 @@ export const kernels: readonly KernelSpec[] = [
   resampleAxisKernel,
   maxPool2dKernel,
   maxPool2dGradientKernel,
+  channelMomentsKernel,
+  channelNormKernel,
+  channelNormSumsKernel,
+  channelNormReduceKernel,
+  channelNormGradientKernel,
 ];

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { gradcheck } from "./gradcheck.ts";
+import { channelNormCases } from "./gradient_cases/channel_norm.ts";
 import { convCases } from "./gradient_cases/conv.ts";
 import { elementwiseCases } from "./gradient_cases/elementwise.ts";
 import { linalgCases } from "./gradient_cases/linalg.ts";
@@ -24,6 +25,7 @@ const cases = [
   ...convCases,
   ...resizeCases,
   ...poolCases,
+  ...channelNormCases,
 ];
 
 for (const test of cases) {

@@ -94,6 +94,14 @@ export const activationByCode: ReadonlyMap<number, (x: number) => number> = new 
   ]),
 );
 
+/** Float64 derivatives of the activations by code. */
+export const activationSlopeByCode: ReadonlyMap<number, (x: number) => number> = new Map(
+  Object.entries(activationCodes).map(([name, code]) => [
+    code,
+    name === "none" ? () => 1 : unaryOps[name as keyof typeof unaryOps].slope,
+  ]),
+);
+
 /** Name of a function of one value. */
 export type UnaryName = keyof typeof unaryOps;
 

@@ -120,6 +120,16 @@ export {
   permutation,
   type Split,
 } from "./pipelines/encoding/cross_validation.ts";
+export {
+  Encoder,
+  ENCODER_ALPHAS,
+  type EncoderDetails,
+  type EncoderParts,
+  type EncoderSolver,
+  fitEncoder,
+  type FitEncoderOptions,
+} from "./pipelines/encoding/encoder.ts";
+export { loadEncoder, saveEncoder } from "./pipelines/encoding/encoder_file.ts";
 export { type HostMatrix, hostMatrix } from "./pipelines/encoding/host_matrix.ts";
 export { LinearModel, type LongCall } from "./pipelines/encoding/linear_model.ts";
 export {

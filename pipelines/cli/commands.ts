@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { register as bench } from "./bench.ts";
+import { register as encode } from "./encode.ts";
 import { register as info } from "./info.ts";
 
 /** Adds one command to the program. */
 export type Register = (program: Command) => void;
 
 /** Every command, in the order of the help text. */
-export const commands: readonly Register[] = [info, bench];
+export const commands: readonly Register[] = [info, encode, bench];

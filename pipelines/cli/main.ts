@@ -15,6 +15,7 @@ const USER_ERRORS: ReadonlySet<string> = new Set([
   "ShapeError",
   "DTypeError",
   "UnsupportedError",
+  "NotPositiveDefiniteError",
   // What Deno throws for a path: its message names the path and the reason.
   "NotFound",
   "AlreadyExists",

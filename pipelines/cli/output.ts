@@ -47,7 +47,9 @@ export function beginOutput(path: string | undefined, options: OutputOptions = {
     removeSync(partial);
     unfinished.add(partial);
   }
-  Deno.mkdirSync(kind === "folder" ? partial : parentOf(target), { recursive: true });
+  const folder = kind === "folder" ? partial : parentOf(target);
+  // Only where it is missing: the permission to write covers the output, not the folder that it is in.
+  if (statSync(folder) === undefined) Deno.mkdirSync(folder, { recursive: true });
   return {
     partial,
     commit(): void {

@@ -54,13 +54,15 @@ export class AtomicPath {
   #open = true;
 
   /**
-   * Reserves a temporary name. Needs the permission to write in the folder of `path`.
+   * Reserves a temporary name. Needs the permission to write in the folder of `path`, or only at `path` where `inPlace` says that the
+   * caller gives the result its final name.
    *
    * @throws {InputError} when `path` is a folder, a pipe or a device
    */
   constructor(
     /** The output's name as the user gave it. */
     readonly path: string,
+    { inPlace = false }: { inPlace?: boolean } = {},
   ) {
     const target = targetOf(path);
     if (target.info?.isFile === false) {
@@ -68,7 +70,7 @@ export class AtomicPath {
       throw new InputError(`Cannot write ${quote(path)}: it is ${kind}`);
     }
     this.#target = target.path;
-    this.temporary = temporaryBeside(target.path);
+    this.temporary = inPlace ? target.path : temporaryBeside(target.path);
   }
 
   /**
@@ -79,7 +81,9 @@ export class AtomicPath {
   commit(): void {
     if (!this.#open) return;
     try {
-      withFileErrors("write", this.path, () => Deno.renameSync(this.temporary, this.#target));
+      if (this.temporary !== this.#target) {
+        withFileErrors("write", this.path, () => Deno.renameSync(this.temporary, this.#target));
+      }
       temporaries.delete(this.temporary);
       this.#open = false;
     } finally {

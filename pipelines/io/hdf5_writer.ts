@@ -76,13 +76,17 @@ export class Hdf5Writer {
   }
 
   /**
-   * Creates a file. Needs the permission to write in its folder and no other.
+   * Creates a file. Needs the permission to write in its folder and no other; with `inPlace` only at `path`, for a caller who gives
+   * the finished file its name.
    *
    * @throws {InputError} when the file system refuses
    */
-  static async create(path: string): Promise<Hdf5Writer> {
+  static async create(
+    path: string,
+    { inPlace = false }: { inPlace?: boolean } = {},
+  ): Promise<Hdf5Writer> {
     const library = await loadHdf5();
-    const atomic = new AtomicPath(path);
+    const atomic = new AtomicPath(path, { inPlace });
     let disk: Deno.FsFile | undefined;
     try {
       const options = { read: true, write: true, createNew: true };

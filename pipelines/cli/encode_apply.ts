@@ -1,0 +1,139 @@
+/**
+ * Predictions and scores of a fitted encoder, written as HDF5.
+ *
+ * @module
+ */
+import type { Encoder } from "../encoding/encoder.ts";
+import { hostMatrix } from "../encoding/host_matrix.ts";
+import type { LongCall } from "../encoding/linear_model.ts";
+import { correlationScore, r2Score } from "../encoding/scoring.ts";
+import { InputError } from "../errors.ts";
+import { requireFinite, requireSameRows } from "../io/checks.ts";
+import { Hdf5Writer } from "../io/hdf5_writer.ts";
+import { quote } from "../io/strict_json.ts";
+import type { GlobalOptions } from "./options.ts";
+import { openSamples, readSamples } from "./read_matrix.ts";
+
+const BYTES_AT_ONCE = 64 * 2 ** 20;
+
+/** Options of `encode predict` and `encode score`. */
+export interface ApplyOptions extends GlobalOptions {
+  /** File of the encoder. */
+  readonly encoder: string;
+  /** Reference of the features. */
+  readonly features: string;
+  /** Reference of the responses, for `score`. */
+  readonly responses?: string;
+  /** Reference of the noise ceiling, for `score`. */
+  readonly noiseCeiling?: string;
+}
+
+/** Where a result is written. */
+export interface Target extends LongCall {
+  /** A file that does not exist yet. */
+  readonly path: string;
+}
+
+/** Predicts in slabs of rows, so that memory does not grow with the number of samples. */
+export async function predictTo(
+  encoder: Encoder,
+  options: ApplyOptions,
+  { path, onProgress }: Target,
+): Promise<Record<string, unknown>> {
+  const { rows, shape: [n, p] } = await openSamples(options.features, "features");
+  using _rows = rows;
+  requireFeatures(encoder, options.features, p);
+  using file = await Hdf5Writer.create(path, { inPlace: true });
+  file.createDataset("/predictions", { shape: [n, encoder.nTargets], dtype: "f32" });
+  const step = Math.max(1, Math.floor(BYTES_AT_ONCE / 4 / Math.max(p, encoder.nTargets)));
+  for (let start = 0; start < n; start += step) {
+    const end = Math.min(n, start + step);
+    const part = rows.readRows(start, end);
+    requireFinite(part, { source: options.features, columns: p, firstRow: start });
+    const { data } = await encoder.predict(hostMatrix(part, [end - start, p]));
+    file.writeRows("/predictions", start, data);
+    onProgress?.({ stage: "predict", done: end, total: n });
+  }
+  file.commit();
+  return { nSamples: n, nTargets: encoder.nTargets };
+}
+
+/** Scores every target, and where a noise ceiling is given how much of what can be explained is explained. */
+export async function scoreTo(
+  encoder: Encoder,
+  options: ApplyOptions,
+  { path }: Target,
+): Promise<Record<string, unknown>> {
+  const features = await readSamples(options.features, "features");
+  const responses = await readSamples(options.responses!, "targets");
+  requireSameRows(features, responses);
+  requireFeatures(encoder, options.features, features.shape[1]);
+  const nTargets = encoder.nTargets;
+  if (responses.shape[1] !== nTargets) {
+    throw new InputError(
+      `Cannot score with ${quote(options.responses!)}: the encoder predicts ${nTargets} targets, ` +
+        `its shape is [${responses.shape}]`,
+    );
+  }
+  const ceiling = options.noiseCeiling === undefined
+    ? undefined
+    : await readCeiling(options.noiseCeiling, nTargets);
+  const predictions = await encoder.predict(features);
+  const r2 = r2Score(responses, predictions);
+  const correlation = correlationScore(responses, predictions);
+  const arrays: Record<string, Float64Array<ArrayBuffer>> = { r2, correlation };
+  const results: Record<string, unknown> = {
+    ...{ nSamples: features.shape[0], nTargets },
+    ...{ medianR2: median(r2), medianCorrelation: median(correlation) },
+  };
+  if (ceiling) {
+    // NaN where nothing can be explained: a share of nothing is no number.
+    const share = r2.map((value, t) => ceiling[t] > 0 ? value / ceiling[t] : NaN);
+    Object.assign(arrays, { noiseCeiling: ceiling, r2OfCeiling: share });
+    results.medianR2OfCeiling = median(share.filter((value) => !Number.isNaN(value)));
+  }
+  using file = await Hdf5Writer.create(path, { inPlace: true });
+  for (const [name, values] of Object.entries(arrays)) {
+    file.createDataset(`/${name}`, { shape: [nTargets], dtype: "f64" });
+    file.writeRows(`/${name}`, 0, values);
+  }
+  file.commit();
+  return results;
+}
+
+function requireFeatures(encoder: Encoder, source: string, nFeatures: number): void {
+  if (nFeatures === encoder.nFeatures) return;
+  throw new InputError(
+    `Cannot predict from ${
+      quote(source)
+    }: the encoder was fitted on ${encoder.nFeatures} features, it has ${nFeatures}`,
+  );
+}
+
+async function readCeiling(source: string, nTargets: number): Promise<Float64Array<ArrayBuffer>> {
+  const { data } = await readSamples(source, "1");
+  if (data.length !== nTargets) {
+    throw new InputError(
+      `Cannot use the noise ceiling ${
+        quote(source)
+      }: ${nTargets} values are needed, one per target, it has ${data.length}`,
+    );
+  }
+  const bad = data.findIndex((value) => !(value >= 0 && value <= 1));
+  if (bad >= 0) {
+    throw new InputError(
+      `Cannot use the noise ceiling ${
+        quote(source)
+      }: it must be a share of the variance from 0 to 1 ` +
+        `(percent divided by 100), target ${bad} has ${data[bad]}`,
+    );
+  }
+  return Float64Array.from(data);
+}
+
+/** The middle value, or the mean of the two in the middle. */
+export function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).sort();
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}

@@ -1,0 +1,47 @@
+/**
+ * Arrays of the command line as matrices of samples.
+ *
+ * @module
+ */
+import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
+import { openArray, type RowSource } from "../io/array_ref.ts";
+import { requireAxes, requireFinite } from "../io/checks.ts";
+
+/** A matrix with what the user called it. */
+export interface NamedMatrix extends HostMatrix {
+  /** The reference as it was given. */
+  readonly source: string;
+}
+
+/**
+ * Opens an array of samples; one axis alone is one column.
+ *
+ * @param columns what the columns are, for messages
+ * @throws {InputError} when there is no such array or it has other axes
+ */
+export async function openSamples(
+  reference: string,
+  columns: string,
+): Promise<{ rows: RowSource; shape: readonly [number, number] }> {
+  const rows = await openArray(reference);
+  try {
+    if (rows.shape.length !== 1) requireAxes(rows, ["samples", columns]);
+    return { rows, shape: [rows.shape[0], rows.shape[1] ?? 1] };
+  } catch (cause) {
+    rows.close();
+    throw cause;
+  }
+}
+
+/**
+ * Reads an array of samples whole.
+ *
+ * @throws {InputError} when there is no such array, it has other axes, or a value is not finite
+ */
+export async function readSamples(reference: string, columns: string): Promise<NamedMatrix> {
+  const { rows, shape } = await openSamples(reference, columns);
+  using _rows = rows;
+  const data = rows.readRows(0, shape[0]);
+  requireFinite(data, { source: reference, columns: shape[1] });
+  return { ...hostMatrix(data, shape), source: reference };
+}

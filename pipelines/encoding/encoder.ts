@@ -1,0 +1,156 @@
+import type { Gpu } from "../../engine/gpu.ts";
+import { InputError } from "../errors.ts";
+import type { HostMatrix } from "./host_matrix.ts";
+import type { LinearModel, LongCall } from "./linear_model.ts";
+import {
+  type FeatureNormalizer,
+  fitNormalizer,
+  type Normalization,
+  normalizeFeatures,
+} from "./normalize.ts";
+import { LinearProbe, type LinearProbeOptions, PROBE_DEFAULTS } from "./probe.ts";
+import { RidgeCV, type RidgeCVOptions } from "./ridge.ts";
+import { r2Score } from "./scoring.ts";
+
+/** How an encoder is fitted. */
+export type EncoderSolver = "ridge" | "probe";
+
+/** Numbers of one fit beside the weights, by name, each with one value per target, alpha, feature or epoch. */
+export type EncoderDetails = Readonly<Record<string, Float64Array<ArrayBuffer>>>;
+
+/** What an encoder is made of. */
+export interface EncoderParts {
+  /** The linear model on normalised features. */
+  readonly model: LinearModel;
+  /** What happens to features before it. */
+  readonly normalizer: FeatureNormalizer;
+  /** How it was fitted. */
+  readonly solver: EncoderSolver;
+  /** `bestAlphas`, `cvScores` and `alphas` of a ridge regression, `losses` of a probe. */
+  readonly details: EncoderDetails;
+  /** Options of the fit, as they were in force. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** A fitted encoding model: features of images in, predicted responses of voxels out. Frozen, without memory on the GPU. */
+export class Encoder implements EncoderParts {
+  readonly model: LinearModel;
+  readonly normalizer: FeatureNormalizer;
+  readonly solver: EncoderSolver;
+  readonly details: EncoderDetails;
+  readonly options: Readonly<Record<string, unknown>>;
+
+  /** An encoder of these parts. */
+  constructor({ model, normalizer, solver, details, options }: EncoderParts) {
+    this.model = model;
+    this.normalizer = normalizer;
+    this.solver = solver;
+    this.details = details;
+    this.options = options;
+    Object.freeze(this);
+  }
+
+  /** Number of features that it takes. */
+  get nFeatures(): number {
+    return this.model.coef.shape[0];
+  }
+
+  /** Number of responses that it predicts. */
+  get nTargets(): number {
+    return this.model.coef.shape[1];
+  }
+
+  /**
+   * Predicted responses.
+   *
+   * @param features as they came from the network, `[nSamples, nFeatures]`
+   * @returns `[nSamples, nTargets]`
+   * @throws {InputError} when the features are not as many as it was fitted on
+   */
+  predict(features: HostMatrix): Promise<HostMatrix> {
+    return this.model.predict(normalizeFeatures(features, this.normalizer));
+  }
+
+  /**
+   * R² of each target.
+   *
+   * @param features as they came from the network, `[nSamples, nFeatures]`
+   * @param responses `[nSamples, nTargets]`
+   * @throws {InputError} when the shapes do not fit
+   */
+  async score(features: HostMatrix, responses: HostMatrix): Promise<Float64Array<ArrayBuffer>> {
+    return r2Score(responses, await this.predict(features));
+  }
+}
+
+/** Options of {@link fitEncoder}. */
+export interface FitEncoderOptions extends LongCall {
+  /** Ridge regression with cross-validated alphas, or the paper's linear probe. */
+  readonly solver?: EncoderSolver;
+  /** What happens to features first; unit norm as in BrainSAIL. */
+  readonly normalization?: Normalization;
+  /** Options of the ridge regression. */
+  readonly ridge?: RidgeCVOptions;
+  /** Options of the probe. */
+  readonly probe?: LinearProbeOptions;
+}
+
+/**
+ * Candidates for features of unit norm: half decades from 10⁻⁴ to 10⁵. The best one is usually between 0.1 and 10 for 9,000 images and
+ * CLIP features, and grows with the number of images.
+ */
+export const ENCODER_ALPHAS: readonly number[] = Array.from(
+  { length: 19 },
+  (_, i) => 10 ** (-4 + i / 2),
+);
+
+/**
+ * Fits an encoding model.
+ *
+ * @param features `[nSamples, nFeatures]`
+ * @param responses `[nSamples, nTargets]`
+ * @throws {InputError} when the rows differ in number, a value is not finite, or a response never changes
+ */
+export async function fitEncoder(
+  gpu: Gpu,
+  features: HostMatrix,
+  responses: HostMatrix,
+  options: FitEncoderOptions = {},
+): Promise<Encoder> {
+  const { solver = "ridge", normalization = "l2", ridge = {}, probe = {}, ...call } = options;
+  requireVariation(responses);
+  const normalizer = fitNormalizer(features, normalization);
+  const normalized = normalizeFeatures(features, normalizer);
+  if (solver === "probe") {
+    const { nTargetsBatch: _, key, ...named } = { ...PROBE_DEFAULTS, ...probe };
+    const model = await new LinearProbe(gpu, probe).fit(normalized, responses, call);
+    const details = { losses: model.losses };
+    return new Encoder({ model, normalizer, solver, details, options: { ...named, key } });
+  }
+  const filled = { alphas: ENCODER_ALPHAS, cv: 5, fitIntercept: true, ...ridge };
+  const model = await new RidgeCV(gpu, filled).fit(normalized, responses, call);
+  const { bestAlphas, cvScores } = model;
+  const { alphas, cv, fitIntercept, scoring = "l2NegLoss", localAlpha = true } = filled;
+  const folds = typeof cv === "number" ? cv : cv.length;
+  return new Encoder({
+    ...{ model, normalizer, solver },
+    details: { bestAlphas, cvScores, alphas: Float64Array.from(alphas) },
+    options: { folds, fitIntercept, scoring, localAlpha },
+  });
+}
+
+// A voxel without variance has no R² and no alpha: it is outside the brain, or the file is not what it seems.
+function requireVariation({ data, shape: [rows, cols] }: HostMatrix): void {
+  const constant: number[] = [];
+  for (let t = 0; t < cols && rows > 0; t++) {
+    let r = 1;
+    while (r < rows && data[r * cols + t] === data[t]) r++;
+    if (r === rows) constant.push(t);
+  }
+  if (constant.length === 0) return;
+  throw new InputError(
+    `Cannot fit the responses: ${constant.length} of ${cols} columns never change, the first is column ${
+      constant[0]
+    } (counted from 0); leave them out`,
+  );
+}

@@ -51,7 +51,7 @@ Deno.test("layerOf() tells the layers apart", () => {
     ["pipelines/cli.ts", "pipelines/cli/main.ts", "bench/a.ts", "tests/a.ts", "mod.ts"].map(
       layerOf,
     ),
-    ["cli", "cli", "outside", "outside", "mod"],
+    ["cli", "cli", "bench", "outside", "mod"],
   );
 });
 
@@ -63,7 +63,8 @@ Deno.test("judgeArrow() lets imports go down and not up", () => {
     ["pipelines/vwam/pipeline.ts", "pipelines/vwam/config.ts"],
     ["pipelines/cli/cut.ts", "pipelines/aligned_cut/pipeline.ts"],
     ["mod.ts", "pipelines/brain_sail/pipeline.ts"],
-    ["bench/a.ts", "pipelines/cli/main.ts"],
+    ["bench/a.ts", "pipelines/dense/a.ts"],
+    ["pipelines/cli/bench.ts", "bench/a.ts"],
     ["tests/a_test.ts", "bench/a.ts"],
     ["engine/ops/linalg.ts", "npm:ml-matrix@6.15.1"],
     ["pipelines/io/png.ts", "npm:/pngjs@7.0.0"],
@@ -76,7 +77,9 @@ Deno.test("judgeArrow() lets imports go down and not up", () => {
     ["pipelines/vwam/pipeline.ts", "pipelines/mig_vis/pipeline.ts", /no other recipe/],
     ["pipelines/vwam/pipeline.ts", "pipelines/cli/output.ts", /stands below cli/],
     ["pipelines/dense/a.ts", "mod.ts", /stands below mod/],
-    ["pipelines/cli/bench.ts", "bench/a.ts", /imported by nothing/],
+    ["pipelines/dense/a.ts", "bench/a.ts", /stands below bench/],
+    ["bench/a.ts", "pipelines/cli/main.ts", /stands below cli/],
+    ["bench/a.ts", "tests/a.ts", /imported by nothing/],
     ["shaders/kernel.ts", "npm:ml-matrix@6.15.1", /no package/],
     ["engine/gpu.ts", "npm:/pngjs@7.0.0", /engine may use/],
     ["engine/gpu.ts", "node:fs", /engine may use/],

@@ -48,6 +48,7 @@ export {
 export * from "./engine/ops/channel_norm.ts";
 export * from "./engine/ops/conv.ts";
 export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";
+export * from "./engine/ops/attention.ts";
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";

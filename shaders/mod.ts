@@ -4,6 +4,8 @@
  * @module
  */
 import type { KernelSpec } from "./kernel.ts";
+import { attentionKernel } from "./attention/attention.ts";
+import { attentionGradientKernel } from "./attention/attention_gradient.ts";
 import { binaryKernels } from "./elementwise/binary.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
@@ -49,6 +51,8 @@ export const kernels: readonly KernelSpec[] = [
   layerNormWeightsGradientKernel,
   softmaxKernel,
   softmaxGradientKernel,
+  attentionKernel,
+  attentionGradientKernel,
   blockCopyKernel,
   ...Object.values(triangleKernels),
   diagonalKernel,

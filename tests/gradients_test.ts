@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { gradcheck } from "./gradcheck.ts";
 import { channelNormCases } from "./gradient_cases/channel_norm.ts";
+import { attentionCases } from "./gradient_cases/attention.ts";
 import { convCases } from "./gradient_cases/conv.ts";
 import { elementwiseCases } from "./gradient_cases/elementwise.ts";
 import { linalgCases } from "./gradient_cases/linalg.ts";
@@ -20,6 +21,7 @@ const cases = [
   ...elementwiseCases,
   ...matmulCases,
   ...normCases,
+  ...attentionCases,
   ...patchifyCases,
   ...linalgCases,
   ...convCases,

@@ -49,7 +49,9 @@ export * from "./engine/ops/channel_norm.ts";
 export * from "./engine/ops/conv.ts";
 export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";
 export * from "./engine/ops/attention.ts";
+export * from "./engine/ops/cast.ts";
 export * from "./engine/ops/elementwise.ts";
+export * from "./engine/ops/gather.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";
 export * from "./engine/ops/patchify.ts";
@@ -63,6 +65,7 @@ export {
 } from "./engine/ops/matrix.ts";
 export * from "./engine/ops/optim.ts";
 export { qr, type QrFactors, type QrOptions } from "./engine/ops/qr.ts";
+export * from "./engine/ops/pad.ts";
 export * from "./engine/ops/reduce.ts";
 export * from "./engine/ops/pool.ts";
 export * from "./engine/ops/resize.ts";

@@ -5,7 +5,7 @@
  */
 import { decodeF16, encodeF16 } from "../engine/half.ts";
 import type { Gpu } from "../engine/gpu.ts";
-import { foldIn, type Key, normal, randomKey, uniform } from "../engine/random.ts";
+import { foldIn, type Key, normal, randomBits, randomKey, uniform } from "../engine/random.ts";
 import { run } from "../engine/run.ts";
 import { Tensor } from "../engine/tensor.ts";
 import {
@@ -31,8 +31,11 @@ export interface Check {
   /** Tunables to set. */
   readonly tunables: Constants;
   /** Storage type. */
-  readonly elem: "f32" | "f16";
+  readonly elem: CheckedType;
 }
+
+/** Storage types that are checked; u32 stands for every integer in kernels that only move values. */
+export type CheckedType = "f32" | "f16" | "u32";
 
 /** The scalars and the sizes of a case, apart. */
 export function splitCase(spec: KernelSpec, testCase: Dims): { dims: Dims; args: Args } {
@@ -49,7 +52,7 @@ export function hostInputs(
   spec: KernelSpec,
   dims: Dims,
   args: Args,
-  elem: "f32" | "f16",
+  elem: CheckedType,
 ): HostArrays {
   const inputs: HostArrays = {};
   bufferDecls(spec).forEach((decl, i) => {
@@ -57,12 +60,13 @@ export function hostInputs(
     const size = sizeOf(shapeOf(decl, dims));
     const key = foldIn(randomKey(2026), i);
     const make = spec.data?.[decl.name];
-    const values = make ? make(size, uniforms(key), dims, args) : normal(key, size);
+    const dtype = decl.dtype === "elem" ? elem : decl.dtype;
+    const isInteger = dtype === "u32" || dtype === "i32";
+    const draw = () => isInteger ? randomBits(key, size) : normal(key, size);
+    const values = make ? make(size, uniforms(key), dims, args) : draw();
     const f32 = Float32Array.from(values);
-    const stored = decl.dtype === "elem" && elem === "f16" ? decodeF16(encodeF16(f32)) : f32;
-    inputs[decl.name] = Float64Array.from(
-      decl.dtype === "u32" || decl.dtype === "i32" ? values : stored,
-    );
+    const stored = dtype === "f16" ? decodeF16(encodeF16(f32)) : f32;
+    inputs[decl.name] = Float64Array.from(isInteger ? values : stored);
   });
   return inputs;
 }
@@ -133,7 +137,7 @@ function compare(
   got: ArrayLike<number>,
   expected: Float64Array,
 ): void {
-  const tolerance = spec.tolerance[elem] ?? spec.tolerance.f32;
+  const tolerance = spec.tolerance[elem === "f16" ? "f16" : "f32"] ?? spec.tolerance.f32;
   const error = worstError(got, expected);
   if (!(error.value <= tolerance)) {
     const share = tolerance > 0

@@ -9,7 +9,7 @@ import type { Gpu, TuningEntry } from "./gpu.ts";
 import type { Binding } from "./recorder.ts";
 import { select } from "./select.ts";
 import { allocate, type DType, dtypeBytes, type Tensor } from "./tensor.ts";
-import { compose, reflect, type Reflection } from "./wgsl.ts";
+import { compose, type ElemType, reflect, type Reflection } from "./wgsl.ts";
 import {
   type Args,
   type BufferDecl,
@@ -30,7 +30,7 @@ export interface RunOptions {
   /** Where to run when there is no input. */
   readonly gpu?: Gpu;
   /** Storage type of the outputs when no input has one. */
-  readonly dtype?: "f32" | "f16";
+  readonly dtype?: ElemType;
   /** Shapes of new outputs where the spec's own is not wanted, by buffer name; the sizes must agree. */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   /** Tensors to write instead of new ones, by buffer name. */
@@ -106,8 +106,9 @@ function elemType(
   given: readonly BufferDecl[],
   inputs: readonly Tensor[],
   options: RunOptions,
-): "f32" | "f16" {
+): ElemType {
   let elem = options.dtype;
+  const isFloat = (type: DType) => type === "f32" || type === "f16";
   given.forEach((decl, i) => {
     const { dtype, gpu } = inputs[i];
     if (gpu !== (options.gpu ?? inputs[0].gpu)) {
@@ -119,7 +120,7 @@ function elemType(
           `Cannot run "${spec.name}": ${decl.name} must be ${decl.dtype}, got ${dtype}`,
         );
       }
-    } else if (dtype !== "f32" && dtype !== "f16" || (elem ?? dtype) !== dtype) {
+    } else if (!(spec.integers || isFloat(dtype)) || (elem ?? dtype) !== dtype) {
       throw new DTypeError(
         `Cannot run "${spec.name}": ${decl.name} must be ${elem ?? "f32 or f16"}, got ${dtype}`,
       );
@@ -205,7 +206,7 @@ function compile(
   spec: KernelSpec,
   variant: KernelVariant,
   constants: Constants,
-  elem: "f32" | "f16",
+  elem: ElemType,
 ): CompiledKernel {
   let key = `${variant.name}|${elem}`;
   for (const name in constants) key += `|${name}=${constants[name]}`;

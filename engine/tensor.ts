@@ -162,11 +162,11 @@ export class Tensor implements Disposable {
     return { buffer, offset: this.#offset, bytes: Math.min(bytes, buffer.bytes - this.#offset) };
   }
 
-  /** Another handle on the same memory, off any tape. @internal */
-  alias(shape: readonly number[] = this.shape, start = 0): Tensor {
+  /** Another handle on the same memory, off any tape; `dtype` reads the bits as another type of the same width. @internal */
+  alias(shape: readonly number[] = this.shape, start = 0, dtype: DType = this.dtype): Tensor {
     this.binding();
     const offset = this.#offset + start * dtypeBytes(this.dtype);
-    return new Tensor(this.gpu, this.#storage, { offset, shape, dtype: this.dtype });
+    return new Tensor(this.gpu, this.#storage, { offset, shape, dtype });
   }
 
   /**

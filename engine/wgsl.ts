@@ -72,6 +72,9 @@ export function reflect(source: string, label: string): Reflection {
   return { buffers, params, hasParams };
 }
 
+/** What `Elem` may stand for. */
+export type ElemType = "f32" | "f16" | "u32" | "i32";
+
 /** What {@link compose} puts together. */
 export interface Composition {
   /** Name for error messages. */
@@ -83,7 +86,7 @@ export interface Composition {
   /** Values for `const NAME` lines. */
   readonly constants: Constants;
   /** Storage type of `Elem` buffers. */
-  readonly elem: "f32" | "f16";
+  readonly elem: ElemType;
   /** `enable` lines that the backend wants. */
   readonly enables: readonly string[];
 }

@@ -74,6 +74,11 @@ export interface KernelSpec {
   flops(dims: Dims, args: Args): number;
   /** Bytes that one run must move; every buffer once when absent. */
   bytes?(dims: Dims, elemBytes: number): number;
+  /**
+   * True where values are moved, compared or converted and never computed with: `Elem` may then be u32 or i32 as well, which
+   * keeps every bit (a driver may flush or canonicalise floats that are really integers).
+   */
+  readonly integers?: boolean;
   /** Plain float64 loops. Returns the out and inout buffers. */
   reference(inputs: HostArrays, dims: Dims, args: Args): HostArrays;
   /** Test data where standard normals will not do. `random()` is uniform in [0, 1). */

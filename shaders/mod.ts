@@ -7,6 +7,7 @@ import type { KernelSpec } from "./kernel.ts";
 import { attentionKernel } from "./attention/attention.ts";
 import { attentionGradientKernel } from "./attention/attention_gradient.ts";
 import { binaryKernels } from "./elementwise/binary.ts";
+import { castFromF32Kernel, castToF32Kernel } from "./elementwise/cast.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
 import { patchifyKernel, unpatchifyKernel } from "./image/patchify.ts";
@@ -19,6 +20,10 @@ import {
 import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
 import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
+import { stridedCopyKernel } from "./index/strided_copy.ts";
+import { whereKernel } from "./elementwise/where.ts";
+import { gatherKernel } from "./index/gather.ts";
+import { scatterAddKernel, segmentSumKernel } from "./index/scatter_add.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import {
@@ -75,4 +80,11 @@ export const kernels: readonly KernelSpec[] = [
   channelNormSumsKernel,
   channelNormReduceKernel,
   channelNormGradientKernel,
+  stridedCopyKernel,
+  castToF32Kernel,
+  castFromF32Kernel,
+  whereKernel,
+  gatherKernel,
+  scatterAddKernel,
+  segmentSumKernel,
 ];

@@ -13,6 +13,7 @@ import { normCases } from "./gradient_cases/norm.ts";
 import { patchifyCases } from "./gradient_cases/patchify.ts";
 import { poolCases } from "./gradient_cases/pool.ts";
 import { resizeCases } from "./gradient_cases/resize.ts";
+import { shapeCases } from "./gradient_cases/shape.ts";
 import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
@@ -28,6 +29,7 @@ const cases = [
   ...resizeCases,
   ...poolCases,
   ...channelNormCases,
+  ...shapeCases,
 ];
 
 for (const test of cases) {

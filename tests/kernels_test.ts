@@ -19,6 +19,11 @@ function tunings(variant: KernelVariant): Constants[] {
   return [{}, ...others];
 }
 
+function storageTypes(spec: KernelSpec): Check["elem"][] {
+  const floats = elems.filter((e) => e === "f32" || spec.tolerance.f16 !== undefined);
+  return spec.integers ? [...floats, "u32"] : floats;
+}
+
 function checks(spec: KernelSpec): Check[] {
   // Without optimisation only the last variant is ever chosen, and the others have been checked with it.
   const variants = gpu.options.kernels === "naive" ? spec.variants.slice(-1) : spec.variants;
@@ -26,7 +31,7 @@ function checks(spec: KernelSpec): Check[] {
     spec.cases.flatMap((dims, i) => {
       const { dims: sizes, args } = splitCase(spec, dims);
       if (!isSupported(variant, sizes, args, gpu.caps)) return [];
-      return elems.filter((e) => e === "f32" || spec.tolerance.f16 !== undefined).flatMap((elem) =>
+      return storageTypes(spec).flatMap((elem) =>
         // Other tunables compile another pipeline each: the last case in f32 is enough for them.
         tunings(variant).filter((t) =>
           Object.keys(t).length === 0 || (i === spec.cases.length - 1 && elem === "f32")

@@ -6,7 +6,7 @@
 import { DTypeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record, recordOpaque, type Vjp } from "../tape.ts";
-import { allocate, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
+import { allocate, type DType, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
 import { broadcastArgs, broadcastShape } from "./broadcast.ts";
 import { sumTo } from "./reduce.ts";
 import { binaryKernels, type BinaryName } from "../../shaders/elementwise/binary.ts";
@@ -16,42 +16,64 @@ import {
   unaryKernels,
   type UnaryName,
 } from "../../shaders/elementwise/unary.ts";
-import { type KernelSpec, sizeOf } from "../../shaders/kernel.ts";
+import { type Args, bufferDecls, type KernelSpec, sizeOf } from "../../shaders/kernel.ts";
 import type { Gpu } from "../gpu.ts";
 
-/** A tensor of one repeated value. */
+/** A tensor of one repeated value; whole numbers up to 2²⁴ are exact. */
 export function full(
   gpu: Gpu,
   shape: readonly number[],
   value: number,
-  { dtype = "f32" }: { dtype?: "f32" | "f16" } = {},
+  { dtype = "f32" }: { dtype?: DType } = {},
 ): Tensor {
-  const y = allocate(gpu, shape, dtype);
-  run(fillKernel, [], { gpu, dtype, dims: { n: y.size }, args: { value }, out: { y } });
-  return y;
+  return inPieces(gpu, shape, { dtype, width: dtypeBytes(dtype) }, (y, n) => {
+    run(fillKernel, [], { gpu, dtype, dims: { n }, args: { value }, out: { y } });
+  });
 }
 
-/** Runs a pointwise kernel on tensors of one size, in pieces where a binding would be over the adapter's limit. */
-function pointwise(spec: KernelSpec, inputs: readonly Tensor[], shape: readonly number[]): Tensor {
-  const [{ gpu, dtype, size: n }] = inputs;
-  const name = Object.keys(spec.buffers).at(-1)!;
-  const sized = (size: number) => ({
-    dims: { n: size, aSize: size, bSize: size },
-    args: { n4: size },
+/** Makes a tensor piece by piece where one binding cannot cover `width` bytes for each of its values. */
+function inPieces(
+  gpu: Gpu,
+  shape: readonly number[],
+  { dtype, width }: { dtype: DType; width: number },
+  work: (piece: Tensor, n: number, start: number) => void,
+): Tensor {
+  const step = Math.floor(gpu.caps.maxBindingBytes / width / 1024) * 1024; // whole vec4s at aligned offsets
+  return tidy(gpu, () => {
+    const y = allocate(gpu, shape, dtype);
+    for (let start = 0; start < y.size; start += step) {
+      const n = Math.min(step, y.size - start);
+      if (n === y.size) work(y, n, start);
+      else tidy(gpu, () => work(y.alias([n], start), n, start));
+    }
+    return y;
   });
-  const most = gpu.caps.maxBindingBytes / dtypeBytes(dtype);
-  if (n <= most) return run(spec, inputs, { ...sized(n), shapes: { [name]: shape } })[0];
-  const step = Math.floor(most / 1024) * 1024; // whole vec4s at aligned offsets
+}
+
+/**
+ * Runs a pointwise kernel on tensors of one size, in pieces where a binding would be over the adapter's limit. The result has the
+ * type of the first input unless another is given.
+ *
+ * @internal
+ */
+export function pointwise(
+  spec: KernelSpec,
+  inputs: readonly Tensor[],
+  shape: readonly number[],
+  { dtype = inputs[0].dtype, args = {} }: { dtype?: DType; args?: Args } = {},
+): Tensor {
+  const out = bufferDecls(spec).at(-1)!;
+  const width = Math.max(dtypeBytes(dtype), ...inputs.map((t) => dtypeBytes(t.dtype)));
   inputs.forEach((t) => t.binding()); // throws for a disposed input, before allocating
-  const out = allocate(gpu, shape, dtype);
-  for (let start = 0; start < n; start += step) {
-    const size = Math.min(step, n - start);
-    tidy(gpu, () => {
-      const pieces = inputs.map((t) => t.alias([size], start));
-      run(spec, pieces, { ...sized(size), out: { [name]: out.alias([size], start) } });
+  return inPieces(inputs[0].gpu, shape, { dtype, width }, (piece, n, start) => {
+    const pieces = n === inputs[0].size ? inputs : inputs.map((t) => t.alias([n], start));
+    run(spec, pieces, {
+      dims: { n, aSize: n, bSize: n },
+      args: { ...args, n4: n },
+      out: { [out.name]: piece },
+      dtype: out.dtype === "elem" ? dtype : undefined,
     });
-  }
-  return out;
+  });
 }
 
 function unary(name: UnaryName, x: Tensor): Tensor {

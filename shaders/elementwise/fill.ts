@@ -10,7 +10,8 @@ import { ceilDiv, defineKernel, grid1d, type KernelSpec } from "../kernel.ts";
 export const fillKernel: KernelSpec = defineKernel({
   name: "fill",
   buffers: { y: "out n" },
-  args: { value: 1.5 },
+  integers: true,
+  args: { value: 3 },
   flops: () => 0,
   reference: (_, { n }, { value }) => ({ y: new Float64Array(n).fill(value) }),
   tolerance: { f32: 0, f16: 0 },

@@ -1,0 +1,93 @@
+// y[start + Σ i_k d_k] = x[sourceStart + Σ i_k s_k], the last axis contiguous in both, all offsets whole vec4s
+//
+//   x: [xSize]   y: [ySize]   box [n0 … n5]
+//   TX threads along the last axis, four values each; TY along axis 4, four rows each, which pays for the index arithmetic;
+//   workgroups in z over the outer axes. No loop over a grid that is too small: its bookkeeping costs more than the copy on
+//   software drivers, so a longer axis is left to the naive variant.
+
+alias Elem = f32;
+const TX: u32 = 16;
+const TY: u32 = 4;
+const OUTER: u32 = 4; // outer axes longer than 1
+
+struct Params {
+  n0: u32,
+  n1: u32,
+  n2: u32,
+  n3: u32,
+  n4: u32,
+  n5: u32,
+  s0: u32,
+  s1: u32,
+  s2: u32,
+  s3: u32,
+  s4: u32,
+  s5: u32,
+  d0: u32,
+  d1: u32,
+  d2: u32,
+  d3: u32,
+  d4: u32,
+  d5: u32,
+  sourceStart: u32,
+  start: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<Elem>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<Elem>>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+// Offsets in x and y of index z over the outer axes, of which OUTER are longer than 1. Negative strides wrap around 2^32.
+fn outer_offsets(z: u32) -> vec2u {
+  var rest = z;
+  var offsets = vec2u(params.sourceStart, params.start);
+  if (OUTER > 1u) {
+    let next = quotient(rest, params.n3);
+    offsets += (rest - next * params.n3) * vec2u(params.s3, params.d3);
+    rest = next;
+  }
+  if (OUTER > 2u) {
+    let next = quotient(rest, params.n2);
+    offsets += (rest - next * params.n2) * vec2u(params.s2, params.d2);
+    rest = next;
+  }
+  if (OUTER > 3u) {
+    let next = quotient(rest, params.n1);
+    offsets += (rest - next * params.n1) * vec2u(params.s1, params.d1);
+    rest = next;
+  }
+  let last = select(
+    select(vec2u(params.s3, params.d3), vec2u(params.s2, params.d2), OUTER == 2u),
+    select(vec2u(params.s1, params.d1), vec2u(params.s0, params.d0), OUTER == 4u),
+    OUTER > 2u,
+  );
+  return offsets + rest * last;
+}
+
+// Exact below 2^22, and a grid has no more than 65535 workgroups in z; integer division is dear on software drivers.
+fn quotient(a: u32, b: u32) -> u32 {
+  return u32((f32(a) + 0.5) / f32(b));
+}
+
+@compute @workgroup_size(TX, TY)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_id) lid: vec3u) {
+  let col = wid.x * TX + lid.x;
+  let row = wid.y * (4u * TY) + lid.y;
+  if (col >= params.n5 / 4u || row >= params.n4) {
+    return;
+  }
+  let rows_left = params.n4 - row;
+  let at = (outer_offsets(wid.z) + row * vec2u(params.s4, params.d4)) / 4u + col;
+  let sx = TY * params.s4 / 4u;
+  let sy = TY * params.d4 / 4u;
+  y[at.y] = x[at.x];
+  if (rows_left > TY) {
+    y[at.y + sy] = x[at.x + sx];
+  }
+  if (rows_left > 2u * TY) {
+    y[at.y + 2u * sy] = x[at.x + 2u * sx];
+  }
+  if (rows_left > 3u * TY) {
+    y[at.y + 3u * sy] = x[at.x + 3u * sx];
+  }
+}

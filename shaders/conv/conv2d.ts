@@ -5,6 +5,7 @@
  */
 import naive from "./conv2d_naive.wgsl" with { type: "text" };
 import subgroup from "./conv2d_subgroup.wgsl" with { type: "text" };
+import tiled from "./conv2d_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
 import subgroupOuter from "../_lib/subgroup_outer.wgsl" with { type: "text" };
 import convTaps from "../_lib/conv_taps.wgsl" with { type: "text" };
@@ -57,11 +58,37 @@ function subgroupVariant(name: string, transposed: boolean): KernelVariant {
     supports: (_, caps) =>
       caps.isSoftware && caps.subgroupMinSize >= 8 &&
       caps.subgroupMinSize === caps.subgroupMaxSize,
-    workgroups({ n, groups, coutG, oh, ow }, { ROWS, SG }, { strideX, strideY }) {
-      const [px, py] = transposed ? [strideX, strideY] : [1, 1];
-      const tiles = ceilDiv(n * ceilDiv(oh, py) * ceilDiv(ow, px), 4 * SG);
-      const [gx, gy] = grid1d(tiles * px * py);
-      return [gx, gy, groups * ceilDiv(coutG, ROWS)];
+    workgroups(dims, { ROWS, SG }, args) {
+      const [x, y] = pixelTiles(transposed, dims, args, 4 * SG);
+      return [x, y, dims.groups * ceilDiv(dims.coutG, ROWS)];
+    },
+  };
+}
+
+/** Pixels of an output in tiles of `size`, by phases of the stride where it is transposed. */
+function pixelTiles(
+  transposed: boolean,
+  { n, oh, ow }: Dims,
+  { strideX, strideY }: Args,
+  size: number,
+): [number, number, number] {
+  const [px, py] = transposed ? [strideX, strideY] : [1, 1];
+  return grid1d(ceilDiv(n * ceilDiv(oh, py) * ceilDiv(ow, px), size) * px * py);
+}
+
+function tiledVariant(name: string, transposed: boolean): KernelVariant {
+  const own = constants(transposed);
+  return {
+    name: `${name}_tiled`,
+    source: tiled,
+    lib: [activations, convTaps],
+    constants: (dims, args) => ({ ...own(dims, args), ROWS: dims.coutG > 32 ? 64 : 32 }),
+    // Below a quarter of a tile, threads that make one value each do less in vain.
+    supports: ({ coutG }, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
+      coutG >= 8 && maxWorkgroupInvocations >= 256 && maxWorkgroupStorage >= 16384,
+    workgroups(dims, { ROWS }, args) {
+      const [x, y] = pixelTiles(transposed, dims, args, 64);
+      return [x, y, dims.groups * ceilDiv(dims.coutG, ROWS)];
     },
   };
 }
@@ -137,7 +164,11 @@ export const conv2dKernel: KernelSpec = defineKernel({
   reference: reference(false),
   cases: cases(false),
   large: large(false),
-  variants: [subgroupVariant("conv2d", false), naiveVariant("conv2d", false)],
+  variants: [
+    subgroupVariant("conv2d", false),
+    tiledVariant("conv2d", false),
+    naiveVariant("conv2d", false),
+  ],
 });
 
 /** The transpose of {@link conv2dKernel}: PyTorch's `ConvTranspose2d`, and the gradient of a convolution by its input. */
@@ -157,6 +188,7 @@ export const convTranspose2dKernel: KernelSpec = defineKernel({
   large: large(true),
   variants: [
     subgroupVariant("conv_transpose2d", true),
+    tiledVariant("conv_transpose2d", true),
     naiveVariant("conv_transpose2d", true),
   ],
 });

@@ -5,6 +5,7 @@
  */
 import naive from "./conv2d_weight_gradient_naive.wgsl" with { type: "text" };
 import subgroup from "./conv2d_weight_gradient_subgroup.wgsl" with { type: "text" };
+import tiled from "./conv2d_weight_gradient_tiled.wgsl" with { type: "text" };
 import subgroupOuter from "../_lib/subgroup_outer.wgsl" with { type: "text" };
 import { convArgs, convCase, eachProduct } from "./geometry.ts";
 import { ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../kernel.ts";
@@ -84,6 +85,16 @@ export const conv2dWeightGradientKernel: KernelSpec = defineKernel({
     workgroups: ({ groups, cinG, coutG, kh, kw, splits }, { ROWS, SG }) => [
       ceilDiv(cinG * kh * kw, 4 * SG),
       ceilDiv(coutG, ROWS),
+      groups * splits,
+    ],
+  }, {
+    name: "conv2d_weight_gradient_tiled",
+    source: tiled,
+    supports: ({ coutG }, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
+      coutG >= 8 && maxWorkgroupInvocations >= 256 && maxWorkgroupStorage >= 16384,
+    workgroups: ({ groups, cinG, coutG, kh, kw, splits }) => [
+      ceilDiv(cinG * kh * kw, 64),
+      ceilDiv(coutG, 64),
       groups * splits,
     ],
   }, {

@@ -52,6 +52,7 @@ export * from "./engine/ops/attention.ts";
 export * from "./engine/ops/cast.ts";
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/gather.ts";
+export { type ComplexParts, type FftOptions, irfft2, rfft2 } from "./engine/ops/fft.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";
 export * from "./engine/ops/patchify.ts";
@@ -149,3 +150,27 @@ export {
   r2Score,
   type Scoring,
 } from "./pipelines/encoding/scoring.ts";
+export {
+  type FeatureNormalizer,
+  fitNormalizer,
+  type Normalization,
+  normalizeFeatures,
+} from "./pipelines/encoding/normalize.ts";
+export {
+  FittedProbe,
+  LinearProbe,
+  type LinearProbeOptions,
+  PROBE_DEFAULTS,
+} from "./pipelines/encoding/probe.ts";
+export {
+  tsneAffinities,
+  tsneDescend,
+  type TsneDescentOptions,
+  type TsneGradient,
+  tsneGradient,
+} from "./pipelines/spectral/tsne.ts";
+export { rankColumns, spearman, zscore } from "./pipelines/stats/columns.ts";
+export { bhFdr } from "./pipelines/stats/fdr.ts";
+export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
+export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";
+export { pinvHost, type Svd, svdHost } from "./pipelines/stats/svd.ts";

@@ -26,6 +26,13 @@ export class GoldenFile {
     return { data, shape };
   }
 
+  /** A tensor of 32-bit integers. */
+  i32(name: string): Golden<Int32Array<ArrayBuffer>> {
+    const { data, shape } = this.#get(name);
+    if (!(data instanceof Int32Array)) throw new TypeError(`${name} is not i32`);
+    return { data, shape };
+  }
+
   /** A tensor of bytes. */
   u8(name: string): Golden<Uint8Array<ArrayBuffer>> {
     const { data, shape } = this.#get(name);

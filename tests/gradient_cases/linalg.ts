@@ -5,7 +5,9 @@
  */
 import { Matrix } from "ml-matrix";
 import { cholesky, choleskySolve, solveTriangular, spdInverse } from "../../engine/ops/cholesky.ts";
+import { irfft2, rfft2 } from "../../engine/ops/fft.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
+import { add } from "../../engine/ops/elementwise.ts";
 import { addDiagonal, diagonal, tril, triu } from "../../engine/ops/matrix.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { choleskyKernel, triangularSolveKernel } from "../../shaders/linalg/factor.ts";
@@ -87,4 +89,39 @@ export const linalgCases: readonly GradientCase[] = [...systems, {
     }
     return y;
   },
+}, {
+  name: "rfft2, the sum of its parts",
+  shapes: [[3, 4]],
+  f: (x) => {
+    const { re, im } = rfft2(x);
+    return add(re, im);
+  },
+  reference: (x) => {
+    const y: number[] = [];
+    for (let u = 0; u < 3; u++) {
+      for (let v = 0; v < 3; v++) {
+        let sum = 0;
+        for (let at = 0; at < 12; at++) {
+          const angle = 2 * Math.PI * (u * Math.floor(at / 4) / 3 + v * (at % 4) / 4);
+          sum += x[at] * (Math.cos(angle) - Math.sin(angle));
+        }
+        y.push(sum);
+      }
+    }
+    return y;
+  },
+}, {
+  name: "irfft2 with an ortho norm",
+  shapes: [[3, 3], [3, 3]],
+  f: (re, im) => irfft2({ re, im }, 5, { norm: "ortho" }),
+  reference: (re, im) =>
+    Array.from({ length: 15 }, (_, at) => {
+      let sum = 0;
+      for (let k = 0; k < 9; k++) {
+        const v = k % 3;
+        const angle = 2 * Math.PI * (Math.floor(k / 3) * Math.floor(at / 5) / 3 + v * (at % 5) / 5);
+        sum += (v === 0 ? 1 : 2) * (re[k] * Math.cos(angle) - im[k] * Math.sin(angle));
+      }
+      return sum / Math.sqrt(15);
+    }),
 }];

@@ -18,21 +18,21 @@ import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
 
-const cases = [
-  ...elementwiseCases,
-  ...matmulCases,
-  ...normCases,
-  ...attentionCases,
-  ...patchifyCases,
-  ...linalgCases,
-  ...convCases,
-  ...resizeCases,
-  ...poolCases,
-  ...channelNormCases,
-  ...shapeCases,
-];
-
-for (const test of cases) {
+for (
+  const test of [
+    ...elementwiseCases,
+    ...matmulCases,
+    ...normCases,
+    ...attentionCases,
+    ...patchifyCases,
+    ...linalgCases,
+    ...convCases,
+    ...resizeCases,
+    ...poolCases,
+    ...channelNormCases,
+    ...shapeCases,
+  ]
+) {
   Deno.test(`gradient of ${test.name}`, async () => {
     await gradcheck(gpu, test);
     assert.equal(gpu.liveBytes, 0);

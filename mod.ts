@@ -174,3 +174,23 @@ export { bhFdr } from "./pipelines/stats/fdr.ts";
 export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
 export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";
 export { pinvHost, type Svd, svdHost } from "./pipelines/stats/svd.ts";
+export {
+  type ForwardOptions,
+  type ForwardResult,
+  loadModel,
+  VisionModel,
+} from "./pipelines/models/model.ts";
+export type { TokenRows } from "./pipelines/models/clip_text.ts";
+export {
+  type Grid,
+  type PosEmbedConvention,
+  posEmbedConventions,
+} from "./pipelines/models/pos_embed.ts";
+export { type DenseMode, denseModes, type DenseOptions } from "./pipelines/models/vit.ts";
+export type { TextConfig, TowerConfig, VitConfig } from "./pipelines/models/vit_config.ts";
+export {
+  modelFamilies,
+  type ModelFamily,
+  type ModelOptions,
+} from "./pipelines/models/vit_options.ts";
+export type { Weights } from "./pipelines/models/vit_weights.ts";

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { register as bench } from "./bench.ts";
+import { register as bundle } from "./bundle.ts";
 import { register as encode } from "./encode.ts";
 import { register as info } from "./info.ts";
 
@@ -7,4 +8,4 @@ import { register as info } from "./info.ts";
 export type Register = (program: Command) => void;
 
 /** Every command, in the order of the help text. */
-export const commands: readonly Register[] = [info, encode, bench];
+export const commands: readonly Register[] = [info, encode, bench, bundle];

@@ -46,15 +46,11 @@ export function createProgram(): Command {
     .configureOutput({ outputError: () => undefined }) // explain() words it
     .addHelpText(
       "after",
-      "\n  test [options]                everything that must hold: format, lint, types, all tests" +
-        "\n  check                         the quick part of it: format, lint, types, size budgets\n",
+      "\n  test [options]               everything that must hold: format, lint, types, all tests" +
+        "\n  check                        the quick part of it: format, lint, types, size budgets\n",
     );
   addGlobalOptions(program);
   for (const register of commands) register(program);
-  for (const command of program.commands) {
-    command.exitOverride().configureHelp({ showGlobalOptions: true })
-      .configureOutput({ outputError: () => undefined });
-  }
   return program;
 }
 

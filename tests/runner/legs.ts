@@ -29,7 +29,7 @@ export interface LegOptions {
   readonly showOutput?: boolean;
 }
 
-const FILE_TIMEOUT = 600; // seconds; a hung shader never ends by itself
+const FILE_TIMEOUT = 1200; // seconds; a hung shader never ends by itself
 
 /** Every `*_test.ts` under `tests/`, by path. */
 export async function listTestFiles(folder = "tests"): Promise<TestFile[]> {

@@ -44,12 +44,12 @@ const hasLanes = ({ isSoftware, subgroupMinSize, subgroupMaxSize }: Caps) =>
   isSoftware && subgroupMinSize >= 8 && subgroupMinSize === subgroupMaxSize;
 
 /**
- * Rows per workgroup: the tallest tile reuses b best, a shorter one wastes less below the last row. Weights are the measured
- * GFLOP/s of 8, 16 and 32 rows at 768×768×768 (llvmpipe, Mesa 22.3).
+ * Rows per workgroup: the tallest tile reuses b best, a shorter one wastes less below the last row. Weights are measured
+ * GFLOP/s at 768×768×768 (llvmpipe, Mesa 22.3). Few heights, because each is a pipeline to compile.
  */
 function tileRows(m: number): number {
   const cost = ([rows, speed]: readonly [number, number]) => ceilDiv(m, rows) * rows / speed;
-  const tiles = [[32, 37], [16, 30], [8, 21]] as const;
+  const tiles = [[40, 38], [16, 30], [8, 21]] as const;
   return tiles.reduce((best, tile) => (cost(tile) < cost(best) ? tile : best))[0];
 }
 

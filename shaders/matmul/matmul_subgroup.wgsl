@@ -7,7 +7,7 @@
 
 alias Elem = f32;
 const SG: u32 = 8; // lanes of a subgroup, at least 8
-const ROWS: u32 = 32; // rows of c per workgroup: 8, 16 or 32
+const ROWS: u32 = 32; // rows of c per workgroup: 8, 16, 24, 32 or 40
 const GROUP: u32 = 8; // row tiles that share a strip of b
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
@@ -88,6 +88,7 @@ fn main(
   let i1 = from_a + min(row + 8u + (lane & 7u), last_row) * row_step;
   let i2 = from_a + min(row + 16u + (lane & 7u), last_row) * row_step;
   let i3 = from_a + min(row + 24u + (lane & 7u), last_row) * row_step;
+  let i4 = from_a + min(row + 32u + (lane & 7u), last_row) * row_step;
   let last_col = params.n - 1u;
   let j0 = from_b + min(col, last_col) * col_step;
   let j1 = from_b + min(col + SG, last_col) * col_step;
@@ -101,6 +102,7 @@ fn main(
   var c10 = mat4x4f(); var c11 = mat4x4f(); var c12 = mat4x4f(); var c13 = mat4x4f();
   var c20 = mat4x4f(); var c21 = mat4x4f(); var c22 = mat4x4f(); var c23 = mat4x4f();
   var c30 = mat4x4f(); var c31 = mat4x4f(); var c32 = mat4x4f(); var c33 = mat4x4f();
+  var c40 = mat4x4f(); var c41 = mat4x4f(); var c42 = mat4x4f(); var c43 = mat4x4f();
   for (var p = 0u; p < params.k; p += 2u) {
     // The second half of the last step of an odd k adds zero. All loads come before the arithmetic: a CPU driver branches around
     // every load and would spill the products in between.
@@ -124,17 +126,11 @@ fn main(
     );
     let u0 = f32(a[i0 + pa]);
     let v0 = select(f32(a[i0 + qa]), 0.0, alone);
-    var u1 = 0.0; var v1 = 0.0; var u2 = 0.0; var v2 = 0.0; var u3 = 0.0; var v3 = 0.0;
-    if (ROWS > 8u) {
-      u1 = f32(a[i1 + pa]);
-      v1 = select(f32(a[i1 + qa]), 0.0, alone);
-    }
-    if (ROWS > 16u) {
-      u2 = f32(a[i2 + pa]);
-      v2 = select(f32(a[i2 + qa]), 0.0, alone);
-      u3 = f32(a[i3 + pa]);
-      v3 = select(f32(a[i3 + qa]), 0.0, alone);
-    }
+    var u1 = 0.0; var v1 = 0.0; var u2 = 0.0; var v2 = 0.0; var u3 = 0.0; var v3 = 0.0; var u4 = 0.0; var v4 = 0.0;
+    if (ROWS > 8u) { u1 = f32(a[i1 + pa]); v1 = select(f32(a[i1 + qa]), 0.0, alone); }
+    if (ROWS > 16u) { u2 = f32(a[i2 + pa]); v2 = select(f32(a[i2 + qa]), 0.0, alone); }
+    if (ROWS > 24u) { u3 = f32(a[i3 + pa]); v3 = select(f32(a[i3 + qa]), 0.0, alone); }
+    if (ROWS > 32u) { u4 = f32(a[i4 + pa]); v4 = select(f32(a[i4 + qa]), 0.0, alone); }
     let u0l = low4(u0); let u0h = high4(u0); let v0l = low4(v0); let v0h = high4(v0);
     c00 = outer2(c00, u0l, y0, v0l, z0);
     c01 = outer2(c01, u0l, y1, v0l, z1);
@@ -153,11 +149,20 @@ fn main(
       c21 = outer2(c21, u2l, y1, v2l, z1);
       c22 = outer2(c22, u2h, y0, v2h, z0);
       c23 = outer2(c23, u2h, y1, v2h, z1);
+    }
+    if (ROWS > 24u) {
       let u3l = low4(u3); let u3h = high4(u3); let v3l = low4(v3); let v3h = high4(v3);
       c30 = outer2(c30, u3l, y0, v3l, z0);
       c31 = outer2(c31, u3l, y1, v3l, z1);
       c32 = outer2(c32, u3h, y0, v3h, z0);
       c33 = outer2(c33, u3h, y1, v3h, z1);
+    }
+    if (ROWS > 32u) {
+      let u4l = low4(u4); let u4h = high4(u4); let v4l = low4(v4); let v4h = high4(v4);
+      c40 = outer2(c40, u4l, y0, v4l, z0);
+      c41 = outer2(c41, u4l, y1, v4l, z1);
+      c42 = outer2(c42, u4h, y0, v4h, z0);
+      c43 = outer2(c43, u4h, y1, v4h, z1);
     }
   }
   for (var r = 0u; r < 8u; r++) {
@@ -170,8 +175,14 @@ fn main(
     if (ROWS > 16u) {
       finish(row_of8(c20, c22, r), tile.z, row + 16u + r, col);
       finish(row_of8(c21, c23, r), tile.z, row + 16u + r, col + 4u * SG);
+    }
+    if (ROWS > 24u) {
       finish(row_of8(c30, c32, r), tile.z, row + 24u + r, col);
       finish(row_of8(c31, c33, r), tile.z, row + 24u + r, col + 4u * SG);
+    }
+    if (ROWS > 32u) {
+      finish(row_of8(c40, c42, r), tile.z, row + 32u + r, col);
+      finish(row_of8(c41, c43, r), tile.z, row + 32u + r, col + 4u * SG);
     }
   }
 }

@@ -7,7 +7,7 @@
 
 alias Elem = f32;
 const SG: u32 = 8; // lanes of a subgroup, at least 8
-const ROWS: u32 = 32; // rows of c per workgroup: 8, 16 or 32
+const ROWS: u32 = 32; // rows of c per workgroup: 8, 16, 24, 32 or 40
 const GROUP: u32 = 8; // row tiles that share a strip of b
 const ACTIVATION: u32 = 0; // code of activate4
 const HAS_BIAS: bool = false;
@@ -83,6 +83,7 @@ fn main(
   let i1 = from_a + min(row + 8u + (lane & 7u), last_row) * k2;
   let i2 = from_a + min(row + 16u + (lane & 7u), last_row) * k2;
   let i3 = from_a + min(row + 24u + (lane & 7u), last_row) * k2;
+  let i4 = from_a + min(row + 32u + (lane & 7u), last_row) * k2;
   let last_col = params.n - 1u;
   let j0 = from_b + min(col, last_col) * k2;
   let j1 = from_b + min(col + SG, last_col) * k2;
@@ -96,6 +97,7 @@ fn main(
   var c10 = mat4x4f(); var c11 = mat4x4f(); var c12 = mat4x4f(); var c13 = mat4x4f();
   var c20 = mat4x4f(); var c21 = mat4x4f(); var c22 = mat4x4f(); var c23 = mat4x4f();
   var c30 = mat4x4f(); var c31 = mat4x4f(); var c32 = mat4x4f(); var c33 = mat4x4f();
+  var c40 = mat4x4f(); var c41 = mat4x4f(); var c42 = mat4x4f(); var c43 = mat4x4f();
   for (var p = 0u; p < k2; p++) {
     // All loads before the arithmetic: a CPU driver branches around every load and would spill the products in between.
     let w0 = vec2f(b[j0 + p]);
@@ -107,12 +109,11 @@ fn main(
     let w6 = vec2f(b[j6 + p]);
     let w7 = vec2f(b[j7 + p]);
     let x0 = vec2f(a[i0 + p]);
-    var x1 = vec2f(0.0); var x2 = vec2f(0.0); var x3 = vec2f(0.0);
+    var x1 = vec2f(0.0); var x2 = vec2f(0.0); var x3 = vec2f(0.0); var x4 = vec2f(0.0);
     if (ROWS > 8u) { x1 = vec2f(a[i1 + p]); }
-    if (ROWS > 16u) {
-      x2 = vec2f(a[i2 + p]);
-      x3 = vec2f(a[i3 + p]);
-    }
+    if (ROWS > 16u) { x2 = vec2f(a[i2 + p]); }
+    if (ROWS > 24u) { x3 = vec2f(a[i3 + p]); }
+    if (ROWS > 32u) { x4 = vec2f(a[i4 + p]); }
     let y0 = vec4f(w0.x, w1.x, w2.x, w3.x);
     let y1 = vec4f(w4.x, w5.x, w6.x, w7.x);
     let z0 = vec4f(w0.y, w1.y, w2.y, w3.y);
@@ -135,11 +136,20 @@ fn main(
       c21 = outer2(c21, u2l, y1, v2l, z1);
       c22 = outer2(c22, u2h, y0, v2h, z0);
       c23 = outer2(c23, u2h, y1, v2h, z1);
+    }
+    if (ROWS > 24u) {
       let u3l = low4(x3.x); let u3h = high4(x3.x); let v3l = low4(x3.y); let v3h = high4(x3.y);
       c30 = outer2(c30, u3l, y0, v3l, z0);
       c31 = outer2(c31, u3l, y1, v3l, z1);
       c32 = outer2(c32, u3h, y0, v3h, z0);
       c33 = outer2(c33, u3h, y1, v3h, z1);
+    }
+    if (ROWS > 32u) {
+      let u4l = low4(x4.x); let u4h = high4(x4.x); let v4l = low4(x4.y); let v4h = high4(x4.y);
+      c40 = outer2(c40, u4l, y0, v4l, z0);
+      c41 = outer2(c41, u4l, y1, v4l, z1);
+      c42 = outer2(c42, u4h, y0, v4h, z0);
+      c43 = outer2(c43, u4h, y1, v4h, z1);
     }
   }
   for (var r = 0u; r < 8u; r++) {
@@ -152,8 +162,14 @@ fn main(
     if (ROWS > 16u) {
       finish(row_of8(c20, c22, r), tile.z, row + 16u + r, col);
       finish(row_of8(c21, c23, r), tile.z, row + 16u + r, col + 4u * SG);
+    }
+    if (ROWS > 24u) {
       finish(row_of8(c30, c32, r), tile.z, row + 24u + r, col);
       finish(row_of8(c31, c33, r), tile.z, row + 24u + r, col + 4u * SG);
+    }
+    if (ROWS > 32u) {
+      finish(row_of8(c40, c42, r), tile.z, row + 32u + r, col);
+      finish(row_of8(c41, c43, r), tile.z, row + 32u + r, col + 4u * SG);
     }
   }
 }

@@ -91,7 +91,7 @@ Deno.test("gyrus fetches the packages once, frozen, and then runs from the cache
 Deno.test("gyrus grants no network, no FFI and no write without being asked", () => {
   using machine = new Machine().deno();
   const { out } = machine.start(["info"]);
-  assert.match(out, /--no-prompt .*--allow-read --allow-env=GYRUS_\*,NO_COLOR/);
+  assert.match(out, /--no-prompt .*--allow-read --allow-env=GYRUS_\*,DENO_DIR,NO_COLOR/);
   assert.doesNotMatch(out, /--allow-(net|ffi|write|run|sys|all)|-A\b/);
   for (const args of [["features", "--backend", "dawn"], ["features", "--backend=dawn"]]) {
     const dawn = machine.start(args).out;

@@ -6,6 +6,7 @@
  * @module
  */
 import { InputError } from "../errors.ts";
+import { removeTemporaries } from "../io/atomic.ts";
 
 /** The run record inside a folder of results; also the sign that the folder may be replaced. */
 export const RUN_RECORD = "run.json";
@@ -77,6 +78,7 @@ export function writeOutput(path: string | undefined, content: string | Uint8Arr
 export function discardOutputs(): void {
   for (const path of unfinished) removeSync(path);
   unfinished.clear();
+  removeTemporaries();
 }
 
 /**

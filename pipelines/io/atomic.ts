@@ -2,8 +2,9 @@ import { InputError } from "../errors.ts";
 import { fileError, withFileErrors } from "./files.ts";
 import { quote } from "./strict_json.ts";
 
-// An output appears under its name only when it is whole: it is written to `NAME.tmp-<random>` in the same folder
-// (a rename within one folder is atomic; across file systems it is not possible), then renamed.
+// An output appears under its name only when it is whole: it is written to `NAME.partial` in the same folder
+// (a rename within one folder is atomic; across file systems it is not possible), then renamed. The name is a fixed one, so
+// that a program can be allowed to write its output and nothing else in that folder.
 
 /** Temporary files and folders that exist now. Process-wide, as a signal handler has nothing else to ask. */
 const temporaries = new Set<string>();
@@ -37,8 +38,8 @@ function targetOf(path: string): { path: string; info: Deno.FileInfo | undefined
 }
 
 function temporaryBeside(path: string): string {
-  const random = crypto.getRandomValues(new Uint32Array(1))[0];
-  const temporary = `${path.replace(/\/+$/, "")}.tmp-${random.toString(36).padStart(7, "0")}`;
+  const temporary = `${path.replace(/\/+$/, "")}.partial`;
+  removeQuietly(temporary); // of a run that was killed
   temporaries.add(temporary);
   return temporary;
 }

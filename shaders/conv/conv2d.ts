@@ -4,6 +4,7 @@
  * @module
  */
 import naive from "./conv2d_naive.wgsl" with { type: "text" };
+import subgroupWindow from "./conv2d_subgroup_window.wgsl" with { type: "text" };
 import subgroup from "./conv2d_subgroup.wgsl" with { type: "text" };
 import tiled from "./conv2d_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
@@ -13,6 +14,7 @@ import { convArgs, convCase, eachProduct } from "./geometry.ts";
 import { activationByCode } from "../elementwise/unary.ts";
 import {
   type Args,
+  type Caps,
   ceilDiv,
   type Constants,
   defineKernel,
@@ -43,6 +45,33 @@ const constants = (transposed: boolean) => (_: Dims, { activation }: Args): Cons
   ACTIVATION: activation,
 });
 
+/** One subgroup size, so that a workgroup of that size is one subgroup, on a driver where barriers cost more than registers. */
+const hasLanes = ({ isSoftware, subgroupMinSize, subgroupMaxSize }: Caps) =>
+  isSoftware && subgroupMinSize >= 8 && subgroupMinSize === subgroupMaxSize;
+
+/** For stride 1 and outputs as wide as the input, where fewer loads serve more products. */
+function windowVariant(name: string, transposed: boolean): KernelVariant {
+  const own = constants(transposed);
+  return {
+    name: `${name}_subgroup_window`,
+    source: subgroupWindow,
+    lib: [activations, subgroupOuter],
+    needs: ["subgroups"],
+    constants: (dims, args, caps) => ({ ...own(dims, args), SG: caps.subgroupMinSize }),
+    supports({ coutG, w, oh, ow, kw }, caps, { strideY, strideX, dilationX }) {
+      const lanes = 8 * caps.subgroupMinSize;
+      const isShift = strideY === 1 && strideX === 1 && dilationX === 1 && ow === w;
+      // One tap has no window to share, and a tile mostly beyond the image or the channels is better done by the plain form.
+      const isFull = kw > 1 && coutG > 16 && ceilDiv(oh * ow, lanes) * lanes <= 1.25 * oh * ow;
+      return hasLanes(caps) && isShift && isFull && kw <= caps.subgroupMinSize + 1;
+    },
+    workgroups({ n, groups, coutG, oh, ow }, { SG }) {
+      const [x, y] = grid1d(n * ceilDiv(oh * ow, 8 * SG));
+      return [x, y, groups * ceilDiv(coutG, 32)];
+    },
+  };
+}
+
 function subgroupVariant(name: string, transposed: boolean): KernelVariant {
   const own = constants(transposed);
   return {
@@ -55,9 +84,7 @@ function subgroupVariant(name: string, transposed: boolean): KernelVariant {
       SG: caps.subgroupMinSize,
       ROWS: dims.coutG > 16 ? 32 : dims.coutG > 8 ? 16 : 8,
     }),
-    supports: (_, caps) =>
-      caps.isSoftware && caps.subgroupMinSize >= 8 &&
-      caps.subgroupMinSize === caps.subgroupMaxSize,
+    supports: (_, caps) => hasLanes(caps),
     workgroups(dims, { ROWS, SG }, args) {
       const [x, y] = pixelTiles(transposed, dims, args, 4 * SG);
       return [x, y, dims.groups * ceilDiv(dims.coutG, ROWS)];
@@ -115,6 +142,10 @@ const cases = (transposed: boolean): Dims[] => [
     ...{ n: 2, groups: 3, c: [2, 9], size: [9, 12], k: [3, 2] },
     ...{ stride: [2, 3], dilation: [1, 2], pad: [1, 0, 0, 2] },
   }),
+  convCase(transposed, {
+    ...{ n: 2, c: [3, 20], size: [8, 16], k: [3, 7], dilation: [2, 1], pad: [2, 3, 1, 3] },
+    ...{ activation: 1, hasBias: 1 },
+  }),
   convCase(transposed, { groups: 7, c: [1, 1], size: [6, 6], k: [3, 3], pad: [1, 1, 1, 1] }),
   convCase(transposed, { c: [19, 17], size: [17, 5], k: [7, 1], pad: [3, 0, 3, 0], activation: 1 }),
   convCase(transposed, {
@@ -165,6 +196,7 @@ export const conv2dKernel: KernelSpec = defineKernel({
   cases: cases(false),
   large: large(false),
   variants: [
+    windowVariant("conv2d", false),
     subgroupVariant("conv2d", false),
     tiledVariant("conv2d", false),
     naiveVariant("conv2d", false),
@@ -187,6 +219,7 @@ export const convTranspose2dKernel: KernelSpec = defineKernel({
   cases: cases(true),
   large: large(true),
   variants: [
+    windowVariant("conv_transpose2d", true),
     subgroupVariant("conv_transpose2d", true),
     tiledVariant("conv_transpose2d", true),
     naiveVariant("conv_transpose2d", true),

@@ -1,0 +1,91 @@
+/**
+ * How well a map of values finds a mask. All sums are in float64; a mask is 1 inside and 0 outside.
+ *
+ * @module
+ */
+import { InputError } from "../errors.ts";
+
+function checkPair(map: ArrayLike<number>, mask: ArrayLike<number>): void {
+  if (map.length !== mask.length || map.length === 0) {
+    throw new InputError(
+      `Cannot compare a map of ${map.length} values with a mask of ${mask.length}: they must have one size`,
+    );
+  }
+  for (let i = 0; i < map.length; i++) {
+    if (!Number.isFinite(map[i])) {
+      throw new InputError(`Cannot compare a map: value ${i} is ${map[i]}, it must be finite`);
+    }
+  }
+}
+
+/**
+ * Pearson correlation of a map with a mask; NaN where either is constant, as nothing can be said then.
+ */
+export function maskPearson(map: ArrayLike<number>, mask: ArrayLike<number>): number {
+  checkPair(map, mask);
+  const n = map.length;
+  let [meanX, meanY] = [0, 0];
+  for (let i = 0; i < n; i++) {
+    meanX += map[i] / n;
+    meanY += mask[i] / n;
+  }
+  let [xx, yy, xy] = [0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    const [dx, dy] = [map[i] - meanX, mask[i] - meanY];
+    xx += dx * dx;
+    yy += dy * dy;
+    xy += dx * dy;
+  }
+  return xx === 0 || yy === 0 ? NaN : Math.max(-1, Math.min(1, xy / Math.sqrt(xx * yy)));
+}
+
+/**
+ * Intersection over union of a mask and the map's highest values, as many as the mask has pixels. Matching the area asks only
+ * whether the map ranks the right places first. Of values that tie at the threshold the share that fits the area is counted, so that
+ * the result does not depend on their order; NaN where the mask is empty.
+ */
+export function matchedAreaIou(map: ArrayLike<number>, mask: ArrayLike<number>): number {
+  checkPair(map, mask);
+  const order = Array.from(map, Number).sort((a, b) => b - a);
+  let area = 0;
+  for (let i = 0; i < mask.length; i++) area += mask[i] > 0 ? 1 : 0;
+  if (area === 0) return NaN;
+  const threshold = order[area - 1];
+  let [above, aboveInside, tied, tiedInside] = [0, 0, 0, 0];
+  for (let i = 0; i < map.length; i++) {
+    const inside = mask[i] > 0 ? 1 : 0;
+    if (map[i] > threshold) {
+      above++;
+      aboveInside += inside;
+    } else if (map[i] === threshold) {
+      tied++;
+      tiedInside += inside;
+    }
+  }
+  const hits = aboveInside + tiedInside * (area - above) / tied;
+  return hits / (2 * area - hits);
+}
+
+/**
+ * Probability that a pixel inside the mask has a higher value than one outside (area under the ROC curve), ties counting half; NaN
+ * where the mask is empty or everything.
+ */
+export function maskAuc(map: ArrayLike<number>, mask: ArrayLike<number>): number {
+  checkPair(map, mask);
+  const order = Array.from({ length: map.length }, (_, i) => i).sort((a, b) => map[a] - map[b]);
+  let [rankSum, inside] = [0, 0];
+  for (let start = 0; start < order.length;) {
+    let end = start;
+    while (end < order.length && map[order[end]] === map[order[start]]) end++;
+    const rank = (start + end + 1) / 2; // mean rank of the tie, counted from 1
+    for (let i = start; i < end; i++) {
+      if (!(mask[order[i]] > 0)) continue;
+      rankSum += rank;
+      inside++;
+    }
+    start = end;
+  }
+  const outside = map.length - inside;
+  if (inside === 0 || outside === 0) return NaN;
+  return (rankSum - inside * (inside + 1) / 2) / (inside * outside);
+}

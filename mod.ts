@@ -194,3 +194,44 @@ export {
   type ModelOptions,
 } from "./pipelines/models/vit_options.ts";
 export type { Weights } from "./pipelines/models/vit_weights.ts";
+export { distillDense, type DistillOptions, patchCoverage } from "./pipelines/dense/distill.ts";
+export {
+  extractFeatures,
+  type FeatureArray,
+  type FeatureName,
+  featureNames,
+  type FeatureRequest,
+  whiteInfill,
+} from "./pipelines/dense/features.ts";
+export { maskAuc, maskPearson, matchedAreaIou } from "./pipelines/dense/localization_metrics.ts";
+export { type PatchShift, patchShifts } from "./pipelines/dense/offsets.ts";
+export {
+  normalizeRows,
+  relevanceMaps,
+  type RelevanceOptions,
+  type RoiVoxels,
+  type RoiWeights,
+  roiWeights,
+  textSimilarity,
+} from "./pipelines/dense/relevance.ts";
+export { type DenseSettings, denseSettings, paperSize } from "./pipelines/brain_sail/config.ts";
+export {
+  type ImageMaps,
+  localize,
+  type LocalizeOptions,
+  type PreparedImages,
+  type RegionWeights,
+  regionWeights,
+} from "./pipelines/brain_sail/pipeline.ts";
+export {
+  type ImageSize,
+  preprocess,
+  type PreprocessedImage,
+  type Preprocessing,
+  type PreprocessingName,
+  preprocessings,
+  type PreprocessOptions,
+  type Rgb,
+  stretched,
+} from "./pipelines/images/preprocess.ts";
+export type { PilFilter } from "./pipelines/images/pil_resize.ts";

@@ -2,10 +2,12 @@ import type { Command } from "commander";
 import { register as bench } from "./bench.ts";
 import { register as bundle } from "./bundle.ts";
 import { register as encode } from "./encode.ts";
+import { register as features } from "./features.ts";
 import { register as info } from "./info.ts";
+import { register as localize } from "./localize.ts";
 
 /** Adds one command to the program. */
 export type Register = (program: Command) => void;
 
 /** Every command, in the order of the help text. */
-export const commands: readonly Register[] = [info, encode, bench, bundle];
+export const commands: readonly Register[] = [info, features, encode, localize, bench, bundle];

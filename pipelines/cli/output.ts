@@ -140,6 +140,14 @@ function removeSync(path: string): void {
   }
 }
 
+/**
+ * Lets signals in. Where reads from the device do not wait (Deno's own WebGPU), a loop of them never leaves the
+ * microtasks, and listeners would wait for its end.
+ */
+export function letSignalsIn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
 function parentOf(path: string): string {
   const slash = path.lastIndexOf("/");
   return slash < 0 ? "." : path.slice(0, slash) || "/";

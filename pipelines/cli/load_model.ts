@@ -1,0 +1,88 @@
+/**
+ * The model of a command: weights, and the configuration that belongs to them.
+ *
+ * @module
+ */
+import type { Gpu } from "../../engine/gpu.ts";
+import { InputError } from "../errors.ts";
+import { fileError } from "../io/files.ts";
+import { openSafetensors } from "../io/safetensors_file.ts";
+import { parseJsonObject, quote } from "../io/strict_json.ts";
+import { loadModel, type VisionModel } from "../models/model.ts";
+
+/** No model's configuration is nearly as long. */
+const MAX_CONFIG_BYTES = 2 ** 24;
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw fileError("read", path, cause);
+  }
+}
+
+/**
+ * Where the configuration of weights may be, best first: in their folder under the names that libraries give it where the weights
+ * have such a name too, or under the name of the weights themselves.
+ */
+function configPlaces(model: string): string[] {
+  if (!isFile(model)) {
+    const folder = model.replace(/\/+$/, "");
+    return [`${folder}/config.json`, `${folder}/open_clip_config.json`];
+  }
+  const cut = model.lastIndexOf("/") + 1;
+  const [folder, name] = [model.slice(0, cut), model.slice(cut)];
+  const stem = name.replace(/(\.weights)?\.safetensors(\.index\.json)?$/, "");
+  const places = [`${folder}${stem}.config.json`];
+  if (name.startsWith("open_clip")) places.push(`${folder}open_clip_config.json`);
+  else if (/^(model|pytorch_model)\b/.test(name)) places.push(`${folder}config.json`);
+  return places;
+}
+
+function readConfig(path: string): Record<string, unknown> {
+  let bytes: Uint8Array;
+  try {
+    const { size } = Deno.statSync(path);
+    if (size > MAX_CONFIG_BYTES) {
+      throw new InputError(
+        `Cannot read ${
+          quote(path)
+        }: a configuration has at most ${MAX_CONFIG_BYTES} bytes, got ${size}`,
+      );
+    }
+    bytes = Deno.readFileSync(path);
+  } catch (cause) {
+    if (cause instanceof InputError) throw cause;
+    throw fileError("read", path, cause);
+  }
+  return parseJsonObject(bytes, `Cannot read the configuration ${quote(path)}: it`);
+}
+
+/** What names a model. */
+export interface ModelChoice {
+  /** A .safetensors file, an index of shards, or a folder with one of them. */
+  readonly model: string;
+  /** Its configuration; looked for beside the weights when left out. */
+  readonly config?: string;
+}
+
+/**
+ * Loads the model that the options name.
+ *
+ * @throws {InputError} when a file is missing or damaged, or no layout is recognised
+ */
+export async function loadModelFile(
+  gpu: Gpu,
+  { model, config }: ModelChoice,
+): Promise<VisionModel> {
+  using checkpoint = openSafetensors(model);
+  const path = config ?? configPlaces(model).find(isFile);
+  return await loadModel(
+    gpu,
+    checkpoint.tensors,
+    path === undefined ? undefined : readConfig(path),
+  );
+}

@@ -1,0 +1,147 @@
+/**
+ * The pixels of a command, batch by batch: images that are prepared as the model's family prepares them, or an array that is taken
+ * as it is.
+ *
+ * @module
+ */
+import { InputError } from "../errors.ts";
+import {
+  type ImageSize,
+  parseImageSize,
+  preprocess,
+  preprocessings,
+  stretched,
+} from "../images/preprocess.ts";
+import type { RgbImage } from "../images/rgb_image.ts";
+import { openArray } from "../io/array_ref.ts";
+import { openImages } from "../io/images.ts";
+import { quote } from "../io/strict_json.ts";
+import type { VitConfig } from "../models/vit_config.ts";
+
+/** Preprocessed pixels, read in batches. */
+export interface PixelSource extends Disposable {
+  /** Number of images. */
+  readonly n: number;
+  /** Channels. */
+  readonly channels: number;
+  /** Height and width in pixels, the same for all. */
+  readonly size: ImageSize;
+  /** Names of the images, where they have any. */
+  readonly names?: readonly string[];
+  /** The images `start` to before `end` as the model takes them, `[end − start, channels, height, width]`. */
+  read(start: number, end: number): Float32Array<ArrayBuffer>;
+  /** One image as it was stored; undefined where there are only preprocessed pixels. */
+  readonly image?: (i: number) => RgbImage;
+}
+
+/** What the options say about pixels. */
+export interface PixelOptions {
+  /** Reference to images. */
+  readonly images?: string;
+  /** Reference to preprocessed pixels. */
+  readonly pixels?: string;
+  /** `S` or `HxW`. */
+  readonly size?: string;
+  /** `crop` is the family's own transform, `stretch` resizes straight to the size. */
+  readonly fit: "crop" | "stretch";
+}
+
+/**
+ * The size that a model sees when none is asked for: the one its positions were made for, but the family's usual one where that is
+ * smaller (DINOv2 is run at 224 with positions for 518, RADIO at 768 with positions for 2048).
+ */
+export function defaultSize({ family, grid, patchSize }: VitConfig): ImageSize {
+  const usual = family === "dinov2" || family === "radio" ? preprocessings[family].size : Infinity;
+  return {
+    height: Math.min(usual, grid[0] * patchSize),
+    width: Math.min(usual, grid[1] * patchSize),
+  };
+}
+
+/**
+ * Opens the pixels that the options name.
+ *
+ * @throws {InputError} when both or none are named, or what is there does not suit the model
+ */
+export async function openPixels(options: PixelOptions, config: VitConfig): Promise<PixelSource> {
+  const { images, pixels, size } = options;
+  if ((images === undefined) === (pixels === undefined)) {
+    throw new InputError("Cannot choose the input: exactly one of --images and --pixels is needed");
+  }
+  if (pixels === undefined) return await fromImages(images!, options, config);
+  if (size !== undefined) {
+    throw new InputError("Cannot resize --pixels: they are taken as they are, leave --size out");
+  }
+  return await fromPixels(pixels, config);
+}
+
+function checkSides({ height, width }: ImageSize, { patchSize }: VitConfig): void {
+  if (height % patchSize === 0 && width % patchSize === 0) return;
+  throw new InputError(
+    `Cannot cut ${height}x${width} pixels into patches: both sides must be multiples of ${patchSize}`,
+  );
+}
+
+async function fromImages(
+  ref: string,
+  { size: text, fit }: PixelOptions,
+  config: VitConfig,
+): Promise<PixelSource> {
+  const size = text === undefined ? defaultSize(config) : parseImageSize(text);
+  checkSides(size, config);
+  const source = await openImages(ref);
+  const family = fit === "stretch" ? stretched(config.family) : config.family;
+  const values = 3 * size.height * size.width;
+  return {
+    n: source.n,
+    channels: 3,
+    size,
+    names: source.names,
+    image: (i) => source.read(i),
+    read(start, end) {
+      const out = new Float32Array((end - start) * values);
+      for (let i = start; i < end; i++) {
+        out.set(preprocess(source.read(i), { family, size }).data, (i - start) * values);
+      }
+      return out;
+    },
+    [Symbol.dispose]: () => source.close(),
+  };
+}
+
+async function fromPixels(ref: string, config: VitConfig): Promise<PixelSource> {
+  const rows = await openArray(ref);
+  try {
+    const [n, channels, height, width] = rows.shape;
+    if (!/^b?f\d/.test(rows.dtype) || rows.shape.length !== 4 || channels !== config.channels) {
+      throw new InputError(
+        `Cannot use ${quote(ref)} as pixels: they must be floating point [n, ${config.channels}, ` +
+          `height, width], preprocessed, it is ${rows.dtype} [${rows.shape}]`,
+      );
+    }
+    if (n * height * width === 0) {
+      throw new InputError(`Cannot use ${quote(ref)} as pixels: [${rows.shape}] holds none`);
+    }
+    checkSides({ height, width }, config);
+    return {
+      n,
+      channels,
+      size: { height, width },
+      read(start, end) {
+        const data = rows.readRows(start, end);
+        const bad = data.findIndex((value) => !Number.isFinite(value));
+        if (bad >= 0) {
+          const image = start + Math.floor(bad / (channels * height * width));
+          throw new InputError(
+            `Cannot use ${quote(ref)} as pixels: image ${image} (from 0) holds ${data[bad]}`,
+          );
+        }
+        return data;
+      },
+      [Symbol.dispose]: () => rows.close(),
+    };
+  } catch (cause) {
+    rows.close();
+    throw cause;
+  }
+}

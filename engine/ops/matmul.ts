@@ -8,7 +8,9 @@ import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { type Tensor, tidy } from "../tensor.ts";
 import * as elementwise from "./elementwise.ts";
+import { mostValues, product, spans } from "./matmul_pieces.ts";
 import { sum, sumTo } from "./reduce.ts";
+import { concat } from "./shape.ts";
 import { type Activation, activationCodes } from "../../shaders/elementwise/unary.ts";
 import { sizeOf } from "../../shaders/kernel.ts";
 import { matmulKernel } from "../../shaders/matmul/matmul.ts";
@@ -46,19 +48,9 @@ export function matmul(
   const leadA = a.shape.slice(0, -2), leadB = b.shape.slice(0, -2);
   const lead = leadA.length ? leadA : leadB;
   if (k !== kb || leadA.length && leadB.length && `${leadA}` !== `${leadB}`) fail();
-  const [c] = run(matmulKernel, [a, b, a, a, a], {
-    dims: {
-      ...{ batch: sizeOf(lead), m, n, k, aSize: a.size, bSize: b.size },
-      ...{ biasSize: a.size, scaleSize: a.size, residualSize: a.size },
-    },
-    args: {
-      transposeA: Number(transposeA),
-      transposeB: Number(transposeB),
-      strideA: leadA.length ? m * k : 0,
-      strideB: leadB.length ? k * n : 0,
-    },
-    shapes: { c: [...lead, m, n] },
-  });
+  const isSharedA = leadA.length === 0, isSharedB = leadB.length === 0;
+  const plan = { batch: sizeOf(lead), m, n, k, transposeA, transposeB, isSharedA, isSharedB };
+  const c = product(a, b, plan, [...lead, m, n]);
   return record(c, [a, b], [a, b], (g, [a, b]) => [
     () =>
       transposeA
@@ -106,6 +98,20 @@ function fusedLinear(
   return y;
 }
 
+/** {@link fusedLinear} on as many rows at a time as the adapter binds; the weight alone must fit. */
+function linearInPieces(x: Tensor, weight: Tensor, options: LinearOptions): Tensor {
+  const [n, k] = weight.shape;
+  const rows = x.size / k;
+  if (rows * Math.max(n, k) <= mostValues(x)) return fusedLinear(x, weight, options);
+  return tidy(x.gpu, () => {
+    const parts = [...spans(x, rows, [n, k])].map(([start, end]) => {
+      const residual = options.residual?.alias([end - start, n], start * n);
+      return fusedLinear(x.alias([end - start, k], start * k), weight, { ...options, residual });
+    });
+    return concat(parts, 0).alias([...x.shape.slice(0, -1), n]);
+  });
+}
+
 function checkLinear(
   x: Tensor,
   weight: Tensor,
@@ -147,7 +153,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     });
   }
   const [n, k] = weight.shape;
-  const y = fusedLinear(x, weight, options);
+  const y = linearInPieces(x, weight, options);
   return record(y, inputs, [x, weight], (g, [x, weight]) => {
     const rows = (t: Tensor, width: number) => t.reshape([-1, width]);
     return [

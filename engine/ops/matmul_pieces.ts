@@ -1,0 +1,169 @@
+/**
+ * Matrix products whose operands or result are over the adapter's limit of one binding, in pieces that are not.
+ *
+ * @module
+ */
+import { add } from "./elementwise.ts";
+import { concat, slice } from "./shape.ts";
+import { run } from "../run.ts";
+import { allocate, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
+import { sizeOf } from "../../shaders/kernel.ts";
+import { matmulKernel } from "../../shaders/matmul/matmul.ts";
+
+/** Sizes of a product: `batch` matrices `[m, n]`, each operand one matrix per item of the batch or one for all. */
+export interface ProductPlan {
+  /** Products to make. */
+  readonly batch: number;
+  /** Rows of a result. */
+  readonly m: number;
+  /** Columns of a result. */
+  readonly n: number;
+  /** Length of the sums. */
+  readonly k: number;
+  /** `a` is `[k, m]`. */
+  readonly transposeA: boolean;
+  /** `b` is `[n, k]`. */
+  readonly transposeB: boolean;
+  /** One `a` serves the whole batch. */
+  readonly isSharedA: boolean;
+  /** One `b` serves the whole batch. */
+  readonly isSharedB: boolean;
+}
+
+// Bytes that every adapter accepts as the offset of a binding.
+const ALIGNMENT = 256;
+
+/** Values that one binding may hold. */
+export function mostValues({ gpu, dtype }: Tensor): number {
+  return Math.floor(gpu.caps.maxBindingBytes / dtypeBytes(dtype));
+}
+
+/** One launch of the kernel, into `out` where it is given. */
+function launch(
+  a: Tensor,
+  b: Tensor,
+  plan: ProductPlan,
+  to: { readonly shape?: readonly number[]; readonly out?: Tensor } = {},
+): Tensor {
+  const { batch, m, n, k, transposeA, transposeB, isSharedA, isSharedB } = plan;
+  const absent = a.size; // bound in place of bias, scale and residual, and not read
+  const [c = to.out!] = run(matmulKernel, [a, b, a, a, a], {
+    dims: {
+      ...{ batch, m, n, k, aSize: a.size, bSize: b.size },
+      ...{ biasSize: absent, scaleSize: absent, residualSize: absent },
+    },
+    args: {
+      transposeA: Number(transposeA),
+      transposeB: Number(transposeB),
+      strideA: isSharedA ? 0 : m * k,
+      strideB: isSharedB ? 0 : k * n,
+    },
+    shapes: to.shape && { c: to.shape },
+    out: to.out && { c: to.out },
+  });
+  return c;
+}
+
+/**
+ * The product of a plan, with the shape given.
+ *
+ * @throws {UnsupportedError} where not even one row, one column or one matrix fits a binding.
+ */
+export function product(
+  a: Tensor,
+  b: Tensor,
+  plan: ProductPlan,
+  shape: readonly number[],
+): Tensor {
+  const most = mostValues(a);
+  if (Math.max(a.size, b.size, sizeOf(shape)) <= most) return launch(a, b, plan, { shape });
+  if (plan.batch > 1) return tidy(a.gpu, () => byMatrix(a, b, plan, shape));
+  if (b.size > most && plan.transposeB) return byColumns(a, b, plan, shape);
+  if (b.size > most || (plan.transposeA && plan.m * plan.n <= most)) {
+    return bySum(a, b, plan, shape);
+  }
+  return tidy(a.gpu, () => byRows(a, b, plan, shape));
+}
+
+/**
+ * Begin and end of pieces of `total` rows, as many at a time as the longest of `lengths` allows, starting where the bytes of every
+ * length are aligned.
+ */
+export function* spans(
+  { gpu, dtype }: Tensor,
+  total: number,
+  lengths: readonly number[],
+): Generator<[number, number]> {
+  const values = ALIGNMENT / dtypeBytes(dtype);
+  let unit = 1;
+  while (lengths.some((n) => (n * unit) % values !== 0)) unit *= 2;
+  const most = gpu.caps.maxBindingBytes / dtypeBytes(dtype) / Math.max(...lengths);
+  const step = Math.max(unit, Math.floor(most / unit) * unit);
+  for (let start = 0; start < total; start += step) yield [start, Math.min(total, start + step)];
+}
+
+function byMatrix(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]): Tensor {
+  const { m, n, k, batch } = plan;
+  const c = allocate(a.gpu, shape, a.dtype);
+  for (const [start, end] of spans(a, batch, [m * n, m * k, k * n])) {
+    tidy(a.gpu, () => {
+      const count = end - start;
+      const part = (t: Tensor, one: number, isShared: boolean) =>
+        isShared ? t : t.alias([count * one], start * one);
+      const out = c.alias([count, m, n], start * m * n);
+      const [pieceA, pieceB] = [part(a, m * k, plan.isSharedA), part(b, k * n, plan.isSharedB)];
+      launch(pieceA, pieceB, { ...plan, batch: count }, { out });
+    });
+  }
+  return c;
+}
+
+function byRows(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]): Tensor {
+  const { m, n, k } = plan;
+  const c = allocate(a.gpu, shape, a.dtype);
+  for (const [start, end] of spans(a, m, [n, k])) {
+    tidy(a.gpu, () => {
+      const rows = plan.transposeA
+        ? slice(a.alias([k, m]), { axis: 1, start, end })
+        : a.alias([end - start, k], start * k);
+      const out = c.alias([end - start, n], start * n);
+      launch(rows, b, { ...plan, m: end - start }, { out });
+    });
+  }
+  return c;
+}
+
+function byColumns(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]): Tensor {
+  const { m, n, k } = plan;
+  return tidy(a.gpu, () => {
+    const parts = [...spans(a, n, [m, k])].map(([start, end]) =>
+      product(a, b.alias([end - start, k], start * k), { ...plan, n: end - start }, [
+        m,
+        end - start,
+      ])
+    );
+    return concat(parts, 1).alias(shape);
+  });
+}
+
+/** Splits the sum over k; each part is a product that fits. */
+function bySum(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]): Tensor {
+  const { m, n, k, transposeA, transposeB } = plan;
+  return tidy(a.gpu, () => {
+    let total: Tensor | undefined;
+    for (const [start, end] of spans(a, k, [m, n])) {
+      const size = end - start;
+      const pieceA = transposeA
+        ? a.alias([size, m], start * m)
+        : slice(a.alias([m, k]), { axis: 1, start, end });
+      const pieceB = transposeB
+        ? slice(b.alias([n, k]), { axis: 1, start, end })
+        : b.alias([size, n], start * n);
+      const part = product(pieceA, pieceB, { ...plan, k: size }, shape);
+      const sum = total ? add(total, part) : part;
+      if (total) [total, part].forEach((t) => t.dispose());
+      total = sum;
+    }
+    return total!;
+  });
+}

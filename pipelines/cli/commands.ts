@@ -4,10 +4,19 @@ import { register as bundle } from "./bundle.ts";
 import { register as encode } from "./encode.ts";
 import { register as features } from "./features.ts";
 import { register as info } from "./info.ts";
+import { register as inspect } from "./inspect.ts";
 import { register as localize } from "./localize.ts";
 
 /** Adds one command to the program. */
 export type Register = (program: Command) => void;
 
 /** Every command, in the order of the help text. */
-export const commands: readonly Register[] = [info, features, encode, localize, bench, bundle];
+export const commands: readonly Register[] = [
+  info,
+  inspect,
+  features,
+  encode,
+  localize,
+  bench,
+  bundle,
+];

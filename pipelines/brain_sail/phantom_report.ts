@@ -116,7 +116,9 @@ function panelTable(phantom: Phantom, study: StudyResult): Html {
   const heads = [
     html`<th>image</th>`,
     ...shown.map(({ region }) =>
-      html`<th>${region.name}<br><span class="soft">${region.category}</span></th>`
+      html`<th>${region.name}<br><span class="soft">${
+        region.category === region.name ? "" : region.category
+      }</span></th>`
     ),
   ];
   const rows = showiest(phantom, study).slice(0, ROWS).map((row) => {
@@ -148,7 +150,9 @@ function scoreTable(study: StudyResult, of: "pearson" | "iou"): Html {
   const rows = study.regions.map(({ name, category }, r) => {
     const cells = study.methods.map(({ scores }) => html`<td>${number(scores[r][of])}</td>`);
     const images = study.methods[0].scores[r].nImages;
-    return html`<tr><td>${name} <span class="soft">${category}</span></td>${cells}<td class="soft">${images}</td></tr>`;
+    return html`<tr><td>${name} <span class="soft">${
+      category === name ? "" : category
+    }</span></td>${cells}<td class="soft">${images}</td></tr>`;
   });
   const means = study.methods.map(({ scores }) =>
     html`<td>${number(meanScore(scores)[of], 3)}</td>`

@@ -209,7 +209,7 @@ export async function runPhantomStudy(
   const judge = judgeOf(phantom, { regions, mapped, grid });
   const make = async (name: string, about: string, how: LocalizeOptions): Promise<MapMethod> => {
     const report = (event: { done: number; total: number }) =>
-      onProgress?.({ stage: name, ...event });
+      onProgress?.({ stage: name, done: event.done, total: event.total });
     const maps = await timed(
       name,
       () =>

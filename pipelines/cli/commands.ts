@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { register as bench } from "./bench.ts";
 import { register as bundle } from "./bundle.ts";
+import { register as demo } from "./demo.ts";
 import { register as encode } from "./encode.ts";
 import { register as features } from "./features.ts";
 import { register as info } from "./info.ts";
@@ -12,6 +13,7 @@ export type Register = (program: Command) => void;
 
 /** Every command, in the order of the help text. */
 export const commands: readonly Register[] = [
+  demo,
   info,
   inspect,
   features,

@@ -59,22 +59,28 @@ export function flatMap({ flat, spacing, values, region, names, hemisphere }: Fl
       cssColor(values[v])
     }"><title>${title}</title></rect>`;
   });
-  const labels: string[] = [];
-  for (const half of [0, 1]) {
-    names.forEach((name, label) => {
+  const labels = [0, 1].flatMap((half) =>
+    names.flatMap((name, label) => {
       const own = xs.flatMap((_, v) => region[v] === label && hemisphere[v] === half ? [v] : []);
-      if (own.length === 0) return;
-      const mean = (of: readonly number[]) => own.reduce((sum, v) => sum + of[v], 0) / own.length;
-      const at = `x="${mean(xs).toFixed(1)}" y="${(mean(ys) + 4).toFixed(1)}"`;
-      labels.push(
-        `<text ${at} text-anchor="middle" style="fill:#fff;paint-order:stroke;stroke:#000a;stroke-width:3px">${name}</text>`,
-      );
-    });
-  }
+      if (own.length === 0) return [];
+      const [x, y] = labelPlace(own.map((v) => [xs[v], ys[v]]), 3 * side);
+      const at = `x="${x.toFixed(1)}" y="${(y + 4).toFixed(1)}"`;
+      return [`<text ${at} text-anchor="middle" class="roi">${name}</text>`];
+    })
+  );
   const box = [left, top, right - left, bottom - top].map((v) => v.toFixed(1)).join(" ");
   return trusted(
     `<svg viewBox="${box}" role="img" aria-label="flat map of the cortex">${cells.join("")}${
       labels.join("")
     }</svg>`,
   );
+}
+
+/** Where a region is named: the middle of its densest part, as a region may have several. */
+function labelPlace(points: readonly (readonly number[])[], reach: number): [number, number] {
+  const near = ([x, y]: readonly number[]) =>
+    points.filter(([px, py]) => Math.hypot(px - x, py - y) <= reach);
+  const densest = points.map(near).reduce((best, some) => some.length > best.length ? some : best);
+  const mean = (axis: number) => densest.reduce((sum, p) => sum + p[axis], 0) / densest.length;
+  return [mean(0), mean(1)];
 }

@@ -86,6 +86,7 @@ tr.mean td { font-weight: 600; border-top: 2px solid var(--line); }
 .bar i { position: absolute; inset: 0 auto 0 0; background: var(--accent); border-radius: 4px; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: currentColor; font: 600 12px system-ui, sans-serif; }
+svg .roi { fill: #fff; paint-order: stroke; stroke: #000a; stroke-width: 3px; }
 .scale { height: .7rem; border-radius: 4px; margin: .5rem 0 .1rem; }
 .ends { display: flex; justify-content: space-between; }
 `;

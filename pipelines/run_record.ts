@@ -29,7 +29,7 @@ export interface RunRecord {
   readonly options: Readonly<Record<string, unknown>>;
   /** Files that were read, by what they are. */
   readonly inputs: Readonly<Record<string, InputFile>>;
-  /** Driver's description of the adapter. */
+  /** Driver's description of the adapter, `none` where none was opened. */
   readonly adapter: string;
   /** Features in use. */
   readonly features: readonly string[];
@@ -53,8 +53,8 @@ export interface RunFacts {
   readonly options: Readonly<Record<string, unknown>>;
   /** Array references and paths that were read, by what they are. */
   readonly inputs: Readonly<Record<string, string>>;
-  /** The device. */
-  readonly gpu: Gpu;
+  /** The device; absent where none was opened. */
+  readonly gpu?: Gpu;
   /** When it began. */
   readonly started: Date;
   /** Results in a few numbers. */
@@ -72,12 +72,12 @@ export function runRecord(
     inputs: Object.fromEntries(
       Object.entries(inputs).map(([name, reference]) => [name, describeInput(reference)]),
     ),
-    adapter: gpu.adapterName,
-    features: [...gpu.caps.features].sort(),
+    adapter: gpu?.adapterName ?? "none",
+    features: [...gpu?.caps.features ?? []].sort(),
     runtime: `deno ${Deno.version.deno} ${Deno.build.target}`,
     started: started.toISOString(),
     seconds: Math.round(Date.now() - started.getTime()) / 1000,
-    kernels: compiledKernels(gpu),
+    kernels: gpu ? compiledKernels(gpu) : [],
     results,
   };
 }

@@ -7,12 +7,14 @@ import { register as features } from "./features.ts";
 import { register as info } from "./info.ts";
 import { register as inspect } from "./inspect.ts";
 import { register as localize } from "./localize.ts";
+import { register as phantom } from "./phantom.ts";
 
 /** Adds one command to the program. */
 export type Register = (program: Command) => void;
 
 /** Every command, in the order of the help text. */
 export const commands: readonly Register[] = [
+  phantom,
   demo,
   info,
   inspect,

@@ -1,0 +1,85 @@
+/** Training of the phantom's networks, from nothing but a seed. */
+
+import { foldIn, randomKey } from "../../engine/random.ts";
+import type { Gpu } from "../../engine/gpu.ts";
+import { InputError } from "../errors.ts";
+import type { PhantomCall } from "./phantom.ts";
+import { clipTraining, trainClip } from "./train_clip.ts";
+import { clipSizes } from "./train_clip_net.ts";
+import { renderTrainingScenes } from "./train_data.ts";
+import { dinov2Training, trainDinov2 } from "./train_dinov2.ts";
+import type { OnStep, TrainedNet } from "./train_weights.ts";
+
+export type { TrainedNet } from "./train_weights.ts";
+
+/** The phantom's networks. */
+export type PhantomNet = "clip" | "dinov2";
+
+/** Every network, for help texts. */
+export const phantomNets: readonly PhantomNet[] = ["clip", "dinov2"];
+
+/** Steps of the shipped networks. */
+export const trainingSteps: Readonly<Record<PhantomNet, number>> = {
+  clip: clipTraining.steps,
+  dinov2: dinov2Training.steps,
+};
+
+/** Number of scenes that the shipped networks were trained on. */
+export const TRAINING_SCENES = 2000;
+
+/** Options of {@link trainPhantomNet}. */
+export interface TrainOptions {
+  /** Which network. */
+  readonly net: PhantomNet;
+  /** Everything random follows from it. */
+  readonly seed?: number;
+  /** Steps of AdamW; as the shipped network when left out. */
+  readonly steps?: number;
+  /** Number of scenes to train on. */
+  readonly nScenes?: number;
+  /** Scenes in a step; as the shipped network when left out. */
+  readonly batch?: number;
+  /** Called after every step with its loss and a way to take the network as it is. */
+  readonly onStep?: OnStep;
+}
+
+/** Seeds of scenes start here, so that no phantom with a seed below shows a scene that a network was trained on. */
+const FIRST_SCENE_SEED = 2 ** 40;
+
+function checkOptions(options: Required<Omit<TrainOptions, "net" | "onStep">>): void {
+  const limits = [["seed", 0, 2 ** 40], ["steps", 1, 1e6], ["nScenes", 2, 1e6], [
+    "batch",
+    2,
+    4096,
+  ]] as const;
+  for (const [name, low, high] of limits) {
+    const value = options[name];
+    if (!Number.isInteger(value) || value < low || value > high) {
+      throw new InputError(
+        `Cannot train a network: ${name} must be a whole number from ${low} to ${high}, got ${value}`,
+      );
+    }
+  }
+}
+
+/**
+ * Trains one of the phantom's networks on scenes of its own. The same seed on the same adapter gives the same bits.
+ *
+ * @throws {InputError} for an option that is not a whole number in its range
+ */
+export async function trainPhantomNet(
+  gpu: Gpu,
+  { net, onStep, ...options }: TrainOptions,
+  call: PhantomCall = {},
+): Promise<TrainedNet> {
+  const training = net === "clip" ? clipTraining : dinov2Training;
+  const { seed = 0, nScenes = TRAINING_SCENES, steps = training.steps, batch = training.batch } =
+    options;
+  checkOptions({ seed, nScenes, steps, batch });
+  const scenes = { seed: FIRST_SCENE_SEED + seed, count: nScenes, size: clipSizes.size };
+  const data = await renderTrainingScenes(scenes, call);
+  const key = foldIn(randomKey(seed), net === "clip" ? 0 : 1);
+  return net === "clip"
+    ? await trainClip(gpu, data, { ...clipTraining, steps, batch, key, onStep }, call)
+    : await trainDinov2(gpu, data, { ...dinov2Training, steps, batch, key, onStep }, call);
+}

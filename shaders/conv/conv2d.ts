@@ -172,6 +172,11 @@ const large = (transposed: boolean): Dims[] => [
 ];
 
 const shared = {
+  // Without a bias another buffer stands in for it, unread.
+  bytes: (
+    { n, groups, cinG, coutG, h, w, oh, ow, kh, kw }: Dims,
+    elemBytes: number,
+  ) => elemBytes * groups * (n * (cinG * h * w + coutG * oh * ow) + coutG * (cinG * kh * kw + 1)),
   args: { ...convArgs, activation: 0, hasBias: 0 },
   // Products of unit normals: a sum of K has size √K and error eps·√K, the worst of some thousand outputs four of those; K ≤ 200.
   tolerance: { f32: 2e-6, f16: 2e-3 },

@@ -17,6 +17,17 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> variance: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+// Four positions WG apart, and the values there, 0 beyond the row.
+fn four(i: u32) -> vec4u {
+  return vec4u(i) + vec4u(0u, WG, 2u * WG, 3u * WG);
+}
+
+fn load4(start: u32, i: u32) -> vec4f {
+  let j = start + min(four(i), vec4u(params.inner - 1u));
+  let v = vec4f(f32(x[j.x]), f32(x[j.y]), f32(x[j.z]), f32(x[j.w]));
+  return select(vec4f(0.0), v, four(i) < vec4u(params.inner));
+}
+
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wid: vec3u,
@@ -31,17 +42,17 @@ fn main(
   var sum = 0.0;
   for (var o = 0u; o < params.outer; o++) {
     let start = (o * params.rows + row) * params.inner;
-    for (var i = lid; i < params.inner; i += WG) {
-      sum += f32(x[start + i]);
+    for (var i = lid; i < params.inner; i += 4u * WG) {
+      sum += dot(load4(start, i), vec4f(1.0));
     }
   }
   let m = workgroup_sum(sum, lid) / count;
   var squares = 0.0;
   for (var o = 0u; o < params.outer; o++) {
     let start = (o * params.rows + row) * params.inner;
-    for (var i = lid; i < params.inner; i += WG) {
-      let d = f32(x[start + i]) - m;
-      squares += d * d;
+    for (var i = lid; i < params.inner; i += 4u * WG) {
+      let d = select(vec4f(0.0), load4(start, i) - m, four(i) < vec4u(params.inner));
+      squares += dot(d, d);
     }
   }
   let v = workgroup_sum(squares, lid) / count;

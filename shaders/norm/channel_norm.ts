@@ -71,6 +71,10 @@ const shapes: readonly Dims[] = [
     ...{ weightSize: 5, biasSize: 5, activation: 1 },
   },
   {
+    ...{ n: 1, channels: 2, inner: 1031, stats: 1, statsPerImage: 1, channelsPerStat: 2 },
+    ...{ weightSize: 2, biasSize: 2, activation: 2 },
+  },
+  {
     ...{ n: 1, channels: 1, inner: 1, stats: 1, statsPerImage: 1, channelsPerStat: 1 },
     ...{ weightSize: 1, biasSize: 1, hasWeight: 0, hasBias: 0 },
   },
@@ -100,8 +104,8 @@ function eachValue(
 const activationConstant = (_: Dims, { activation }: Args): Constants => ({
   ACTIVATION: activation,
 });
-const quarters = ({ n, channels, inner }: Dims, { WG }: Constants) =>
-  grid1d(ceilDiv(n * channels * ceilDiv(inner, 4), WG));
+/** One workgroup for every 1,024 values of a channel (`CHUNK` of the shaders). */
+const chunks = ({ n, channels, inner }: Dims) => grid1d(n * channels * ceilDiv(inner, 1024));
 
 const large: readonly Dims[] = [{
   ...{ n: 1, channels: 256, inner: 4096, stats: 32, statsPerImage: 32, channelsPerStat: 8 },
@@ -133,7 +137,7 @@ export const channelNormKernel: KernelSpec = defineKernel({
     lib: [activations, channelLib],
     tunables: { WG: [64] },
     constants: activationConstant,
-    workgroups: quarters,
+    workgroups: chunks,
   }],
 });
 
@@ -156,7 +160,7 @@ export const channelNormSumsKernel: KernelSpec = defineKernel({
     return { sumG, sumGX };
   },
   data,
-  // Sums of up to 66 products of which some cancel.
+  // Sums of up to 1,031 products of which some cancel.
   tolerance: { f32: 1e-5, f16: 1e-5 },
   cases: shapes,
   large,
@@ -237,6 +241,6 @@ export const channelNormGradientKernel: KernelSpec = defineKernel({
     lib: [activations, channelLib],
     tunables: { WG: [64] },
     constants: (_, { activation, isFixed }) => ({ ACTIVATION: activation, FIXED: isFixed }),
-    workgroups: quarters,
+    workgroups: chunks,
   }],
 });

@@ -1,10 +1,11 @@
 // y = activation((x − mean[s]) / √(variance[s] + eps) · weight[c] + bias[c])
 //
 //   x, y: [n, channels, inner]   mean, variance: [stats]   weight, bias: [channels]   s: the statistics of image and channel
-//   one thread makes four values of one channel, a quarter of the channel apart
+//   one workgroup makes CHUNK values of one channel, a thread four at a time that are WG apart
 
 alias Elem = f32;
 const WG: u32 = 64;
+const CHUNK: u32 = 1024;
 const ACTIVATION: u32 = 0; // code of activate4
 
 struct Params {
@@ -29,21 +30,29 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
-  let quarter = (params.inner + 3u) / 4u;
-  let t = gid.y * (nwg.x * WG) + gid.x;
-  if (t >= params.n * params.channels * quarter) {
+fn main(
+  @builtin(workgroup_id) wid: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_index) lid: u32,
+) {
+  let chunks = (params.inner + CHUNK - 1u) / CHUNK;
+  let group = wid.y * nwg.x + wid.x;
+  let row = group / chunks;
+  if (row >= params.n * params.channels) {
     return;
   }
-  let row = t / quarter;
   let channel = channel_of(row / params.channels, row % params.channels);
   let start = row * params.inner;
-  let i = vec4u(t % quarter) + vec4u(0u, quarter, 2u * quarter, 3u * quarter);
-  let j = start + min(i, vec4u(params.inner - 1u));
-  let v = vec4f(f32(x[j.x]), f32(x[j.y]), f32(x[j.z]), f32(x[j.w]));
-  let z = activate4(ACTIVATION, (v - channel.mean) * (channel.rstd * channel.weight) + channel.bias);
-  y[j.x] = Elem(z.x);
-  if (i.y < params.inner) { y[j.y] = Elem(z.y); }
-  if (i.z < params.inner) { y[j.z] = Elem(z.z); }
-  if (i.w < params.inner) { y[j.w] = Elem(z.w); }
+  let first = (group % chunks) * CHUNK;
+  let end = min(first + CHUNK, params.inner);
+  for (var at = first + lid; at < end; at += 4u * WG) {
+    let i = vec4u(at) + vec4u(0u, WG, 2u * WG, 3u * WG);
+    let j = start + min(i, vec4u(params.inner - 1u));
+    let v = vec4f(f32(x[j.x]), f32(x[j.y]), f32(x[j.z]), f32(x[j.w]));
+    let z = activate4(ACTIVATION, (v - channel.mean) * (channel.rstd * channel.weight) + channel.bias);
+    y[j.x] = Elem(z.x);
+    if (i.y < end) { y[j.y] = Elem(z.y); }
+    if (i.z < end) { y[j.z] = Elem(z.z); }
+    if (i.w < end) { y[j.w] = Elem(z.w); }
+  }
 }

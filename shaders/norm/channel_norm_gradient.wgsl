@@ -2,10 +2,11 @@
 //
 //   x, g, dx: [n, channels, inner]   mean, variance: [stats]   means: [2, stats]   weight, bias: [channels]
 //   FIXED: the statistics do not depend on x, and the two means are left out
-//   one thread makes four values of one channel, a quarter of the channel apart
+//   one workgroup makes CHUNK values of one channel, a thread four at a time that are WG apart
 
 alias Elem = f32;
 const WG: u32 = 64;
+const CHUNK: u32 = 1024;
 const ACTIVATION: u32 = 0; // code of activate_slope4
 const FIXED: bool = false;
 
@@ -34,28 +35,36 @@ struct Params {
 @group(0) @binding(8) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
-  let quarter = (params.inner + 3u) / 4u;
-  let t = gid.y * (nwg.x * WG) + gid.x;
-  if (t >= params.n * params.channels * quarter) {
+fn main(
+  @builtin(workgroup_id) wid: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_index) lid: u32,
+) {
+  let chunks = (params.inner + CHUNK - 1u) / CHUNK;
+  let group = wid.y * nwg.x + wid.x;
+  let row = group / chunks;
+  if (row >= params.n * params.channels) {
     return;
   }
-  let row = t / quarter;
   let channel = channel_of(row / params.channels, row % params.channels);
+  let s = stat_of(row / params.channels, row % params.channels);
   let start = row * params.inner;
-  let i = vec4u(t % quarter) + vec4u(0u, quarter, 2u * quarter, 3u * quarter);
-  let j = start + min(i, vec4u(params.inner - 1u));
-  let v = vec4f(f32(x[j.x]), f32(x[j.y]), f32(x[j.z]), f32(x[j.w]));
-  let h = (v - channel.mean) * channel.rstd;
-  let slope = activate_slope4(ACTIVATION, h * channel.weight + channel.bias);
-  var d = channel.weight * slope * vec4f(f32(g[j.x]), f32(g[j.y]), f32(g[j.z]), f32(g[j.w]));
-  if (!FIXED) {
-    let s = stat_of(row / params.channels, row % params.channels);
-    d -= means[s] + h * means[params.stats + s];
+  let first = (group % chunks) * CHUNK;
+  let end = min(first + CHUNK, params.inner);
+  for (var at = first + lid; at < end; at += 4u * WG) {
+    let i = vec4u(at) + vec4u(0u, WG, 2u * WG, 3u * WG);
+    let j = start + min(i, vec4u(params.inner - 1u));
+    let v = vec4f(f32(x[j.x]), f32(x[j.y]), f32(x[j.z]), f32(x[j.w]));
+    let h = (v - channel.mean) * channel.rstd;
+    let slope = activate_slope4(ACTIVATION, h * channel.weight + channel.bias);
+    var d = channel.weight * slope * vec4f(f32(g[j.x]), f32(g[j.y]), f32(g[j.z]), f32(g[j.w]));
+    if (!FIXED) {
+      d -= means[s] + h * means[params.stats + s];
+    }
+    d *= channel.rstd;
+    dx[j.x] = Elem(d.x);
+    if (i.y < end) { dx[j.y] = Elem(d.y); }
+    if (i.z < end) { dx[j.z] = Elem(d.z); }
+    if (i.w < end) { dx[j.w] = Elem(d.w); }
   }
-  d *= channel.rstd;
-  dx[j.x] = Elem(d.x);
-  if (i.y < params.inner) { dx[j.y] = Elem(d.y); }
-  if (i.z < params.inner) { dx[j.z] = Elem(d.z); }
-  if (i.w < params.inner) { dx[j.w] = Elem(d.w); }
 }

@@ -41,14 +41,19 @@ fn main(
     return;
   }
   let channel = channel_of(row / params.channels, row % params.channels);
+  let start = row * params.inner;
   var a = 0.0;
   var b = 0.0;
-  for (var i = lid; i < params.inner; i += WG) {
-    let h = (f32(x[row * params.inner + i]) - channel.mean) * channel.rstd;
-    let slope = activate_slope4(ACTIVATION, vec4f(h * channel.weight + channel.bias)).x;
-    let k = f32(g[row * params.inner + i]) * slope;
-    a += k;
-    b += k * h;
+  for (var i = lid; i < params.inner; i += 4u * WG) {
+    let four = vec4u(i) + vec4u(0u, WG, 2u * WG, 3u * WG);
+    let j = start + min(four, vec4u(params.inner - 1u));
+    let v = vec4f(f32(x[j.x]), f32(x[j.y]), f32(x[j.z]), f32(x[j.w]));
+    let h = (v - channel.mean) * channel.rstd;
+    let slope = activate_slope4(ACTIVATION, h * channel.weight + channel.bias);
+    let k = vec4f(f32(g[j.x]), f32(g[j.y]), f32(g[j.z]), f32(g[j.w])) * slope;
+    let inside = select(vec4f(0.0), k, four < vec4u(params.inner));
+    a += dot(inside, vec4f(1.0));
+    b += dot(inside, h);
   }
   let total = workgroup_sum(a, lid);
   let along = workgroup_sum(b, lid);

@@ -41,7 +41,9 @@ import {
   channelNormReduceKernel,
   channelNormSumsKernel,
 } from "./norm/channel_norm.ts";
+import { argmaxKernel, argminKernel } from "./reduce/arg_reduce.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
+import { logsumexpKernel, varianceKernel } from "./reduce/two_pass.ts";
 
 /** The explicit list of every kernel. */
 export const kernels: readonly KernelSpec[] = [
@@ -50,6 +52,10 @@ export const kernels: readonly KernelSpec[] = [
   ...Object.values(unaryGradientKernels),
   ...Object.values(binaryKernels),
   ...Object.values(reduceKernels),
+  argmaxKernel,
+  argminKernel,
+  logsumexpKernel,
+  varianceKernel,
   matmulKernel,
   layerNormKernel,
   layerNormGradientKernel,

@@ -12,6 +12,7 @@ import { matmulCases } from "./gradient_cases/matmul.ts";
 import { normCases } from "./gradient_cases/norm.ts";
 import { patchifyCases } from "./gradient_cases/patchify.ts";
 import { poolCases } from "./gradient_cases/pool.ts";
+import { reduceCases } from "./gradient_cases/reduce.ts";
 import { resizeCases } from "./gradient_cases/resize.ts";
 import { shapeCases } from "./gradient_cases/shape.ts";
 import { openTestGpu } from "./_gpu.ts";
@@ -31,6 +32,7 @@ for (
     ...poolCases,
     ...channelNormCases,
     ...shapeCases,
+    ...reduceCases,
   ]
 ) {
   Deno.test(`gradient of ${test.name}`, async () => {

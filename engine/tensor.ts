@@ -9,10 +9,16 @@ import type { PoolBuffer } from "./buffers.ts";
 import { DisposedError, ShapeError } from "./errors.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding } from "./recorder.ts";
-import { type Key, randomBits } from "./random.ts";
+import type { Key } from "./random.ts";
+import { run } from "./run.ts"; // which imports this file in turn: both use the other in functions only
 import { decodeF16, encodeF16 } from "./half.ts";
 import type { TapeNode } from "./tape.ts";
-import { sizeOf } from "../shaders/kernel.ts";
+import { type KernelSpec, sizeOf } from "../shaders/kernel.ts";
+import {
+  randomBitsKernel,
+  randomNormalKernel,
+  randomUniformKernel,
+} from "../shaders/random/random.ts";
 
 /** Storage type of a tensor. */
 export type DType = "f32" | "f16" | "u32" | "i32";
@@ -105,11 +111,19 @@ export class Tensor implements Disposable {
     return Tensor.from(gpu, new Float32Array(sizeOf(shape)), shape, { dtype });
   }
 
-  /**
-   * A tensor of 32 random bits per value, the same as `randomBits(key, n)` on the host.
-   */
+  /** A tensor of 32 random bits per value, the same as `randomBits(key, n)` on the host. */
   static bits(gpu: Gpu, key: Key, shape: readonly number[]): Tensor {
-    return Tensor.from(gpu, randomBits(key, sizeOf(shape)), shape);
+    return drawn(gpu, randomBitsKernel, key, shape);
+  }
+
+  /** A tensor of values uniform in [0, 1), the same as `uniform(key, n)` on the host. */
+  static uniform(gpu: Gpu, key: Key, shape: readonly number[]): Tensor {
+    return drawn(gpu, randomUniformKernel, key, shape);
+  }
+
+  /** A tensor of standard normals, those of `normal(key, n)` on the host to rounding (`log` differs by adapter). */
+  static randn(gpu: Gpu, key: Key, shape: readonly number[]): Tensor {
+    return drawn(gpu, randomNormalKernel, key, shape);
   }
 
   /**
@@ -230,6 +244,12 @@ export class Tensor implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+function drawn(gpu: Gpu, spec: KernelSpec, key: Key, shape: readonly number[]): Tensor {
+  checkShape(shape);
+  const dims = { n: sizeOf(shape) };
+  return run(spec, [], { gpu, dims, args: { hi: key.hi, lo: key.lo }, shapes: { y: shape } })[0];
 }
 
 let nextBorrowed = -1;

@@ -41,6 +41,7 @@ import {
   channelNormReduceKernel,
   channelNormSumsKernel,
 } from "./norm/channel_norm.ts";
+import { randomBitsKernel, randomNormalKernel, randomUniformKernel } from "./random/random.ts";
 import { argmaxKernel, argminKernel } from "./reduce/arg_reduce.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 import { logsumexpKernel, varianceKernel } from "./reduce/two_pass.ts";
@@ -52,6 +53,9 @@ export const kernels: readonly KernelSpec[] = [
   ...Object.values(unaryGradientKernels),
   ...Object.values(binaryKernels),
   ...Object.values(reduceKernels),
+  randomBitsKernel,
+  randomUniformKernel,
+  randomNormalKernel,
   argmaxKernel,
   argminKernel,
   logsumexpKernel,

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
+import { openSafetensors } from "../io/safetensors_file.ts";
 import {
   type PhantomNet,
   phantomNets,
@@ -30,6 +31,7 @@ interface TrainCliOptions extends GlobalOptions {
   readonly net: PhantomNet;
   readonly steps?: number;
   readonly scenes: number;
+  readonly from?: string;
 }
 
 /** Adds the command. */
@@ -53,6 +55,7 @@ export function register(program: Command): void {
     )
     .option("--steps <n>", "steps of AdamW (default: as the shipped network)", wholeNumber)
     .option("--scenes <n>", "scenes to train on", wholeNumber, TRAINING_SCENES)
+    .option("--from <model>", "go on from this network, on the scenes of another --seed")
     .addHelpText(
       "after",
       "\nExample:\n  gyrus phantom train --net clip --out phantom_clip --steps 20\n" +
@@ -84,24 +87,26 @@ async function train(options: TrainCliOptions): Promise<void> {
   const { net, seed, scenes: nScenes, steps = trainingSteps[net] } = options;
   const started = new Date();
   const output = beginOutput(options.out, { kind: "folder" });
+  using before = options.from === undefined ? undefined : openSafetensors(options.from);
   using gpu = await openGpu(options);
   const progress = new Progress({ silent: options.json });
-  const trained = await trainPhantomNet(gpu, { net, seed, steps, nScenes }, {
+  const trained = await trainPhantomNet(gpu, { net, seed, steps, nScenes, from: before?.tensors }, {
     onProgress: progress.update,
   });
   progress.end();
   await writeNet(output.partial, trained);
   const results = { firstLoss: trained.losses[0], lastLoss: trained.losses[steps - 1] };
   const facts = { command: "phantom train", options: { ...options, steps }, gpu, started, results };
-  finish(options, output, facts);
+  finish(options, output, facts, options.from === undefined ? {} : { from: options.from });
 }
 
 function finish(
   options: GlobalOptions,
   output: ReturnType<typeof beginOutput>,
   facts: Omit<RunFacts, "inputs">,
+  inputs: RunFacts["inputs"] = {},
 ): void {
-  const record = runRecord({ ...facts, inputs: {} });
+  const record = runRecord({ ...facts, inputs });
   Deno.writeTextFileSync(`${output.partial}/${RUN_RECORD}`, `${JSON.stringify(record, null, 2)}\n`);
   output.commit();
   if (options.json) {

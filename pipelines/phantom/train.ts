@@ -2,6 +2,7 @@
 
 import { foldIn, randomKey } from "../../engine/random.ts";
 import type { Gpu } from "../../engine/gpu.ts";
+import type { StateDict } from "../io/state_dict.ts";
 import { InputError } from "../errors.ts";
 import type { PhantomCall } from "./phantom.ts";
 import { clipTraining, trainClip } from "./train_clip.ts";
@@ -39,6 +40,8 @@ export interface TrainOptions {
   readonly nScenes?: number;
   /** Scenes in a step; as the shipped network when left out. */
   readonly batch?: number;
+  /** A network trained before, to go on from. */
+  readonly from?: StateDict;
   /** Called after every step with its loss and a way to take the network as it is. */
   readonly onStep?: OnStep;
 }
@@ -46,7 +49,7 @@ export interface TrainOptions {
 /** Seeds of scenes start here, so that no phantom with a seed below shows a scene that a network was trained on. */
 const FIRST_SCENE_SEED = 2 ** 40;
 
-function checkOptions(options: Required<Omit<TrainOptions, "net" | "onStep">>): void {
+function checkOptions(options: Required<Omit<TrainOptions, "net" | "onStep" | "from">>): void {
   const limits = [["seed", 0, 2 ** 40], ["steps", 1, 1e6], ["nScenes", 2, 1e6], [
     "batch",
     2,
@@ -69,7 +72,7 @@ function checkOptions(options: Required<Omit<TrainOptions, "net" | "onStep">>): 
  */
 export async function trainPhantomNet(
   gpu: Gpu,
-  { net, onStep, ...options }: TrainOptions,
+  { net, onStep, from, ...options }: TrainOptions,
   call: PhantomCall = {},
 ): Promise<TrainedNet> {
   const training = net === "clip" ? clipTraining : dinov2Training;
@@ -80,6 +83,6 @@ export async function trainPhantomNet(
   const data = await renderTrainingScenes(scenes, call);
   const key = foldIn(randomKey(seed), net === "clip" ? 0 : 1);
   return net === "clip"
-    ? await trainClip(gpu, data, { ...clipTraining, steps, batch, key, onStep }, call)
-    : await trainDinov2(gpu, data, { ...dinov2Training, steps, batch, key, onStep }, call);
+    ? await trainClip(gpu, data, { ...clipTraining, steps, batch, key, onStep, from }, call)
+    : await trainDinov2(gpu, data, { ...dinov2Training, steps, batch, key, onStep, from }, call);
 }

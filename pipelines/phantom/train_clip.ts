@@ -26,13 +26,14 @@ import {
   presentTargets,
   type TrainingScenes,
 } from "./train_data.ts";
+import { startsFrom } from "./train_resume.ts";
 import { cosineLogits, crossEntropy, optimize, unitRows, weightedSum } from "./train_step.ts";
 import { clipConfigJson, clipConfigs, clipSizes, clipStarts, writeClip } from "./train_clip_net.ts";
 import {
   type NetTraining,
-  type OnStep,
   TrainableWeights,
   type TrainedNet,
+  type TrainRun,
 } from "./train_weights.ts";
 
 /** How it is trained. */
@@ -241,11 +242,12 @@ function batchSource(data: TrainingScenes, key: Key, batch: number): (step: numb
 export async function trainClip(
   gpu: Gpu,
   data: TrainingScenes,
-  { key, onStep, ...training }: ClipTraining & { readonly key: Key; readonly onStep?: OnStep },
+  { key, onStep, from, ...training }: ClipTraining & TrainRun,
   call: PhantomCall = {},
 ): Promise<TrainedNet> {
   const loss = new ClipLoss(gpu, data, training);
-  using weights = new TrainableWeights(gpu, loss.starts, foldIn(key, 0));
+  const starts = from ? startsFrom(loss.starts, from) : loss.starts;
+  using weights = new TrainableWeights(gpu, starts, foldIn(key, 0));
   const next = batchSource(data, foldIn(key, 1), training.batch);
   const net = async (losses: readonly number[]): Promise<TrainedNet> => ({
     tensors: writeClip(await weights.read(), loss.starts),

@@ -19,18 +19,19 @@ import { Draws } from "./draws.ts";
 import type { PhantomCall } from "./phantom.ts";
 import { batches, type TrainingScenes } from "./train_data.ts";
 import { dinov2ConfigJson, dinov2Sizes, dinov2Starts, writeDinov2 } from "./train_dinov2_net.ts";
+import { startsFrom } from "./train_resume.ts";
 import { cosineLogits, crossEntropy, optimize, unitRows, weightedSum } from "./train_step.ts";
 import {
   MLP_RATIO,
   type NetTraining,
-  type OnStep,
   TrainableWeights,
   type TrainedNet,
+  type TrainRun,
 } from "./train_weights.ts";
 import { randomMask, randomViews } from "./train_views.ts";
 
 /** How the shipped network was trained. */
-export const dinov2Training: NetTraining = { steps: 300, batch: 16, peak: 2e-3 };
+export const dinov2Training: NetTraining = { steps: 400, batch: 8, peak: 1.5e-3 };
 
 const HIDDEN_SHARE = 0.4; // of the patches; SimMIM hides 0.6 of larger pictures
 const TEMPERATURE = 0.2; // SimCLR, table 5: 0.1 to 0.5
@@ -122,10 +123,11 @@ function batchSource(data: TrainingScenes, key: Key, batch: number): (step: numb
 export async function trainDinov2(
   gpu: Gpu,
   data: TrainingScenes,
-  { key, onStep, ...training }: NetTraining & { readonly key: Key; readonly onStep?: OnStep },
+  { key, onStep, from, ...training }: NetTraining & TrainRun,
   call: PhantomCall = {},
 ): Promise<TrainedNet> {
-  const starts = dinov2Starts(data);
+  const fresh = dinov2Starts(data);
+  const starts = from ? startsFrom(fresh, from) : fresh;
   using weights = new TrainableWeights(gpu, starts, foldIn(key, 0));
   const next = batchSource(data, foldIn(key, 1), training.batch);
   const net = async (losses: readonly number[]): Promise<TrainedNet> => ({

@@ -183,3 +183,13 @@ export type OnStep = (
   loss: number,
   net: () => Promise<TrainedNet>,
 ) => Promise<void> | void;
+
+/** What one training run starts from. */
+export interface TrainRun {
+  /** Everything random follows from it. */
+  readonly key: Key;
+  /** A network to go on from. */
+  readonly from?: StateDict;
+  /** Called after every step. */
+  readonly onStep?: OnStep;
+}

@@ -6,6 +6,10 @@
 import assert from "node:assert/strict";
 import { loadModel } from "../../pipelines/models/model.ts";
 import { phantomNets, trainPhantomNet } from "../../pipelines/phantom/train.ts";
+import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
+import { clipStarts, writeClip } from "../../pipelines/phantom/train_clip_net.ts";
+import { renderTrainingScenes } from "../../pipelines/phantom/train_data.ts";
+import { startsFrom } from "../../pipelines/phantom/train_resume.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 for (const net of phantomNets) {
@@ -25,6 +29,24 @@ for (const net of phantomNets) {
     assert.equal(gpu.liveBytes, 0);
   });
 }
+
+Deno.test("startsFrom() takes up every weight of a written network where it was left", async () => {
+  const data = await renderTrainingScenes({ seed: 5, count: 2, size: 64 });
+  const vocabulary = phantomTokenizer().vocabSize;
+  const starts = clipStarts(vocabulary, data);
+  let next = 0;
+  const values = new Map(
+    [...starts].map(([name, { shape }]) => {
+      const n = shape.reduce((a, b) => a * b, 1);
+      return [name, Float32Array.from({ length: n }, () => Math.fround((next++ % 2048) / 1024))];
+    }),
+  ); // up to eleven bits: f16 holds them exactly
+  const again = startsFrom(starts, writeClip(values, starts));
+  for (const [name, expected] of values) {
+    assert.deepEqual(again.get(name)!.values, expected, name);
+    assert.deepEqual(again.get(name)!.shape, starts.get(name)!.shape, name);
+  }
+});
 
 Deno.test("trainPhantomNet() refuses steps that are no whole number", async () => {
   using gpu = await openTestGpu();

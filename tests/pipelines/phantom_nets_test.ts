@@ -1,0 +1,159 @@
+/**
+ * The phantom's networks as they are shipped.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { Tensor } from "../../engine/tensor.ts";
+import type { VisionModel } from "../../pipelines/models/model.ts";
+import { imagenetMean, imagenetStd } from "../../pipelines/images/preprocess.ts";
+import { categoryPrompts } from "../../pipelines/phantom/captions.ts";
+import { loadPhantomNet, phantomNetFiles } from "../../pipelines/phantom/nets.ts";
+import { sceneIndex } from "../../pipelines/phantom/phantom.ts";
+import { renderScene } from "../../pipelines/phantom/render.ts";
+import { CATEGORIES, randomScene, sceneCategories } from "../../pipelines/phantom/scene.ts";
+import { phantomNets } from "../../pipelines/phantom/train.ts";
+import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
+import {
+  N_LABELS,
+  normalizedPixels,
+  patchShares,
+  type TrainingScenes,
+} from "../../pipelines/phantom/train_data.ts";
+import { openTestGpu } from "../_gpu.ts";
+
+const SIZE = 64;
+const GRID = 8;
+const N_SCENES = 60;
+
+/** Test scenes of the phantom with seed 0, which no network was trained on. */
+function heldOut(): TrainingScenes {
+  const scenes = Array.from({ length: N_SCENES }, (_, i) => randomScene(0, sceneIndex(i, 0)));
+  const pixels = new Uint8Array(N_SCENES * SIZE * SIZE * 3);
+  const labels = new Uint8Array(N_SCENES * SIZE * SIZE);
+  scenes.forEach((scene, i) => {
+    const rendered = renderScene(scene, { size: SIZE });
+    pixels.set(rendered.rgb, i * rendered.rgb.length);
+    labels.set(rendered.labels, i * rendered.labels.length);
+  });
+  return { size: SIZE, scenes, pixels, labels };
+}
+
+const all = Array.from({ length: N_SCENES }, (_, i) => i);
+
+function unit(v: Float32Array): Float32Array {
+  const length = Math.hypot(...v);
+  return v.map((x) => x / length);
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+function pearson(a: readonly number[], b: readonly number[]): number {
+  const centred = (x: readonly number[]) => {
+    const mean = x.reduce((s, v) => s + v, 0) / x.length;
+    return x.map((v) => v - mean);
+  };
+  const [x, y] = [centred(a), centred(b)];
+  return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
+}
+
+/** Mean embedding of each category's prompts. */
+async function categoryEmbeddings(model: VisionModel): Promise<Float32Array[]> {
+  const tokenizer = phantomTokenizer();
+  const { startOfText, endOfText } = tokenizer;
+  const out: Float32Array[] = [];
+  for (const category of CATEGORIES) {
+    const rows = categoryPrompts[category]
+      .map((text) => [startOfText, ...tokenizer.tokenize(text), endOfText]);
+    using texts = model.encodeText(rows);
+    const values = await texts.data() as Float32Array;
+    const width = values.length / rows.length;
+    const sum = new Float32Array(width);
+    rows.forEach((_, i) => {
+      unit(values.slice(i * width, (i + 1) * width)).forEach((v, j) => sum[j] += v);
+    });
+    out.push(unit(sum));
+  }
+  return out;
+}
+
+Deno.test("the shipped networks are 4 MB together and load as their families", async () => {
+  using gpu = await openTestGpu();
+  let bytes = 0;
+  for (const net of phantomNets) {
+    bytes += Deno.statSync(phantomNetFiles(net).weights).size;
+    using model = await loadPhantomNet(gpu, net);
+    assert.equal(model.family, net);
+    assert.deepEqual([...model.ignoredKeys], net === "clip" ? [] : ["embeddings.mask_token"]);
+    assert.deepEqual([model.config.patchSize, ...model.config.grid], [8, GRID, GRID]);
+  }
+  assert.ok(bytes <= 4 * 2 ** 20, `${bytes} bytes`);
+  assert.equal(gpu.liveBytes, 0);
+});
+
+Deno.test("the shipped CLIP names what is in held-out scenes, and where it is", async () => {
+  using gpu = await openTestGpu();
+  const data = heldOut();
+  {
+    using model = await loadPhantomNet(gpu, "clip");
+    const categories = await categoryEmbeddings(model);
+    using pixels = Tensor.from(gpu, normalizedPixels(data, all), [N_SCENES, 3, SIZE, SIZE]);
+    const { output, captured } = model.forward(pixels, { capture: ["dense"], dense: "naclip" });
+    const images = await output.data() as Float32Array;
+    const dense = await captured.get("dense")!.data() as Float32Array;
+    for (const tensor of [output, ...captured.values()]) tensor.dispose();
+    const m = model.outputWidth;
+    const named = data.scenes.filter((scene, i) => {
+      const scores = categories.map((c) => dot(c, images.subarray(i * m, (i + 1) * m)));
+      const best = CATEGORIES[scores.indexOf(Math.max(...scores))];
+      return sceneCategories(scene).includes(best);
+    });
+    // Measured: see weights/README.md.
+    assert.ok(named.length >= 0.75 * N_SCENES, `${named.length} of ${N_SCENES} scenes`);
+    const shares = patchShares(data, all, { patch: SIZE / GRID });
+    const found: number[] = [];
+    CATEGORIES.forEach((_, k) => {
+      for (const i of all) {
+        const cells = Array.from({ length: GRID * GRID }, (_, p) => i * GRID * GRID + p);
+        const mask = cells.map((cell) => shares[cell * N_LABELS + k + 1]);
+        if (Math.max(...mask) < 0.5 || Math.min(...mask) > 0.5) continue;
+        const map = cells.map((cell) =>
+          dot(categories[k], unit(dense.slice(cell * m, (cell + 1) * m)))
+        );
+        found.push(pearson(map, mask));
+      }
+    });
+    const mean = found.reduce((sum, r) => sum + r, 0) / found.length;
+    assert.ok(mean >= 0.35, `mean Pearson r ${mean} of ${found.length} maps`);
+  }
+  assert.equal(gpu.liveBytes, 0);
+});
+
+Deno.test("the shipped DINOv2 keeps what two pictures of one kind share", async () => {
+  using gpu = await openTestGpu();
+  const data = heldOut();
+  {
+    using model = await loadPhantomNet(gpu, "dinov2");
+    const values = normalizedPixels(data, all, { mean: imagenetMean, std: imagenetStd });
+    using pixels = Tensor.from(gpu, values, [N_SCENES, 3, SIZE, SIZE]);
+    const { output } = model.forward(pixels);
+    const cls = await output.data() as Float32Array;
+    output.dispose();
+    const m = model.outputWidth;
+    const rows = all.map((i) => unit(cls.slice(i * m, (i + 1) * m)));
+    // Whether the nearest other scene has a place behind it too.
+    const isPlace = data.scenes.map((scene) => sceneCategories(scene).includes("place"));
+    const right = all.filter((i) => {
+      const order = all.filter((j) => j !== i).sort((a, b) =>
+        dot(rows[b], rows[i]) - dot(rows[a], rows[i])
+      );
+      return isPlace[order[0]] === isPlace[i];
+    });
+    assert.ok(right.length >= 0.75 * N_SCENES, `${right.length} of ${N_SCENES} scenes`);
+  }
+  assert.equal(gpu.liveBytes, 0);
+});

@@ -7,6 +7,9 @@ import { sizeOf } from "../../shaders/kernel.ts";
 import { InputError } from "../errors.ts";
 import type { Start } from "./train_weights.ts";
 
+/** Tensors that no file keeps, or that a reader of files passes over. */
+const NOT_KEPT = /^(mask_token$|paint_head\.|view_head\.)/;
+
 /** The parts that one of our tensors is packed from, in a checkpoint's names. */
 function partsOf(name: string): string[] {
   const packed = /^(.*\.)qkv\.(weight|bias)$/.exec(name);
@@ -16,7 +19,7 @@ function partsOf(name: string): string[] {
 /**
  * First weights with the values of a trained network in them. Tensors that no file keeps, such as heads that are thrown away, begin anew.
  *
- * @throws {InputError} when a tensor of the network has another size
+ * @throws {InputError} when a tensor of the network is missing or has another size
  */
 export function startsFrom(
   starts: ReadonlyMap<string, Start>,
@@ -37,7 +40,10 @@ export function startsFrom(
     [...starts].map(([name, start]) => {
       const whole = joined.get(name);
       const parts = whole ? [whole] : partsOf(name).map(read);
-      if (!parts.every((part) => part !== undefined)) return [name, start];
+      if (!parts.every((part) => part !== undefined)) {
+        if (NOT_KEPT.test(name)) return [name, start];
+        throw new InputError(`Cannot go on from this network: it has no "${name}"`);
+      }
       const values = Float32Array.from(parts.flatMap((part) => [...part]));
       if (values.length !== sizeOf(start.shape)) {
         throw new InputError(

@@ -8,6 +8,7 @@ import { loadModel } from "../../pipelines/models/model.ts";
 import { phantomNets, trainPhantomNet } from "../../pipelines/phantom/train.ts";
 import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
 import { clipStarts, writeClip } from "../../pipelines/phantom/train_clip_net.ts";
+import { dinov2Starts } from "../../pipelines/phantom/train_dinov2_net.ts";
 import { renderTrainingScenes } from "../../pipelines/phantom/train_data.ts";
 import { startsFrom } from "../../pipelines/phantom/train_resume.ts";
 import { openTestGpu } from "../_gpu.ts";
@@ -46,6 +47,11 @@ Deno.test("startsFrom() takes up every weight of a written network where it was 
     assert.deepEqual(again.get(name)!.values, expected, name);
     assert.deepEqual(again.get(name)!.shape, starts.get(name)!.shape, name);
   }
+  const other = dinov2Starts(data);
+  assert.throws(() => startsFrom(other, writeClip(values, starts)), {
+    name: "InputError",
+    message: /it has no "patch.bias"/,
+  });
 });
 
 Deno.test("trainPhantomNet() refuses steps that are no whole number", async () => {

@@ -40,7 +40,7 @@ export interface Headline {
 const PANEL = 128;
 /** Images on the page, and in the picture of the README. */
 const ROWS = 10;
-const PICTURE_ROWS = 5;
+const PICTURE_ROWS = 4;
 
 /** The middle value; NaN of nothing. */
 export function medianOf(values: readonly number[]): number {

@@ -27,27 +27,23 @@ export interface Captions {
  *
  * @throws {InputError} when one is given without the other, or a file cannot be used
  */
-export function readCaptions(
+export async function readCaptions(
   { captions, tokenizer }: { readonly captions?: string; readonly tokenizer?: string },
-): Promise<Captions> | undefined {
+): Promise<Captions | undefined> {
   if (captions === undefined && tokenizer === undefined) return undefined;
   if (captions === undefined || tokenizer === undefined) {
     const missing = captions === undefined ? "--captions" : "--tokenizer";
     throw new InputError(`Cannot embed text: ${missing} is missing`);
   }
-  return read(captions, tokenizer);
-}
-
-async function read(path: string, tokenizer: string): Promise<Captions> {
   let text: string;
   try {
-    text = await Deno.readTextFile(path);
+    text = await Deno.readTextFile(captions);
   } catch (cause) {
-    throw fileError("read", path, cause);
+    throw fileError("read", captions, cause);
   }
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length === 0) {
-    throw new InputError(`Cannot embed ${quote(path)}: it holds no captions`);
+    throw new InputError(`Cannot embed ${quote(captions)}: it holds no captions`);
   }
   return { lines, tokenizer: await loadTokenizer(tokenizer) };
 }

@@ -83,7 +83,7 @@ async function features(options: FeaturesOptions): Promise<void> {
   using gpu = await openGpu(options);
   using model = await loadModelFile(gpu, options);
   using source = await openPixels({ ...options, fit: fitOf(options) }, model.config);
-  const captions = readCaptions(options);
+  const captions = await readCaptions(options);
   const request: FeatureRequest = {
     ...denseOptionsOf(options),
     save,

@@ -258,7 +258,7 @@ export function studyReport(phantom: Phantom, study: StudyResult, run: RunFacts)
         class="card"><b>${number(
           distilled,
         )}</b>mean correlation of the maps with the true masks, distilled</div>
-      <div class="card"><b>${number(notDistilled)}</b>the same without distillation</div>
+      <div class="card"><b>${number(notDistilled, 3)}</b>the same without distillation</div>
     </div>
     <h2>Maps</h2>
     <p>Test images on the left. Each map shows how much every patch adds to the predicted response of a region (viridis, one range per region, so that absence shows too). The white line is the true outline of the region's category: no map has seen it.</p>

@@ -10,6 +10,7 @@ import { headline, studyPicture, studyReport } from "../brain_sail/phantom_repor
 import { runPhantomStudy, type StudyResult } from "../brain_sail/phantom_study.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { savePng } from "../io/png.ts";
+import { phantomNetFiles } from "../phantom/nets.ts";
 import { makePhantom, type Phantom } from "../phantom/phantom.ts";
 import { runRecord } from "../run_record.ts";
 import { loadModelFile } from "./load_model.ts";
@@ -29,9 +30,7 @@ interface DemoOptions extends GlobalOptions {
 }
 
 /** The phantom's own CLIP, trained by this software on other scenes than the demo's. */
-const MODEL = decodeURIComponent(
-  new URL("../phantom/weights/clip.safetensors", import.meta.url).pathname,
-);
+const MODEL = decodeURIComponent(phantomNetFiles("clip").weights.pathname);
 
 const HELP = `
 Writes report/index.html (the page, one file), overview.png, maps.h5, scores.json and run.json.
@@ -48,7 +47,7 @@ export function register(program: Command): void {
     .option("--config <file>", "its configuration")
     .option("--train <n>", "training images", wholeNumber, 600)
     .option("--test <n>", "test images", wholeNumber, 120)
-    .option("--images <n>", "test images that are mapped", wholeNumber, 24)
+    .option("--images <n>", "test images that are mapped", wholeNumber, 40)
     .option("--size <s>", "side of the mapped images in pixels", wholeNumber, 128)
     .option("--distill <n>", "augmentations of the distillation", wholeNumber, 17)
     .addHelpText("after", HELP)
@@ -139,8 +138,8 @@ function sayResult(
 ): void {
   const lines: [string, string][] = [
     [`${(100 * r2OfCeiling).toFixed(0)} %`, "of the noise ceiling explained in category regions"],
-    [distilled.toFixed(2), "correlation of the maps with the true masks"],
-    [notDistilled.toFixed(2), "the same without distillation"],
+    [distilled.toFixed(3), "correlation of the maps with the true masks"],
+    [notDistilled.toFixed(3), "the same without distillation"],
   ];
   console.log(`\nDone in ${formatSeconds(total)}. What the phantom's truth says of the result:`);
   for (const [value, text] of lines) console.log(`  ${value.padStart(6)}  ${text}`);

@@ -29,7 +29,8 @@ export function outlineMask(
   const side = Math.sqrt(mask.length);
   const { height, width: columns } = image;
   const inside = (y: number, x: number) => {
-    if (y < 0 || x < 0 || y >= height || x >= columns) return 0;
+    // The border of the image is no outline.
+    if (y < 0 || x < 0 || y >= height || x >= columns) return 1;
     return mask[Math.floor(y * side / height) * side + Math.floor(x * side / columns)];
   };
   const data = image.data.slice();

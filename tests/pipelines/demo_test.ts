@@ -83,6 +83,5 @@ Deno.test("outlineMask() draws along the inside of a mask, around holes too", ()
   const drawn = Array.from({ length: 25 }, (_, p) => data[3 * p] === 255 ? 1 : 0).join("");
   assert.equal(drawn, "0000001110010100111000000");
   const full = outlineMask(image, new Uint8Array(25).fill(1), { width: 1 }).data;
-  assert.equal(full[3 * 12], 0);
-  assert.equal(full[0], 255);
+  assert(full.every((v) => v === 0), "the border of the image is no outline");
 });

@@ -1,0 +1,9 @@
+/**
+ * The benchmark as a library: check a kernel of your own, time it, hold it against the measured roofline.
+ *
+ * @module
+ */
+export { type Check, checkKernel, splitCase, worstError } from "./check_kernel.ts";
+export { measurePeaks, type Peaks } from "./peaks.ts";
+export { benchKernel, type BenchOptions, type BenchRow } from "./rows.ts";
+export { time, type TimeOptions, type Timing } from "./time.ts";

@@ -1,0 +1,13 @@
+/**
+ * The README says what is true: its kernel table is the specs', its numbers' marks are there.
+ */
+import assert from "node:assert/strict";
+import { kernels } from "../shaders/mod.ts";
+
+const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+
+Deno.test("the README's kernel table names every kernel", () => {
+  const table = readme.slice(readme.indexOf("<!-- kernels"), readme.indexOf("<!-- /kernels"));
+  const missing = kernels.map((k) => k.name).filter((name) => !table.includes(`\`${name}\``));
+  assert.deepEqual(missing, [], "run `deno task readme`");
+});

@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { InputError } from "../errors.ts";
 import { benchKernel, type BenchRow } from "../../bench/rows.ts";
 import { measurePeaks, type Peaks } from "../../bench/peaks.ts";
+import { engineRatios } from "../../bench/ratios.ts";
 import { kernels } from "../../shaders/mod.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
@@ -16,6 +17,7 @@ interface BenchOptions extends GlobalOptions {
   readonly variants: boolean;
   readonly dtype: "f32" | "f16";
   readonly samples: number;
+  readonly ratios: boolean;
 }
 
 /** Adds the command. */
@@ -26,6 +28,7 @@ export function register(program: Command): void {
     .option("--variants", "time every variant, not only the chosen one", false)
     .option("--dtype <type>", "storage type: f32 or f16", "f32")
     .option("--samples <n>", "samples per row", wholeNumber, 7)
+    .option("--ratios", "compare two ways to one result instead: fused against composed, …", false)
     .addHelpText("after", "\nExample:\n  gyrus bench layer_norm softmax --variants\n")
     .action(async (names: string[], _, command: Command) =>
       await bench(names, command.optsWithGlobals())
@@ -33,6 +36,7 @@ export function register(program: Command): void {
 }
 
 async function bench(names: readonly string[], options: BenchOptions): Promise<void> {
+  if (options.ratios) return await ratios(options);
   const chosen = kernels.filter((k) => names.length === 0 || names.some((n) => k.name.includes(n)));
   if (chosen.length === 0) {
     throw new InputError(
@@ -67,6 +71,22 @@ async function bench(names: readonly string[], options: BenchOptions): Promise<v
   if (options.out) writeOutput(options.out, lines.join("\n") + "\n");
 }
 
+async function ratios(options: BenchOptions): Promise<void> {
+  using gpu = await openGpu(options);
+  const lines = [JSON.stringify({ adapter: gpu.adapterName, backend: options.backend })];
+  console.log(options.json ? lines[0] : gpu.adapterName);
+  for await (const row of engineRatios(gpu, { samples: options.samples })) {
+    lines.push(JSON.stringify(row));
+    const { name, plainMs, oursMs, ratio } = row;
+    console.log(
+      options.json
+        ? lines.at(-1)
+        : `${name.padEnd(58)}${plainMs.toFixed(3)} / ${oursMs.toFixed(3)} ms = ${ratio.toFixed(2)}`,
+    );
+  }
+  if (options.out) writeOutput(options.out, lines.join("\n") + "\n");
+}
+
 function printHead(adapter: string, { gflops, gbps, dispatchUs }: Peaks): void {
   console.log(
     `${adapter}: ${gflops.toFixed(0)} GFLOP/s, ${gbps.toFixed(1)} GB/s, ${
@@ -81,7 +101,9 @@ function printHead(adapter: string, { gflops, gbps, dispatchUs }: Peaks): void {
 }
 
 function rowText(row: BenchRow): string {
-  const sizes = Object.entries(row.dims).map(([name, n]) => `${name}=${n}`).join(" ");
+  const sizes = Object.entries(row.dims).filter(([, n]) => n !== 0).map(([name, n]) =>
+    `${name}=${n}`
+  ).join(" ");
   return `${((row.chosen ? "" : "  ") + row.variant).padEnd(34)}${row.ms.toFixed(3).padStart(10)}${
     `${(100 * row.spread).toFixed(0)}%`.padStart(6)
   }${row.gflops.toFixed(1).padStart(10)}${row.gbps.toFixed(1).padStart(8)}${

@@ -30,11 +30,11 @@ function findExamples({ path, text }: SourceFile): Example[] {
 
 /** The package's name leads to these sources. */
 function mapImports(code: string): string {
-  const from = /((?:from|import)\s*\(?\s*)"(?:jsr:)?@gyrus\/gyrus"/g;
-  return code.replaceAll(
-    from,
-    (_, before) => `${before}${JSON.stringify(new URL("mod.ts", root).href)}`,
-  );
+  const from = /((?:from|import)\s*\(?\s*)"(?:jsr:)?@gyrus\/gyrus(\/bench)?"/g;
+  return code.replaceAll(from, (_, before, bench) => {
+    const entry = new URL(bench ? "bench/mod.ts" : "mod.ts", root).href;
+    return `${before}${JSON.stringify(entry)}`;
+  });
 }
 
 const documented = readSources(root).filter(({ path }) =>
@@ -81,7 +81,7 @@ Deno.test("the examples pass the type checker", { ignore: modules.length === 0 }
 for (const { name, path } of modules) {
   Deno.test(`the example at ${name} runs`, async () => {
     const before = Deno.cwd();
-    Deno.chdir(folder); // what an example writes goes with the folder
+    Deno.chdir(root); // examples read the shipped networks
     try {
       await import(`file://${path}`);
     } finally {

@@ -177,7 +177,11 @@ export const attentionKernel: KernelSpec = defineKernel({
         SG: caps.subgroupMinSize,
       }),
       supports: (dims, caps, args) => hasLanes(caps) && hasVec4Rows(dims, args),
-      workgroups: ({ batch, tq, heads }, { SG }) => [ceilDiv(tq, 2 * SG), heads, batch],
+      workgroups: ({ batch, tq, heads, headDim }, { SG }) => [
+        ceilDiv(tq, headDim <= 64 ? 2 * SG : SG), // PAIR in the shader
+        heads,
+        batch,
+      ],
     },
     {
       name: "attention_tiled",

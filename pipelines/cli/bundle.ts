@@ -129,7 +129,7 @@ export async function writeBundle(folder: string, options: BundleOptions): Promi
   const offline = sizeOf(target);
   for (const name of SOURCES) copy(`${options.root}/${name}`, `${folder}/${name}`);
   // Also the sign that a later bundle may replace this folder.
-  Deno.writeTextFileSync(`${folder}/run.json`, `${JSON.stringify({ command: "bundle", id })}\n`);
+  Deno.writeTextFileSync(`${folder}/run.json`, `{ "command": "bundle", "id": "${id}" }\n`);
   const total = sizeOf(folder);
   return { id, bytes: { offline, sources: total - offline, total } };
 }

@@ -1,0 +1,84 @@
+/**
+ * Commands through the real launcher and the real Deno, with the permissions that the launcher grants and no more.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { normal, randomKey } from "../engine/random.ts";
+import { writeNpy } from "../pipelines/io/npy.ts";
+import { hostTensor } from "../pipelines/io/state_dict.ts";
+import { openTestGpu } from "./_gpu.ts";
+import { TestFolder } from "./pipelines/io_fixtures.ts";
+
+const root = decodeURIComponent(new URL("..", import.meta.url).pathname);
+
+/** Starts `./gyrus` with this Deno first on PATH. */
+function gyrus(folder: TestFolder, args: string[]): Deno.Command {
+  const here = Deno.execPath().replace(/\/[^/]*$/, "");
+  return new Deno.Command(`${root}gyrus`, {
+    args,
+    cwd: folder.path,
+    env: { PATH: `${here}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+function run(folder: TestFolder, args: string[]): { code: number; out: string; err: string } {
+  const { code, stdout, stderr } = gyrus(folder, args).outputSync();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+function matrix(seed: number, rows: number, columns: number): Uint8Array<ArrayBuffer> {
+  return writeNpy(hostTensor(normal(randomKey(seed), rows * columns), [rows, columns]));
+}
+
+// The launcher opens a device of its own: here only to know that there is one, and to be part of every leg.
+(await openTestGpu())[Symbol.dispose]();
+
+Deno.test("encode fit writes its output and its record, and is denied everything else", () => {
+  using folder = new TestFolder();
+  folder.write("x.npy", matrix(1, 40, 6));
+  folder.write("y.npy", matrix(2, 40, 3));
+  const backend = Deno.env.get("GYRUS_TEST_BACKEND") ?? "deno";
+  const fit = [
+    "encode",
+    "fit",
+    "--features",
+    "x.npy",
+    "--responses",
+    "y.npy",
+    "--backend",
+    backend,
+  ];
+  const made = run(folder, [...fit, "--out", "new/folder/model.h5"]);
+  assert.equal(made.code, 0, made.err);
+  assert.deepEqual(folder.list(), ["new", "x.npy", "y.npy"]);
+  const beside = [...Deno.readDirSync(folder.at("new/folder"))].map(({ name }) => name).sort();
+  assert.deepEqual(beside, ["model.h5", "model.h5.run.json"]);
+  const again = run(folder, [...fit, "--out", "new/folder/model.h5"]);
+  assert.equal(again.code, 0, again.err);
+});
+
+Deno.test("bad input is one sentence, exit code 2 and no output", () => {
+  using folder = new TestFolder();
+  folder.write("x.npy", matrix(1, 40, 6));
+  folder.write("y.npy", matrix(2, 39, 3));
+  const { code, out, err } = run(folder, [
+    ...["encode", "fit", "--features", "x.npy", "--responses", "y.npy", "--out", "model.h5"],
+  ]);
+  assert.equal(code, 2, err);
+  assert.equal(out, "");
+  assert.match(err, /^gyrus: [^\n]+\n$/);
+  assert.deepEqual(folder.list(), ["x.npy", "y.npy"]);
+});
+
+Deno.test("inspect needs no permission but to read", () => {
+  using folder = new TestFolder();
+  folder.write("x.npy", matrix(1, 40, 6));
+  const { code, out, err } = run(folder, ["inspect", "x.npy", "--json"]);
+  assert.equal(code, 0, err);
+  assert.deepEqual(JSON.parse(out).arrays[0].shape, [40, 6]);
+});

@@ -59,8 +59,9 @@ export function register(program: Command): void {
     .addHelpText(
       "after",
       "\nExample:\n  gyrus phantom train --net clip --out phantom_clip --steps 20\n" +
-        "\nThe shipped networks take about ten minutes each on two idle cores with a software driver\n" +
-        "(pipelines/phantom/weights/README.md). The same seed on the same adapter gives the same bits.\n",
+        "\nThe default steps take ten minutes (clip) and four (dinov2) on two busy cores with a software\n" +
+        "driver; pipelines/phantom/weights/README.md has the commands of the shipped networks. The same\n" +
+        "seed on the same adapter gives the same bits.\n",
     )
     .action(async (_, command: Command) => await train(command.optsWithGlobals()));
 }

@@ -117,7 +117,7 @@ class Uploader {
   blocks(tower: string, { depth, width, hidden, gated }: VitConfig | TextConfig): void {
     for (let i = 0; i < depth; i++) {
       const block = `${tower}blocks.${i}`;
-      const parts = this.values(`${block}.qkv.weight`)
+      const parts = this.checkpoint.tensors.has(`${block}.qkv.weight`)
         ? [`${block}.qkv`]
         : ["q", "k", "v"].map((p) => `${block}.${p}`);
       this.norm(`${block}.norm1`);
@@ -136,7 +136,7 @@ class Uploader {
 function prefixRows(up: Uploader, config: VitConfig, pos: Float32Array): Float32Array<ArrayBuffer> {
   const { width, posPrefix } = config;
   const cls = up.values("cls")?.slice() ?? new Float32Array(0);
-  if (posPrefix === 1) { for (let i = 0; i < width; i++) cls[i] += pos[i]; }
+  for (let i = 0; i < posPrefix * width; i++) cls[i] += pos[i];
   return concatenate([
     up.values("prefix") ?? cls,
     up.values("registers") ?? new Float32Array(0),
@@ -144,8 +144,7 @@ function prefixRows(up: Uploader, config: VitConfig, pos: Float32Array): Float32
 }
 
 function putPool(up: Uploader, width: number): void {
-  const packed = up.values("pool.qkv.weight");
-  const bias = up.values("pool.qkv.bias");
+  const [packed, bias] = [up.values("pool.qkv.weight"), up.values("pool.qkv.bias")];
   up.put("pool.probe", up.values("pool.probe")!, [1, width]);
   if (packed && bias) {
     up.put("pool.q.weight", packed.slice(0, width * width), [width, width]);

@@ -62,7 +62,7 @@ Deno.test("inferVitConfig() reads sizes that differ between families", () => {
 });
 
 Deno.test("inferVitConfig() finds the class token's missing row of positions in timm's DINOv2", () => {
-  const timm = models.dinov2Registers.layouts[3];
+  const timm = models.dinov2Registers.layouts.find(({ name }) => name === "timm")!;
   assert.equal(inspect(timm.keys, timm.config).vision.posPrefix, 0);
 });
 

@@ -55,6 +55,11 @@ export const clip: TinyModel = {
     { name: "transformers", keys: write.asHuggingFaceClip(clipModel), config: hfClipConfig },
     { name: "OpenAI", keys: write.asOpenAi(clipModel), config: { heads: 3, textHeads: 2 } },
     {
+      name: "transformers (image tower)",
+      keys: bareImageTower(write.asHuggingFaceClip(clipModel)),
+      config: { model_type: "clip_vision_model", num_attention_heads: 3 },
+    },
+    {
       name: "open_clip",
       keys: prefixed("module.", write.asOpenAi(clipModel)),
       config: {
@@ -72,6 +77,20 @@ export const clip: TinyModel = {
     },
   ],
 };
+
+/** The keys of the image tower alone, without the tower's prefix, as transformers writes `CLIPVisionModelWithProjection` since 5. */
+function bareImageTower(keys: PlainModel): PlainModel {
+  const kept = Object.entries(keys).filter(([k]) => /^(vision_model|visual_projection)\./.test(k));
+  return Object.fromEntries(kept.map(([k, v]) => [k.replace(/^vision_model\./, ""), v]));
+}
+
+/** The names that transformers gives the attention of Dinov2 since 5. */
+function renamedAttention(keys: PlainModel): PlainModel {
+  const short = (k: string) =>
+    k.replace(/attention\.attention\.([qkv])(uery|ey|alue)/, "attention.$1_proj")
+      .replace("attention.output.dense", "attention.o_proj");
+  return Object.fromEntries(Object.entries(keys).map(([k, v]) => [short(k), v]));
+}
 
 /** `root` in front of every key. */
 export function prefixed(root: string, keys: PlainModel): PlainModel {
@@ -104,6 +123,11 @@ export const dinov2Registers: TinyModel = {
       config: dinov2Config,
     },
     { name: "the repository", keys: write.asDinov2(registersModel), config: { num_heads: 3 } },
+    {
+      name: "transformers 5",
+      keys: renamedAttention(write.asHuggingFaceDinov2(registersModel)),
+      config: dinov2Config,
+    },
     { name: "timm", keys: write.asTimmDinov2Reg(registersModel), config: { heads: 3 } },
   ],
 };

@@ -51,6 +51,7 @@ export * from "./engine/ops/conv.ts";
 export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";
 export * from "./engine/ops/attention.ts";
 export * from "./engine/ops/cast.ts";
+export * from "./engine/ops/cumsum.ts";
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/gather.ts";
 export { type ComplexParts, type FftOptions, irfft2, rfft2 } from "./engine/ops/fft.ts";
@@ -72,6 +73,7 @@ export * from "./engine/ops/reduce.ts";
 export * from "./engine/ops/pool.ts";
 export * from "./engine/ops/resize.ts";
 export * from "./engine/ops/shape.ts";
+export * from "./engine/ops/sort.ts";
 export { type Activation, activationCodes } from "./shaders/elementwise/unary.ts";
 export * from "./shaders/kernel.ts";
 export {

@@ -22,6 +22,8 @@ import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
 import { stridedCopyKernel } from "./index/strided_copy.ts";
 import { whereKernel } from "./elementwise/where.ts";
+import { cumsumKernel } from "./index/cumsum.ts";
+import { putKernel } from "./index/put.ts";
 import { gatherKernel } from "./index/gather.ts";
 import { scatterAddKernel, segmentSumKernel } from "./index/scatter_add.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
@@ -45,6 +47,12 @@ import { randomBitsKernel, randomNormalKernel, randomUniformKernel } from "./ran
 import { argmaxKernel, argminKernel } from "./reduce/arg_reduce.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 import { logsumexpKernel, varianceKernel } from "./reduce/two_pass.ts";
+import {
+  mergeRunsKernel,
+  segmentStartsKernel,
+  sortKeysKernel,
+  sortRunsKernel,
+} from "./sort/sort.ts";
 
 /** The explicit list of every kernel. */
 export const kernels: readonly KernelSpec[] = [
@@ -95,6 +103,12 @@ export const kernels: readonly KernelSpec[] = [
   castFromF32Kernel,
   whereKernel,
   gatherKernel,
+  putKernel,
+  cumsumKernel,
+  sortKeysKernel,
+  sortRunsKernel,
+  mergeRunsKernel,
+  segmentStartsKernel,
   scatterAddKernel,
   segmentSumKernel,
 ];

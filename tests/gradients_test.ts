@@ -15,6 +15,7 @@ import { poolCases } from "./gradient_cases/pool.ts";
 import { reduceCases } from "./gradient_cases/reduce.ts";
 import { resizeCases } from "./gradient_cases/resize.ts";
 import { shapeCases } from "./gradient_cases/shape.ts";
+import { sortCases } from "./gradient_cases/sort.ts";
 import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
@@ -33,6 +34,7 @@ for (
     ...channelNormCases,
     ...shapeCases,
     ...reduceCases,
+    ...sortCases,
   ]
 ) {
   Deno.test(`gradient of ${test.name}`, async () => {

@@ -7,10 +7,13 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { Tensor, tidy } from "../tensor.ts";
+import { movedTo } from "./copy.ts";
 import { normalizeAxes } from "./reduce.ts";
+import { sortPairs } from "./sort.ts";
 import { gatherKernel } from "../../shaders/index/gather.ts";
 import { scatterAddKernel, segmentSumKernel } from "../../shaders/index/scatter_add.ts";
 import { sizeOf } from "../../shaders/kernel.ts";
+import { segmentStartsKernel } from "../../shaders/sort/sort.ts";
 
 /**
  * Indices as a u32 tensor, or as numbers of the host in one axis. Numbers are checked; what a tensor holds cannot be, so an index out
@@ -148,15 +151,14 @@ export function scatterAdd(values: Tensor, indices: Indices, options: ScatterAdd
   const dims = { outer, n, inner, rows, k };
   const common = { args: { share }, shapes: { y: shape } };
   const y = tidy(values.gpu, () => {
-    if (indices instanceof Tensor || n * k * inner <= SCAN_LIMIT) {
+    if (outer * n * k * inner <= SCAN_LIMIT) {
       return run(scatterAddKernel, [values, onDevice(values, indices)], { dims, ...common })[0];
     }
-    const { order, starts } = countingSort(indices, n);
-    const lists = [order, starts].map((list) => Tensor.from(values.gpu, list));
-    return run(segmentSumKernel, [values, ...lists], {
-      dims: { ...dims, ends: n + 1 },
-      ...common,
-    })[0];
+    const [order, starts] = indices instanceof Tensor || rows > 1
+      ? segments(onDevice(values, indices), { rows, k, n })
+      : countingSort(indices, n).map((places) => Tensor.from(values.gpu, places));
+    const sized = { ...dims, ends: n + 1 };
+    return run(segmentSumKernel, [values, order, starts], { dims: sized, ...common })[0];
   });
   const saved = indices instanceof Tensor ? [indices] : [];
   return record(
@@ -167,16 +169,24 @@ export function scatterAdd(values: Tensor, indices: Indices, options: ScatterAdd
   );
 }
 
-/** Positions of the indices in the order of their values, stably, and where each value begins. */
-function countingSort(
-  indices: ArrayLike<number>,
-  n: number,
-): { order: Uint32Array<ArrayBuffer>; starts: Uint32Array<ArrayBuffer> } {
+/** Positions of the indices of every row in the order of their values, stably, and where each value begins. */
+function segments(
+  list: Tensor,
+  { rows, k, n }: { rows: number; k: number; n: number },
+): [order: Tensor, starts: Tensor] {
+  const pairs = sortPairs(list, rows, k);
+  const order = movedTo(pairs, [rows, k], [{ n: rows * k, source: 2, target: 1 }], { source: 1 });
+  const [starts] = run(segmentStartsKernel, [pairs], { dims: { rows, n: k, ends: n + 1 } });
+  return [order, starts];
+}
+
+/** The same for one row on the host. */
+function countingSort(indices: ArrayLike<number>, n: number): Uint32Array<ArrayBuffer>[] {
   const starts = new Uint32Array(n + 1);
   for (let j = 0; j < indices.length; j++) starts[indices[j] + 1]++;
   for (let d = 0; d < n; d++) starts[d + 1] += starts[d];
   const next = starts.slice(0, n);
   const order = new Uint32Array(indices.length);
   for (let j = 0; j < indices.length; j++) order[next[indices[j]]++] = j;
-  return { order, starts };
+  return [order, starts];
 }

@@ -4,14 +4,19 @@
  * @module
  */
 import vectors from "./gather_vec4.wgsl" with { type: "text" };
+import scalars from "./gather_scalar.wgsl" with { type: "text" };
 import naive from "./gather_naive.wgsl" with { type: "text" };
 import { ceilDiv, type Constants, defineKernel, type Dims, type KernelSpec } from "../kernel.ts";
 
-const MAX_GROUPS = 65535;
+/** WebGPU's default limit of workgroups on one axis. */
+export const MAX_GROUPS = 65535;
 
-/** Threads along the inner axis: enough for it and no more; the rest of the 64 along the picked axis. */
-const lanes = (inner: number): Constants => {
-  const tx = Math.min(64, 2 ** Math.ceil(Math.log2(Math.max(1, inner))));
+/**
+ * Threads along the inner axis, enough for it and no more, and the rest of the 64 across. Eight at least: a CPU driver fills its
+ * vectors from x alone.
+ */
+export const lanes = (inner: number): Constants => {
+  const tx = Math.min(64, Math.max(8, 2 ** Math.ceil(Math.log2(Math.max(1, inner)))));
   return { TX: tx, TY: 64 / tx };
 };
 
@@ -69,6 +74,13 @@ export const gatherKernel: KernelSpec = defineKernel({
       ceilDiv(k, TY),
       outer,
     ],
+  }, {
+    name: "gather_scalar",
+    source: scalars,
+    tunables: { WG: [64] },
+    constants: ({ inner }) => ({ SINGLE: Number(inner === 1) }),
+    supports: ({ outer, inner, k }) => k * inner <= 64 * MAX_GROUPS && outer <= MAX_GROUPS,
+    workgroups: ({ outer, k, inner }, { WG }) => [ceilDiv(k * inner, WG), outer, 1],
   }, {
     name: "gather_naive",
     source: naive,

@@ -6,7 +6,8 @@
 import scan from "./scatter_add_naive.wgsl" with { type: "text" };
 import segments from "./segment_sum_naive.wgsl" with { type: "text" };
 import { ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../kernel.ts";
-import { someIndices } from "./gather.ts";
+import segments4 from "./segment_sum_vec4.wgsl" with { type: "text" };
+import { lanes, MAX_GROUPS, someIndices } from "./gather.ts";
 
 /**
  * `y[o, d, i] = Σ_{j: indices[row(o), j] = d} x[o, j, i]`, in the order of `j`; indices out of range add nothing. Every target scans
@@ -93,7 +94,18 @@ export const segmentSumKernel: KernelSpec = defineKernel({
   ],
   large: [{ outer: 1, n: 49408, ends: 49409, inner: 512, rows: 1, k: 2464, share: 1 }],
   variants: [{
-    name: "segment_sum",
+    name: "segment_sum_vec4",
+    source: segments4,
+    constants: ({ inner }) => lanes(inner / 4),
+    supports: ({ outer, n, inner }) =>
+      inner % 4 === 0 && inner <= 256 * MAX_GROUPS && n <= MAX_GROUPS && outer <= MAX_GROUPS,
+    workgroups: ({ outer, n, inner }, { TX, TY }) => [
+      ceilDiv(inner / 4, TX),
+      ceilDiv(n, TY),
+      outer,
+    ],
+  }, {
+    name: "segment_sum_naive",
     source: segments,
     tunables: { WG: [64] },
     workgroups: ({ outer, n, inner }, { WG }) => grid1d(ceilDiv(outer * n * inner, WG)),

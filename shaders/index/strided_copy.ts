@@ -16,8 +16,7 @@ import {
   type Dims,
   type KernelSpec,
 } from "../kernel.ts";
-
-const MAX_GROUPS = 65535;
+import { lanes, MAX_GROUPS } from "./gather.ts";
 
 /** A copy of a plain row, the arguments that a case starts from. */
 const plain: Args = {
@@ -54,11 +53,6 @@ function box(args: Partial<Args>): Dims {
   return { xSize, ySize, ...all };
 }
 
-/** Lanes along the last axis: enough for it and no more, so that short rows fill a workgroup. */
-function lanes(length: number, most: number): number {
-  return Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, length))));
-}
-
 /** How many of the axes 0 to 3 there are; they are packed against axis 4. */
 function outerAxes(args: Args): number {
   return [0, 1, 2, 3].filter((k) => args[`n${k}`] > 1).map((k) => 4 - k)[0] ?? 0;
@@ -91,8 +85,7 @@ const tileGrid = (args: Args, perX: number, perY: number): Grid => [
 const fits = (grid: Grid): boolean => grid.every((n) => n <= MAX_GROUPS);
 
 const rowConstants = (perThread: number) => (_: Dims, args: Args): Constants => {
-  const tx = lanes(args.n5 / perThread, 64);
-  return { TX: tx, TY: 64 / tx, OUTER: outerAxes(args) };
+  return { ...lanes(args.n5 / perThread), OUTER: outerAxes(args) };
 };
 
 function rowsFit(args: Args, perThread: number): boolean {

@@ -183,19 +183,36 @@ Deno.test("what cannot be split is refused by name", () => {
   });
 });
 
-Deno.test("long lists of indices give the bits of short ones", async () => {
+Deno.test("long lists of indices add in the order of short ones", async () => {
   // 700 indices into 3000 places, 4 values each: above the limit for scanning, so through sorted segments.
   const list = Uint32Array.from({ length: 700 }, (_, j) => (j * j * 37) % 3000);
   const host = Float32Array.from({ length: 2800 }, (_, i) => Math.fround(Math.sin(i)));
-  const run = (indices: () => Tensor | Uint32Array) =>
-    values(() => scatterAdd(Tensor.from(gpu, host, [700, 4]), indices(), { size: 3000 }));
-  const sorted = await run(() => list);
-  assert.deepEqual(sorted, await run(() => Tensor.from(gpu, list)));
   const expected = new Float32Array(12000);
   list.forEach((to, j) => {
     for (let i = 0; i < 4; i++) expected[4 * to + i] += host[4 * j + i];
   });
-  assert.deepEqual(sorted, [...expected]);
+  const run = (indices: () => Tensor | Uint32Array) =>
+    values(() => scatterAdd(Tensor.from(gpu, host, [700, 4]), indices(), { size: 3000 }));
+  assert.deepEqual(await run(() => list), [...expected], "sorted on the host");
+  assert.deepEqual(await run(() => Tensor.from(gpu, list)), [...expected], "sorted on the device");
+});
+
+Deno.test("scatterAdd() sorts every list of a batch, indices out of range last", async () => {
+  const [rows, k, n] = [3, 1500, 1200];
+  const list = Uint32Array.from({ length: rows * k }, (_, j) => (j * 7919) % 1300);
+  const host = Float32Array.from(list, (_, j) => j % 17 - 8);
+  const expected = new Float32Array(rows * n);
+  list.forEach((to, j) => {
+    if (to < n) expected[Math.floor(j / k) * n + to] += host[j];
+  });
+  const added = await values(() =>
+    scatterAdd(Tensor.from(gpu, host, [rows, k]), Tensor.from(gpu, list, [rows, k]), {
+      axis: 1,
+      batchAxes: 1,
+      size: n,
+    })
+  );
+  assert.deepEqual(added, [...expected]); // whole numbers: exact in any order
 });
 
 Deno.test("close the devices", () => {

@@ -61,10 +61,13 @@ async function chooseLegs(options: Options, tally: Tally): Promise<Leg[]> {
       console.log(`\nskip  Dawn: ${dawn.skipped}`);
       if (options.withDawn || options.backend === "dawn") tally.failed++;
     } else {
-      // Dawn's shaders take a software driver some ten times longer to translate, so unless Dawn is asked for, its leg
-      // runs the simplest kernels; all the others are compiled (compile_test.ts), which is what Dawn judges best.
-      const kernels = options.naive || !one ? "naive" : "auto";
-      legs.push({ name: "Dawn", backend: "dawn", kernels, gpuOnly: true, env: dawn.env });
+      // On a software driver Dawn's shaders take some ten times longer to translate, and its event loop competes with them for
+      // the cores. So unless Dawn is asked for, its leg compiles every kernel, which is what Dawn judges best, and runs the engine's
+      // own tests with the simplest kernels.
+      const asked = one || options.withDawn;
+      const kernels = asked && !options.naive ? "auto" : "naive";
+      const paths = asked ? undefined : /compile_test|engine_test|optim_test/;
+      legs.push({ name: "Dawn", backend: "dawn", kernels, gpuOnly: true, paths, env: dawn.env });
     }
   }
   return legs;

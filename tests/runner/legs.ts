@@ -12,6 +12,8 @@ export interface Leg {
   readonly kernels: "auto" | "naive";
   /** Only the files that open a device through `tests/_gpu.ts`: the others would not differ. */
   readonly gpuOnly: boolean;
+  /** Only the files whose path matches. */
+  readonly paths?: RegExp;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -56,7 +58,9 @@ export async function runLeg(
   const byPath = files.filter((file) => filter !== undefined && file.path.includes(filter));
   // A filter that names a file runs all of it; any other is a part of test names.
   const nameFilter = byPath.length > 0 ? undefined : filter;
-  const chosen = (byPath.length > 0 ? byPath : files).filter((f) => f.usesGpu || !leg.gpuOnly);
+  const chosen = (byPath.length > 0 ? byPath : files).filter((f) =>
+    (f.usesGpu || !leg.gpuOnly) && (leg.paths?.test(f.path) ?? true)
+  );
   if (chosen.length === 0) return;
   console.log(`\n${leg.name}: ${chosen.length} test files`);
   const queue = [...chosen];

@@ -154,6 +154,8 @@ export function describe(
       maxBindingBytes: Number(limits.maxStorageBufferBindingSize),
       maxBufferBytes: Number(limits.maxBufferSize),
       offsetAlignment: limits.minStorageBufferOffsetAlignment,
+      // 535 are left for loops with a literal bound. No adapter tells its driver's version.
+      maxLoopTurns: /llvmpipe/i.test(name) ? 65_000 : Infinity,
     },
     // Naga refuses `enable subgroups;` and needs no line; Tint requires it.
     enables: new Map(

@@ -26,10 +26,25 @@ export function sizeClass(spec: KernelSpec, dims: Dims): string {
   return `${spec.name}/${parts.join("_")}`;
 }
 
-/** True where a variant can run at all: features, the shader's own conditions. */
+/** True where a variant can run at all: features, the shader's own conditions, loops that the driver does not end early. */
 export function isSupported(variant: KernelVariant, dims: Dims, args: Args, caps: Caps): boolean {
   return (variant.needs ?? []).every((f) => caps.features.has(f)) &&
-    (variant.supports?.(dims, caps, args) ?? true);
+    (variant.supports?.(dims, caps, args) ?? true) &&
+    (caps.maxLoopTurns === Infinity || turnsOf(variant, dims, args, caps) <= caps.maxLoopTurns);
+}
+
+function turnsOf(variant: KernelVariant, dims: Dims, args: Args, caps: Caps): number {
+  return variant.loopTurns?.(dims, constantsOf(variant, dims, args, caps), args) ?? 0;
+}
+
+/** The simplest variant that can run: the oracle of the others. */
+export function simplest(
+  spec: KernelSpec,
+  dims: Dims,
+  args: Args,
+  caps: Caps,
+): KernelVariant | undefined {
+  return spec.variants.findLast((v) => isSupported(v, dims, args, caps));
 }
 
 /**
@@ -46,7 +61,8 @@ export function select(
 ): Selection {
   if (wanted?.variant) return named(gpu, spec, dims, args, wanted, "caller");
   if (gpu.options.kernels === "naive") {
-    return finish(gpu, spec.variants.at(-1)!, dims, args, {}, "naive");
+    const variant = simplest(spec, dims, args, gpu.caps);
+    return variant ? finish(gpu, variant, dims, args, {}, "naive") : refuse(gpu, spec, dims, args);
   }
   const table = gpu.options.tuning;
   const entry = table && (table[sizeClass(spec, dims)] ?? table[spec.name]);
@@ -57,14 +73,21 @@ export function select(
     }
   }
   const variant = spec.variants.find((v) => isSupported(v, dims, args, gpu.caps));
-  if (!variant) {
+  if (!variant) return refuse(gpu, spec, dims, args);
+  return finish(gpu, variant, dims, args, wanted?.tunables ?? {}, "default");
+}
+
+function refuse(gpu: Gpu, spec: KernelSpec, dims: Dims, args: Args): never {
+  const sizes = JSON.stringify(dims);
+  const turns = Math.min(...spec.variants.map((v) => turnsOf(v, dims, args, gpu.caps)));
+  if (turns > gpu.caps.maxLoopTurns) {
     throw new UnsupportedError(
-      `Cannot run "${spec.name}": no variant supports ${
-        JSON.stringify(dims)
-      } on ${gpu.adapterName}`,
+      `Cannot run "${spec.name}" for ${sizes}: a thread would loop ${turns} times, and ${gpu.adapterName} ends loops silently after ${gpu.caps.maxLoopTurns}`,
     );
   }
-  return finish(gpu, variant, dims, args, wanted?.tunables ?? {}, "default");
+  throw new UnsupportedError(
+    `Cannot run "${spec.name}": no variant supports ${sizes} on ${gpu.adapterName}`,
+  );
 }
 
 function named(
@@ -94,14 +117,24 @@ function finish(
   tunables: Constants,
   reason: string,
 ): Selection {
+  const constants = constantsOf(variant, dims, args, gpu.caps, tunables);
+  gpu.trace(3, () => `select ${variant.name} (${reason}) ${JSON.stringify(constants)}`);
+  return { variant, constants, reason };
+}
+
+function constantsOf(
+  variant: KernelVariant,
+  dims: Dims,
+  args: Args,
+  caps: Caps,
+  tunables: Constants = {},
+): Constants {
   const defaults = Object.entries(variant.tunables ?? {}).map((
     [name, values],
   ) => [name, values[0]]);
-  const constants: Constants = {
+  return {
     ...Object.fromEntries(defaults),
     ...tunables,
-    ...variant.constants?.(dims, args, gpu.caps),
+    ...variant.constants?.(dims, args, caps),
   };
-  gpu.trace(3, () => `select ${variant.name} (${reason}) ${JSON.stringify(constants)}`);
-  return { variant, constants, reason };
 }

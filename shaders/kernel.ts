@@ -34,6 +34,11 @@ export interface Caps {
   readonly maxBufferBytes: number;
   /** Alignment in bytes of a storage binding's offset. */
   readonly offsetAlignment: number;
+  /**
+   * Turns that all loops of one thread may take together. Infinity but for Mesa's llvmpipe, which ends loops silently after 65,535
+   * (`LP_MAX_TGSI_LOOP_ITERATIONS`; Mesa 22.3 does, 25.0 no longer).
+   */
+  readonly maxLoopTurns: number;
 }
 
 /** One WGSL implementation of a kernel. */
@@ -52,6 +57,11 @@ export interface KernelVariant {
   constants?(dims: Dims, args: Args, caps: Caps): Constants;
   /** False where this variant cannot run or is never the right one; absent means always true. */
   supports?(dims: Dims, caps: Caps, args: Args): boolean;
+  /**
+   * Turns that the loops of one thread take together, at most, a loop's last look at its condition included; absent where no loop's
+   * length depends on sizes. Loops with a literal bound are not counted.
+   */
+  loopTurns?(dims: Dims, constants: Constants, args: Args): number;
   /** Number of workgroups on each axis, for the constants in force (tunables and `constants`). */
   workgroups(dims: Dims, constants: Constants, args: Args): readonly [number, number, number];
 }

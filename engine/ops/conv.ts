@@ -90,7 +90,8 @@ function weightGradient(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
   const tiles = groups * ceilDiv(coutG, 32) * ceilDiv(cinG * kh * kw, 32);
   const wanted = ceilDiv(g.gpu.caps.isSoftware ? ENOUGH_GROUPS.software : ENOUGH_GROUPS.gpu, tiles);
   const most = Math.max(1, Math.floor(MOST_PARTIALS / weight.size));
-  const each = ceilDiv(n * oh, Math.min(wanted, most, n * oh));
+  const longest = Math.max(1, Math.floor(g.gpu.caps.maxLoopTurns / (2 * ow + 4)));
+  const each = Math.min(longest, ceilDiv(n * oh, Math.min(wanted, most, n * oh)));
   const splits = ceilDiv(n * oh, each);
   return tidy(g.gpu, () => {
     const [parts] = run(conv2dWeightGradientKernel, [g, x], {

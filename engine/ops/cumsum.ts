@@ -56,7 +56,8 @@ interface Sizes {
 function scan(x: Tensor, sizes: Sizes, flags: { exclusive: number; reverse: number }): Tensor {
   const { outer, n, inner } = sizes;
   const wanted = Math.min(Math.ceil(THREADS / (outer * inner)), Math.floor(n / LEAST));
-  const parts = outer * inner > 0 ? Math.max(1, wanted) : 1;
+  const needed = Math.ceil(n / (x.gpu.caps.maxLoopTurns - 1));
+  const parts = outer * inner > 0 ? Math.max(1, wanted, needed) : 1;
   return tidy(x.gpu, () => {
     let offsets = full(x.gpu, [outer, 1, inner], 0);
     if (parts > 1) {

@@ -8,7 +8,9 @@ import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { Tensor, tidy } from "../tensor.ts";
 import { movedTo } from "./copy.ts";
+import { add } from "./elementwise.ts";
 import { normalizeAxes } from "./reduce.ts";
+import { slice } from "./shape.ts";
 import { sortPairs } from "./sort.ts";
 import { gatherKernel } from "../../shaders/index/gather.ts";
 import { scatterAddKernel, segmentSumKernel } from "../../shaders/index/scatter_add.ts";
@@ -151,6 +153,8 @@ export function scatterAdd(values: Tensor, indices: Indices, options: ScatterAdd
   const dims = { outer, n, inner, rows, k };
   const common = { args: { share }, shapes: { y: shape } };
   const y = tidy(values.gpu, () => {
+    const most = values.gpu.caps.maxLoopTurns - 1;
+    if (k > most) return scatterAddInPieces(values, indices, { ...options, axis, size: n }, most);
     if (outer * n * k * inner <= SCAN_LIMIT) {
       return run(scatterAddKernel, [values, onDevice(values, indices)], { dims, ...common })[0];
     }
@@ -167,6 +171,30 @@ export function scatterAdd(values: Tensor, indices: Indices, options: ScatterAdd
     saved,
     (g, [list]) => [() => gather(g, list ?? indices, { axis, batchAxes: options.batchAxes })],
   );
+}
+
+/** {@link scatterAdd} of `most` places at a time, for a driver that allows no longer loops. */
+function scatterAddInPieces(
+  values: Tensor,
+  indices: Indices,
+  options: ScatterAddOptions & { axis: number },
+  most: number,
+): Tensor {
+  const { axis, batchAxes = 0 } = options;
+  const k = values.shape[axis];
+  const list = onDevice(values, indices);
+  const flat = list.reshape([...list.shape.slice(0, batchAxes), k]);
+  let total: Tensor | undefined;
+  for (let start = 0; start < k; start += most) {
+    const end = Math.min(k, start + most);
+    const part = scatterAdd(
+      slice(values.detach(), { axis, start, end }),
+      slice(flat, { axis: batchAxes, start, end }),
+      options,
+    );
+    total = total ? add(total, part) : part;
+  }
+  return total!;
 }
 
 /** Positions of the indices of every row in the order of their values, stably, and where each value begins. */

@@ -1,5 +1,6 @@
 /**
- * Matrix products whose operands or result are over the adapter's limit of one binding, in pieces that are not.
+ * Matrix products whose operands or result are over the adapter's limit of one binding, or whose sums are longer than its loops may
+ * be, in pieces that are not.
  *
  * @module
  */
@@ -36,6 +37,11 @@ const ALIGNMENT = 256;
 /** Values that one binding may hold. */
 export function mostValues({ gpu, dtype }: Tensor): number {
   return Math.floor(gpu.caps.maxBindingBytes / dtypeBytes(dtype));
+}
+
+/** Terms that one launch may sum: every variant takes fewer than two turns for a term. */
+export function mostTerms({ gpu }: Tensor): number {
+  return Math.floor(gpu.caps.maxLoopTurns / 2);
 }
 
 /** One launch of the kernel, into `out` where it is given. */
@@ -76,6 +82,7 @@ export function product(
   shape: readonly number[],
 ): Tensor {
   const most = mostValues(a);
+  if (plan.k > mostTerms(a)) return bySum(a, b, plan, shape);
   if (Math.max(a.size, b.size, sizeOf(shape)) <= most) return launch(a, b, plan, { shape });
   if (plan.batch > 1) return tidy(a.gpu, () => byMatrix(a, b, plan, shape));
   if (b.size > most && plan.transposeB) return byColumns(a, b, plan, shape);
@@ -86,18 +93,20 @@ export function product(
 }
 
 /**
- * Begin and end of pieces of `total` rows, as many at a time as the longest of `lengths` allows, starting where the bytes of every
- * length are aligned.
+ * Begin and end of pieces of `total` rows, as many at a time as the longest of `lengths` allows and `longest` at most, starting where
+ * the bytes of every length are aligned.
  */
 export function* spans(
   { gpu, dtype }: Tensor,
   total: number,
   lengths: readonly number[],
+  longest = Infinity,
 ): Generator<[number, number]> {
   const values = ALIGNMENT / dtypeBytes(dtype);
   let unit = 1;
   while (lengths.some((n) => (n * unit) % values !== 0)) unit *= 2;
-  const most = gpu.caps.maxBindingBytes / dtypeBytes(dtype) / Math.max(...lengths);
+  const fits = gpu.caps.maxBindingBytes / dtypeBytes(dtype) / Math.max(...lengths);
+  const most = Math.min(fits, longest);
   const step = Math.max(unit, Math.floor(most / unit) * unit);
   for (let start = 0; start < total; start += step) yield [start, Math.min(total, start + step)];
 }
@@ -148,22 +157,29 @@ function byColumns(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly numb
 
 /** Splits the sum over k; each part is a product that fits. */
 function bySum(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]): Tensor {
-  const { m, n, k, transposeA, transposeB } = plan;
+  const { m, n, k } = plan;
   return tidy(a.gpu, () => {
     let total: Tensor | undefined;
-    for (const [start, end] of spans(a, k, [m, n])) {
-      const size = end - start;
-      const pieceA = transposeA
-        ? a.alias([size, m], start * m)
-        : slice(a.alias([m, k]), { axis: 1, start, end });
-      const pieceB = transposeB
-        ? slice(b.alias([n, k]), { axis: 1, start, end })
-        : b.alias([size, n], start * n);
-      const part = product(pieceA, pieceB, { ...plan, k: size }, shape);
+    for (const [start, end] of spans(a, k, [m, n], mostTerms(a))) {
+      const pieceA = terms(a, plan.transposeA, { k, other: m, start, end });
+      const pieceB = terms(b, !plan.transposeB, { k, other: n, start, end });
+      const part = product(pieceA, pieceB, { ...plan, k: end - start }, shape);
       const sum = total ? add(total, part) : part;
       if (total) [total, part].forEach((t) => t.dispose());
       total = sum;
     }
     return total!;
   });
+}
+
+/** Terms `start` to `end` of operands `[k, other]`, where k comes first, or `[other, k]`. */
+function terms(
+  t: Tensor,
+  comesFirst: boolean,
+  { k, other, start, end }: { k: number; other: number; start: number; end: number },
+): Tensor {
+  const count = t.size / (k * other);
+  if (comesFirst && count === 1) return t.alias([end - start, other], start * other);
+  const matrices = t.alias(comesFirst ? [count, k, other] : [count, other, k]);
+  return slice(matrices, { axis: comesFirst ? 1 : 2, start, end });
 }

@@ -10,7 +10,7 @@ import { type Tensor, tidy } from "../tensor.ts";
 import { cast } from "./cast.ts";
 import { div, equal, exp, full, maximum, mul, scale, sqrt, sub } from "./elementwise.ts";
 import { broadcastTo, permute } from "./shape.ts";
-import { type KernelSpec, sizeOf } from "../../shaders/kernel.ts";
+import { type Caps, type KernelSpec, sizeOf } from "../../shaders/kernel.ts";
 import { argmaxKernel, argminKernel } from "../../shaders/reduce/arg_reduce.ts";
 import { reduceKernels, type ReduceName } from "../../shaders/reduce/reduce.ts";
 import { logsumexpKernel, varianceKernel } from "../../shaders/reduce/two_pass.ts";
@@ -77,12 +77,13 @@ function stretches(from: readonly number[], axes: readonly number[]): Stretch[] 
   return runs;
 }
 
-/** In how many parts an axis is reduced, so that a device has enough to do: it depends on the sizes alone, and so do the bits. */
-function partsOf({ outer, axis, inner }: Stretch): number {
+/** In how many parts an axis is reduced, so that a device has enough to do and no thread too much. */
+function partsOf({ outer, axis, inner }: Stretch, { maxLoopTurns }: Caps): number {
   const [threads, wanted, least] = inner === 1
     ? [outer, 256, 2048] // a subgroup for each part
     : [outer * Math.ceil(inner / 4), 4096, 64]; // a thread for each part and four columns
-  return Math.max(1, Math.min(Math.ceil(wanted / threads), Math.floor(axis / least)));
+  const useful = Math.min(Math.ceil(wanted / threads), Math.floor(axis / least));
+  return Math.max(1, useful, Math.ceil(axis / (maxLoopTurns - 1)));
 }
 
 /** Reduces to a tensor that keeps the axes as 1. Partial results of f16 are f32. */
@@ -97,7 +98,7 @@ function reduceAxes(
     throw new ShapeError(`Cannot reduce [${x.shape}] over axes [${axes}]: one of them is empty`);
   }
   const steps = stretches(x.shape, axes).flatMap((stretch) => {
-    const parts = partsOf(stretch);
+    const parts = partsOf(stretch, x.gpu.caps);
     const rest = { ...stretch, axis: parts };
     return parts > 1 ? [{ ...stretch, parts }, { ...rest, parts: 1 }] : [{ ...stretch, parts }];
   });

@@ -43,6 +43,13 @@ export function tileKeys(headDim: number): number {
   return Math.max(1, Math.min(16, 2 ** Math.floor(Math.log2(512 / ceilDiv(headDim, 4)))));
 }
 
+/** Turns of the loops of a tiled kernel: copies of a tile, then two loops over a row for each of its keys. */
+export function tiledTurns(keys: number, headDim: number, tile: number): number {
+  const d4 = ceilDiv(headDim, 4);
+  return ceilDiv(keys, tile) * (ceilDiv(tile * d4, 64) + 3) + keys * (2 * d4 + 3) + d4 + headDim +
+    3;
+}
+
 /** Row and column of a token on the grid of patches, or undefined for a prefix token. */
 function place(token: number, { nPrefix, gridWidth }: Args): [number, number] | undefined {
   const t = token - nPrefix;
@@ -177,6 +184,7 @@ export const attentionKernel: KernelSpec = defineKernel({
         SG: caps.subgroupMinSize,
       }),
       supports: (dims, caps, args) => hasLanes(caps) && hasVec4Rows(dims, args),
+      loopTurns: ({ tk }) => ceilDiv(tk, 2) + 1,
       workgroups: ({ batch, tq, heads, headDim }, { SG }) => [
         ceilDiv(tq, headDim <= 64 ? 2 * SG : SG), // PAIR in the shader
         heads,
@@ -193,6 +201,7 @@ export const attentionKernel: KernelSpec = defineKernel({
       }),
       supports: ({ headDim }, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
         maxWorkgroupInvocations >= 64 && maxWorkgroupStorage >= 16384 && headDim <= 512,
+      loopTurns: ({ tk, headDim }, { KEYS }) => tiledTurns(tk, headDim, KEYS),
       workgroups: ({ batch, tq, heads }) => [ceilDiv(tq, 64), heads, batch],
     },
     {
@@ -201,6 +210,7 @@ export const attentionKernel: KernelSpec = defineKernel({
       lib: [scores],
       tunables: { WG: [64] },
       constants: attentionConstants,
+      loopTurns: ({ tk, headDim }) => tk * (3 * headDim + 5) + 2 * headDim + 4,
       workgroups: ({ batch, tq, heads }, { WG }) => [ceilDiv(tq, WG), heads, batch],
     },
   ],

@@ -24,6 +24,7 @@ import {
   logitsOf,
   packed,
   separate,
+  tiledTurns,
   tileKeys,
   windowCase,
 } from "./attention.ts";
@@ -35,6 +36,8 @@ const constants = (dims: Dims, args: Args): Constants => ({
 });
 
 const rowsOf = ({ tq, tk }: Dims, { of }: Args) => (of === 0 ? tq : tk);
+
+const columnsOf = ({ tq, tk }: Dims, { of }: Args) => (of === 0 ? tk : tq);
 
 const isAligned = ({ dOffset, dStride }: Args) => dOffset % 4 === 0 && dStride % 4 === 0;
 
@@ -127,6 +130,7 @@ export const attentionGradientKernel: KernelSpec = defineKernel({
       needs: ["subgroups"],
       constants: (dims, args, caps) => ({ ...constants(dims, args), SG: caps.subgroupMinSize }),
       supports: (dims, caps, args) => hasLanes(caps) && hasVec4Rows(dims, args) && isAligned(args),
+      loopTurns: (dims, _, args) => ceilDiv(columnsOf(dims, args), 2) + 1,
       workgroups: (dims, { SG }, args) => [
         ceilDiv(rowsOf(dims, args), SG),
         dims.heads,
@@ -143,6 +147,8 @@ export const attentionGradientKernel: KernelSpec = defineKernel({
       }),
       supports: ({ headDim }, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
         maxWorkgroupInvocations >= 64 && maxWorkgroupStorage >= 16384 && headDim <= 256,
+      loopTurns: (dims, { COLUMNS }, args) =>
+        tiledTurns(columnsOf(dims, args), dims.headDim, COLUMNS),
       workgroups: (dims, _, args) => [ceilDiv(rowsOf(dims, args), 64), dims.heads, dims.batch],
     },
     {
@@ -151,6 +157,8 @@ export const attentionGradientKernel: KernelSpec = defineKernel({
       lib: [scores],
       tunables: { WG: [64] },
       constants,
+      loopTurns: (dims, _, args) =>
+        columnsOf(dims, args) * (2 * dims.headDim + 3) + 2 * dims.headDim + 3,
       workgroups: (dims, { WG }, args) => [
         ceilDiv(rowsOf(dims, args), WG),
         dims.heads,

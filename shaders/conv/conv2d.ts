@@ -65,6 +65,7 @@ function windowVariant(name: string, transposed: boolean): KernelVariant {
       const isFull = kw > 1 && coutG > 16 && ceilDiv(oh * ow, lanes) * lanes <= 1.25 * oh * ow;
       return hasLanes(caps) && isShift && isFull && kw <= caps.subgroupMinSize + 1;
     },
+    loopTurns: ({ kh, kw, cinG }) => kh * (ceilDiv(cinG, 2) * (kw + 2) + 2) + 1,
     workgroups({ n, groups, coutG, oh, ow }, { SG }) {
       const [x, y] = grid1d(n * ceilDiv(oh * ow, 8 * SG));
       return [x, y, groups * ceilDiv(coutG, 32)];
@@ -85,6 +86,7 @@ function subgroupVariant(name: string, transposed: boolean): KernelVariant {
       ROWS: dims.coutG > 16 ? 32 : dims.coutG > 8 ? 16 : 8,
     }),
     supports: (_, caps) => hasLanes(caps),
+    loopTurns: ({ kh, kw, cinG }) => kh * kw * (ceilDiv(cinG, 2) + 2) + 1,
     workgroups(dims, { ROWS, SG }, args) {
       const [x, y] = pixelTiles(transposed, dims, args, 4 * SG);
       return [x, y, dims.groups * ceilDiv(dims.coutG, ROWS)];
@@ -113,6 +115,9 @@ function tiledVariant(name: string, transposed: boolean): KernelVariant {
     // Below a quarter of a tile, threads that make one value each do less in vain.
     supports: ({ coutG }, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
       coutG >= 8 && maxWorkgroupInvocations >= 256 && maxWorkgroupStorage >= 16384,
+    // Rounds of 16 channels (DEPTH), each loaded in 4 and ROWS / 16 turns and used in 16.
+    loopTurns: ({ kh, kw, cinG }, { ROWS }) =>
+      kh * kw * (ceilDiv(cinG, 16) * (4 + ROWS / 16 + 16 + 4) + 2) + 1,
     workgroups(dims, { ROWS }, args) {
       const [x, y] = pixelTiles(transposed, dims, args, 64);
       return [x, y, dims.groups * ceilDiv(dims.coutG, ROWS)];
@@ -127,6 +132,7 @@ function naiveVariant(name: string, transposed: boolean): KernelVariant {
     lib: [activations, convTaps],
     tunables: { WG: [64] },
     constants: constants(transposed),
+    loopTurns: ({ kh, kw, cinG }) => kh * (kw * (cinG + 2) + 2) + 1,
     workgroups: ({ n, groups, coutG, oh, ow }, { WG }) =>
       grid1d(ceilDiv(n * groups * coutG * oh * ow, WG)),
   };

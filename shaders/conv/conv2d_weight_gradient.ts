@@ -15,6 +15,9 @@ const withSplits = ({ biasSize: _, ...dims }: Dims, splits: number): Dims => {
   return { ...rest, splits };
 };
 
+/** Rows of a part. */
+const rowsOf = ({ n, oh, splits }: Dims) => ceilDiv(n * oh, splits);
+
 const same = [1, 1, 1, 1] as const;
 
 /**
@@ -82,6 +85,7 @@ export const conv2dWeightGradientKernel: KernelSpec = defineKernel({
     supports: (_, caps) =>
       caps.isSoftware && caps.subgroupMinSize >= 8 &&
       caps.subgroupMinSize === caps.subgroupMaxSize,
+    loopTurns: (dims) => rowsOf(dims) * (ceilDiv(dims.ow, 2) + 2) + 1,
     workgroups: ({ groups, cinG, coutG, kh, kw, splits }, { ROWS, SG }) => [
       ceilDiv(cinG * kh * kw, 4 * SG),
       ceilDiv(coutG, ROWS),
@@ -92,6 +96,8 @@ export const conv2dWeightGradientKernel: KernelSpec = defineKernel({
     source: tiled,
     supports: ({ coutG }, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
       coutG >= 8 && maxWorkgroupInvocations >= 256 && maxWorkgroupStorage >= 16384,
+    // Rounds of 16 pixels (DEPTH), loaded in 4 and 4 turns and used in 16.
+    loopTurns: (dims) => ceilDiv(rowsOf(dims) * dims.ow, 16) * (4 + 4 + 16 + 4) + 1,
     workgroups: ({ groups, cinG, coutG, kh, kw, splits }) => [
       ceilDiv(cinG * kh * kw, 64),
       ceilDiv(coutG, 64),
@@ -101,6 +107,7 @@ export const conv2dWeightGradientKernel: KernelSpec = defineKernel({
     name: "conv2d_weight_gradient_naive",
     source: naive,
     tunables: { WG: [64] },
+    loopTurns: (dims) => rowsOf(dims) * (dims.ow + 2) + 1,
     workgroups: ({ groups, cinG, coutG, kh, kw, splits }, { WG }) =>
       grid1d(ceilDiv(splits * groups * coutG * cinG * kh * kw, WG)),
   }],

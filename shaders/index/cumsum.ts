@@ -48,6 +48,7 @@ export const cumsumKernel: KernelSpec = defineKernel({
     name: "cumsum",
     source,
     tunables: { WG: [64] },
+    loopTurns: ({ n, parts }) => ceilDiv(n, parts) + 1,
     workgroups: ({ outer, parts, inner }, { WG }) => grid1d(ceilDiv(outer * parts * inner, WG)),
   }],
 });

@@ -20,6 +20,10 @@ export const lanes = (inner: number): Constants => {
   return { TX: tx, TY: 64 / tx };
 };
 
+/** Turns of three nested loops over a grid that is cut where an axis is longer than a dispatch may be. */
+export const gridTurns = (grid: readonly number[]): number =>
+  grid.reduce((inner, groups) => ceilDiv(groups, MAX_GROUPS) * (inner + 1) + 1, 0);
+
 /** Indices of test data: most in range, one in eight beyond. */
 export function someIndices(size: number, random: () => number, { n }: Dims): Float64Array {
   return Float64Array.from(
@@ -85,6 +89,8 @@ export const gatherKernel: KernelSpec = defineKernel({
     name: "gather_naive",
     source: naive,
     constants: ({ inner }) => lanes(inner),
+    loopTurns: ({ outer, k, inner }, { TX, TY }) =>
+      gridTurns([ceilDiv(inner, TX), ceilDiv(k, TY), outer]),
     workgroups: ({ outer, k, inner }, { TX, TY }) => [
       Math.min(MAX_GROUPS, ceilDiv(inner, TX)),
       Math.min(MAX_GROUPS, ceilDiv(k, TY)),

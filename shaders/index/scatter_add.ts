@@ -43,6 +43,7 @@ export const scatterAddKernel: KernelSpec = defineKernel({
     name: "scatter_add",
     source: scan,
     tunables: { WG: [64] },
+    loopTurns: ({ k }) => k + 1,
     workgroups: ({ outer, n, inner }, { WG }) => grid1d(ceilDiv(outer * n * inner, WG)),
   }],
 });
@@ -99,6 +100,7 @@ export const segmentSumKernel: KernelSpec = defineKernel({
     constants: ({ inner }) => lanes(inner / 4),
     supports: ({ outer, n, inner }) =>
       inner % 4 === 0 && inner <= 256 * MAX_GROUPS && n <= MAX_GROUPS && outer <= MAX_GROUPS,
+    loopTurns: ({ k }) => k + 1, // all in one segment
     workgroups: ({ outer, n, inner }, { TX, TY }) => [
       ceilDiv(inner / 4, TX),
       ceilDiv(n, TY),
@@ -108,6 +110,7 @@ export const segmentSumKernel: KernelSpec = defineKernel({
     name: "segment_sum_naive",
     source: segments,
     tunables: { WG: [64] },
+    loopTurns: ({ k }) => k + 1,
     workgroups: ({ outer, n, inner }, { WG }) => grid1d(ceilDiv(outer * n * inner, WG)),
   }],
 });

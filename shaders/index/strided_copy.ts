@@ -16,7 +16,7 @@ import {
   type Dims,
   type KernelSpec,
 } from "../kernel.ts";
-import { lanes, MAX_GROUPS } from "./gather.ts";
+import { gridTurns, lanes, MAX_GROUPS } from "./gather.ts";
 
 /** A copy of a plain row, the arguments that a case starts from. */
 const plain: Args = {
@@ -202,6 +202,7 @@ export const stridedCopyKernel: KernelSpec = defineKernel({
     name: "strided_copy_naive",
     source: naive,
     constants: rowConstants(1),
+    loopTurns: (_, { TX, TY }, args) => gridTurns(rowGrid(args, TX, TY)),
     workgroups: (_, { TX, TY }, args) => {
       const [gx, gy, gz] = rowGrid(args, TX, TY);
       return [Math.min(gx, MAX_GROUPS), Math.min(gy, MAX_GROUPS), Math.min(gz, MAX_GROUPS)];

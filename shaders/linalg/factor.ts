@@ -61,12 +61,12 @@ export const choleskyKernel: KernelSpec = defineKernel({
     name: "cholesky_block",
     source: choleskyBlock,
     supports: ({ n }) => n <= FACTOR_BLOCK,
+    loopTurns: ({ n }) => 3 * (n + 1) + n * (n + 1) / 2,
     workgroups: ({ batch }) => grid1d(batch),
   }, {
     name: "cholesky_naive",
     source: choleskyNaive,
-    // Mesa's software driver ends a thread's loops after 65,535 rounds altogether, and this one takes n³/6 + n².
-    supports: ({ n }) => n <= 64,
+    loopTurns: ({ n }) => n * (n + 1) * (n + 2) / 6 + n * (n + 2) + 1,
     workgroups: ({ batch }, { WG = 64 }) => grid1d(ceilDiv(batch, WG)),
   }],
 });
@@ -124,11 +124,13 @@ export const triangularSolveKernel: KernelSpec = defineKernel({
     tunables: { WG: [64, 32] },
     constants: (_, args) => ({ FORWARD: Number(isForward(args)), TRANSPOSE: args.transpose }),
     supports: ({ n }) => n <= FACTOR_BLOCK,
+    loopTurns: ({ n }, { WG }) => ceilDiv(n * n, WG) + n * (n + 1) / 2 + n + 2,
     workgroups: ({ batch, cols }, { WG }) => grid1d(batch * ceilDiv(cols, WG)),
   }, {
     name: "triangular_solve_naive",
     source: solveNaive,
     constants: (_, args) => ({ FORWARD: Number(isForward(args)), TRANSPOSE: args.transpose }),
+    loopTurns: ({ n }) => n * (n + 1) / 2 + n + 1,
     workgroups: ({ batch, cols }, { WG = 64 }) => grid1d(ceilDiv(batch * cols, WG)),
   }],
 });

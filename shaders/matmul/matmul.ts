@@ -57,6 +57,7 @@ const subgroupShape = {
   lib: [activations, matmulTile, subgroupOuter],
   needs: ["subgroups"],
   tunables: { GROUP: [8] },
+  loopTurns: ({ k }: Dims) => ceilDiv(k, 2) + 1,
   workgroups: ({ batch, m, n }: Dims, { ROWS, SG }: Constants) =>
     grid1d(batch * ceilDiv(m, ROWS) * ceilDiv(n, 8 * SG)),
 };
@@ -108,6 +109,7 @@ const variants: readonly KernelVariant[] = [
     constants: (_, args) => epilogue(args),
     supports: ({ n, k }, { isSoftware }, { transposeA, transposeB, strideA, strideB }) =>
       isSoftware && !transposeA && !transposeB && divides(2, k, strideA) && divides(4, n, strideB),
+    loopTurns: ({ k }) => ceilDiv(k, 2) + 1,
     workgroups: ({ batch, m, n }, { WG }) => grid1d(batch * ceilDiv(m, 16) * ceilDiv(n, 8 * WG)),
   },
   {
@@ -118,6 +120,8 @@ const variants: readonly KernelVariant[] = [
     constants: (dims, args) => ({ ...tiledBlocks(dims), ...flags(args), ...epilogue(args) }),
     supports: (_, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
       maxWorkgroupInvocations >= 64 && maxWorkgroupStorage >= 16384,
+    loopTurns: ({ k }, { BK, ROW_BLOCKS, COL_BLOCKS }) =>
+      ceilDiv(k, BK) * (BK + BK * (ROW_BLOCKS + COL_BLOCKS) / 8 + 4) + 1,
     workgroups: ({ batch, m, n }, { ROW_BLOCKS, COL_BLOCKS }) =>
       grid1d(batch * ceilDiv(m, 32 * ROW_BLOCKS) * ceilDiv(n, 32 * COL_BLOCKS)),
   },
@@ -127,6 +131,7 @@ const variants: readonly KernelVariant[] = [
     lib: [activations],
     tunables: { WG: [64] },
     constants: (_, args) => ({ ...flags(args), ...epilogue(args) }),
+    loopTurns: ({ k }) => k + 1,
     workgroups: ({ batch, m, n }, { WG }) => grid1d(ceilDiv(batch * m * n, WG)),
   },
 ];

@@ -52,6 +52,7 @@ export const channelMomentsKernel: KernelSpec = defineKernel({
     source: moments,
     lib: [workgroupReduce],
     tunables: { WG: [64, 256] },
+    loopTurns: ({ outer, inner }, { WG }) => 2 * (outer * (ceilDiv(inner, 4 * WG) + 2) + 1),
     workgroups: ({ rows }) => grid1d(rows),
   }],
 });
@@ -104,6 +105,7 @@ function eachValue(
 const activationConstant = (_: Dims, { activation }: Args): Constants => ({
   ACTIVATION: activation,
 });
+const chunkTurns = (_: Dims, { WG }: Constants) => ceilDiv(1024, 4 * WG) + 1;
 /** One workgroup for every 1,024 values of a channel (`CHUNK` of the shaders). */
 const chunks = ({ n, channels, inner }: Dims) => grid1d(n * channels * ceilDiv(inner, 1024));
 
@@ -137,6 +139,7 @@ export const channelNormKernel: KernelSpec = defineKernel({
     lib: [activations, channelLib],
     tunables: { WG: [64] },
     constants: activationConstant,
+    loopTurns: chunkTurns,
     workgroups: chunks,
   }],
 });
@@ -170,6 +173,7 @@ export const channelNormSumsKernel: KernelSpec = defineKernel({
     lib: [activations, channelLib, workgroupReduce],
     tunables: { WG: [64, 256] },
     constants: activationConstant,
+    loopTurns: ({ inner }, { WG }) => ceilDiv(inner, 4 * WG) + 1,
     workgroups: ({ n, channels }) => grid1d(n * channels),
   }],
 });
@@ -205,6 +209,8 @@ export const channelNormReduceKernel: KernelSpec = defineKernel({
     name: "channel_norm_reduce",
     source: reduce,
     tunables: { WG: [64] },
+    loopTurns: ({ n, statsPerImage, channelsPerStat }) =>
+      (statsPerImage ? 1 : n) * (channelsPerStat + 2) + n + 2,
     workgroups: ({ channels, stats }, { WG }) => grid1d(ceilDiv(Math.max(channels, stats), WG)),
   }],
 });
@@ -241,6 +247,7 @@ export const channelNormGradientKernel: KernelSpec = defineKernel({
     lib: [activations, channelLib],
     tunables: { WG: [64] },
     constants: (_, { activation, isFixed }) => ({ ACTIVATION: activation, FIXED: isFixed }),
+    loopTurns: chunkTurns,
     workgroups: chunks,
   }],
 });

@@ -47,6 +47,8 @@ export function rowVariants(
       needs: ["subgroups"],
       constants: (dims, args, caps) => ({ ...constants(dims, args), SG: caps.subgroupMinSize }),
       supports: ({ cols }, caps) => hasLanes(caps) && (!wholeVec4s || cols % 4 === 0),
+      // Of four rows at most, vec4s by lanes; twice.
+      loopTurns: ({ cols }, { SG }) => 8 * (ceilDiv(cols, 4 * SG) + 3),
       workgroups: ({ rows }) => grid1d(ceilDiv(rows, rowsPerSubgroup)),
     },
     {
@@ -57,6 +59,7 @@ export function rowVariants(
       constants,
       // A barrier costs a CPU driver hundreds of instructions: a thread per row is twice as fast there once there are rows enough.
       supports: ({ rows }, { isSoftware }) => !isSoftware || rows < 64,
+      loopTurns: ({ cols }, { WG }) => 3 * (ceilDiv(cols, WG) + 1),
       workgroups: ({ rows }) => grid1d(rows),
     },
     {
@@ -64,6 +67,7 @@ export function rowVariants(
       source: sources.naive,
       tunables: { WG: [64] },
       constants,
+      loopTurns: ({ cols }) => 3 * (cols + 1),
       workgroups: ({ rows }, { WG }) => grid1d(ceilDiv(rows, WG)),
     },
   ];

@@ -47,6 +47,24 @@ const columnsOf = (o: number, { w, ow }: Dims, a: Args) =>
     ...{ dilation: a.dilationX, adaptive: a.adaptive },
   });
 
+const nested = (rows: number, columns: number) => rows * (columns + 2) + 1;
+
+/** Turns over the rows and columns of a window. */
+const windowTurns = (
+  { h, w, oh, ow }: Dims,
+  _: Constants,
+  { adaptive, kernelY, kernelX }: Args,
+): number => adaptive ? nested(ceilDiv(h, oh) + 1, ceilDiv(w, ow) + 1) : nested(kernelY, kernelX);
+
+/** Turns over the windows that cover a position. */
+const windowsTurns = ({ h, w, oh, ow }: Dims, _: Constants, a: Args): number => {
+  const cover = (kernel: number, dilation: number, stride: number) =>
+    ceilDiv((kernel - 1) * dilation + 1, stride);
+  return a.adaptive
+    ? nested(ceilDiv(oh, h) + 1, ceilDiv(ow, w) + 1)
+    : nested(cover(a.kernelY, a.dilationY, a.strideY), cover(a.kernelX, a.dilationX, a.strideX));
+};
+
 /** Windows of the tests: one value, overlap with padding and dilation, beyond the image (rounded up), adaptive with overlap. */
 const cases: readonly Dims[] = [
   { planes: 1, h: 1, w: 1, oh: 1, ow: 1 },
@@ -94,6 +112,7 @@ export const maxPool2dKernel: KernelSpec = defineKernel({
     source,
     tunables: { WG: [64] },
     constants,
+    loopTurns: windowTurns,
     workgroups: ({ planes, oh, ow }, { WG }) => grid1d(ceilDiv(planes * oh * ow, WG)),
   }],
 });
@@ -129,6 +148,7 @@ export const maxPool2dGradientKernel: KernelSpec = defineKernel({
     source: gradientSource,
     tunables: { WG: [64] },
     constants,
+    loopTurns: windowsTurns,
     workgroups: ({ planes, h, w }, { WG }) => grid1d(ceilDiv(planes * h * w, WG)),
   }],
 });

@@ -46,6 +46,7 @@ function kernel(name: "argmax" | "argmin"): KernelSpec {
       needs: ["subgroups"],
       constants: (_, __, caps) => ({ SMALLEST, SG: caps.subgroupMinSize }),
       supports: ({ inner }, caps) => inner === 1 && hasLanes(caps),
+      loopTurns: ({ axis }, { SG }) => ceilDiv(axis, SG) + 1,
       workgroups: ({ outer }) => grid1d(outer),
     }, {
       name: `${name}_naive`,
@@ -53,6 +54,7 @@ function kernel(name: "argmax" | "argmin"): KernelSpec {
       lib: [sortKey],
       tunables: { WG: [64] },
       constants: () => ({ SMALLEST }),
+      loopTurns: ({ axis }) => axis + 1,
       workgroups: ({ outer, inner }, { WG }) => grid1d(ceilDiv(outer * inner, WG)),
     }],
   });

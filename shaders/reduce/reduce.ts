@@ -72,6 +72,9 @@ function reference({ start, join }: ReduceOp): KernelSpec["reference"] {
   };
 }
 
+/** Length of a part. */
+const spanOf = ({ axis, parts }: Dims) => ceilDiv(axis, parts);
+
 function variants(name: ReduceName): KernelSpec["variants"] {
   const OP = reduceOps[name].code;
   const shared = { lib: [reduceOpsLib], tunables: { WG: [64] }, constants: () => ({ OP }) };
@@ -84,12 +87,14 @@ function variants(name: ReduceName): KernelSpec["variants"] {
     lib: [reduceOpsLib],
     constants: (_, __, caps) => ({ OP, SG: caps.subgroupMinSize }),
     supports: (dims, caps) => isRow(dims) && hasLanes(caps),
+    loopTurns: (dims, { SG }) => ceilDiv(spanOf(dims), 4 * SG) + 5,
     workgroups: ({ outer, parts }) => grid1d(outer * parts),
   }, {
     name: `reduce_${name}_rows_thread`, // barriers cost more than they save on a CPU
     source: naive,
     ...shared,
     supports: (dims, caps) => isRow(dims) && caps.isSoftware,
+    loopTurns: (dims) => spanOf(dims) + 1,
     workgroups: threads,
   }, {
     name: `reduce_${name}_rows_workgroup`,
@@ -97,17 +102,20 @@ function variants(name: ReduceName): KernelSpec["variants"] {
     ...shared,
     tunables: { WG: [64, 256] },
     supports: isRow,
+    loopTurns: (dims, { WG }) => ceilDiv(spanOf(dims), 4 * WG) + 5,
     workgroups: ({ outer, parts }) => grid1d(outer * parts),
   }, {
     name: `reduce_${name}_columns4`,
     source: columns4,
     ...shared,
     supports: ({ inner }) => inner % 4 === 0,
+    loopTurns: (dims) => spanOf(dims) + 1,
     workgroups: ({ outer, parts, inner }, { WG }) => grid1d(ceilDiv(outer * parts * inner / 4, WG)),
   }, {
     name: `reduce_${name}_naive`,
     source: naive,
     ...shared,
+    loopTurns: (dims) => spanOf(dims) + 1,
     workgroups: threads,
   }];
 }

@@ -44,12 +44,14 @@ function kernel(
       needs: ["subgroups"],
       constants: (_, __, caps) => ({ OP, SG: caps.subgroupMinSize }),
       supports: ({ inner }, caps) => inner === 1 && hasLanes(caps),
+      loopTurns: ({ axis }, { SG }) => 2 * (ceilDiv(axis, SG) + 1),
       workgroups: ({ outer }) => grid1d(outer),
     }, {
       name: `${name}_naive`,
       source: naive,
       tunables: { WG: [64] },
       constants: () => ({ OP }),
+      loopTurns: ({ axis }) => 2 * (axis + 1),
       workgroups: ({ outer, inner }, { WG }) => grid1d(ceilDiv(outer * inner, WG)),
     }],
   });

@@ -59,12 +59,14 @@ export const resampleAxisKernel: KernelSpec = defineKernel({
     source: v4,
     tunables: { WG: [64] },
     supports: ({ inner }) => inner % 4 === 0,
+    loopTurns: ({ inSize, taps }) => Math.min(inSize, taps) + 1,
     workgroups: ({ outer, outSize, inner }, { WG }) =>
       grid1d(ceilDiv(outer * outSize * inner, 4 * WG)),
   }, {
     name: "resample_axis_naive",
     source: naive,
     tunables: { WG: [64] },
+    loopTurns: ({ inSize, taps }) => Math.min(inSize, taps) + 1,
     workgroups: ({ outer, outSize, inner }, { WG }) => grid1d(ceilDiv(outer * outSize * inner, WG)),
   }],
 });

@@ -14,6 +14,9 @@ import { ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../ke
 /** Length of the runs that {@link sortRunsKernel} leaves. */
 export const FIRST_RUN = 8;
 
+// Turns of a binary search among u32.
+const SEARCH = 34;
+
 /** The order of a float as an unsigned integer: NaN last, −0 equal to 0. */
 function keyOf(value: number): number {
   if (Number.isNaN(value)) return 0xffffffff;
@@ -147,6 +150,7 @@ export const mergeRunsKernel: KernelSpec = defineKernel({
     tunables: { WG: [64] },
     // The search costs as much as merging some twenty pairs.
     constants: (_, { keep }) => ({ PER: Math.min(32, keep) }),
+    loopTurns: (_, { PER }) => SEARCH + PER + 1,
     workgroups: ({ rows, m }, { WG, PER }) => grid1d(ceilDiv(rows * ceilDiv(m, PER), WG)),
   }],
 });
@@ -183,6 +187,7 @@ export const segmentStartsKernel: KernelSpec = defineKernel({
     name: "segment_starts",
     source: startsSource,
     tunables: { WG: [64] },
+    loopTurns: () => SEARCH,
     workgroups: ({ rows, ends }, { WG }) => grid1d(ceilDiv(rows * ends, WG)),
   }],
 });

@@ -1,8 +1,28 @@
 /**
- * Products and rows over the adapter's binding limit are done in pieces, with the same result. The limit is lowered for the test.
+ * Products and rows over the adapter's limits (bytes of a binding, turns of a loop) are done in pieces, with the same result. The
+ * limits are lowered for the test.
  */
 import assert from "node:assert/strict";
-import { gelu, Gpu, linear, matmul, normal, randomKey, readAll, Tensor } from "../../mod.ts";
+import {
+  conv2d,
+  cumsum,
+  gelu,
+  Gpu,
+  linear,
+  matmul,
+  max,
+  normal,
+  randomKey,
+  readAll,
+  scatterAdd,
+  slice,
+  square,
+  sum,
+  Tape,
+  Tensor,
+  tidy,
+  variance,
+} from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 const whole = await openTestGpu();
@@ -11,15 +31,21 @@ const pieces = Gpu.from(whole.device, {
   features: [...whole.caps.features],
   limits: { maxBindingBytes: 128 * 1024 },
 });
-Deno.test.afterEach(() => assert.equal(whole.liveBytes + pieces.liveBytes, 0));
+const short = Gpu.from(whole.device, {
+  ...whole.options,
+  features: [...whole.caps.features],
+  limits: { maxLoopTurns: 400 },
+});
+Deno.test.afterEach(() => assert.equal(whole.liveBytes + pieces.liveBytes + short.liveBytes, 0));
 
 /** Runs `work` with and without the low limit on the same values. */
 async function both(
   shapes: readonly (readonly number[])[],
   work: (...inputs: Tensor[]) => Tensor,
+  limited: Gpu = pieces,
 ): Promise<void> {
   const results = [];
-  for (const gpu of [whole, pieces]) {
+  for (const gpu of [whole, limited]) {
     const inputs = shapes.map((shape, i) =>
       Tensor.from(gpu, normal(randomKey(i), shape.reduce((a, b) => a * b, 1)), shape)
     );
@@ -63,7 +89,62 @@ Deno.test("a kernel that cannot be split names the buffer and the limit", () => 
   assert.throws(() => matmul(x, y), { name: "UnsupportedError", message: /131072/ });
 });
 
+Deno.test("matmul() with more terms than a loop may have sums them in pieces", async () => {
+  const k = 1201;
+  await both([[5, k], [k, 8]], (a, b) => matmul(a, b), short);
+  await both(
+    [[k, 6], [7, k]],
+    (a, b) => matmul(a, b, { transposeA: true, transposeB: true }),
+    short,
+  );
+  await both([[2, 3, k], [2, k, 5]], (a, b) => matmul(a, b), short);
+  await both(
+    [[2, k, 3], [4, k]],
+    (a, b) => matmul(a, b, { transposeA: true, transposeB: true }),
+    short,
+  );
+});
+
+Deno.test("reductions, running sums and scatterAdd() longer than a loop may be are done in pieces", async () => {
+  await both([[3, 2003]], (x) => sum(x, { axes: [1] }), short);
+  await both([[2003, 300]], (x) => max(x, { axes: [0] }), short);
+  await both([[1500, 3]], (x) => cumsum(x, { axis: 0 }), short);
+  const indices = Uint32Array.from({ length: 1000 }, (_, i) => i * i % 7);
+  await both([[1000, 3]], (x) => scatterAdd(x, indices, { size: 7 }), short);
+});
+
+Deno.test("the gradient of a convolution by its weights is summed in parts that loops can take", () =>
+  both([[1, 2, 40, 40], [3, 2, 3, 3]], (x, weight) => {
+    using tape = new Tape();
+    return tidy(x.gpu, () => {
+      const watched = tape.watch(weight);
+      return tape.gradient(sum(square(conv2d(x, watched))), [watched])[0];
+    });
+  }, short));
+
+Deno.test("a kernel whose loops would be too long names their turns", () => {
+  using x = Tensor.zeros(short, [2, 100_000]);
+  assert.throws(() => variance(x, { axes: [1] }), {
+    name: "UnsupportedError",
+    message: /loop \d+ times.*400/,
+  });
+});
+
+Deno.test("no loop of a software driver ends early unseen", async () => {
+  const k = 70_001; // llvmpipe of Mesa 22.3 ends a thread's loops after 65,535 turns
+  using ones = Tensor.from(whole, new Float32Array(k).fill(1), [1, k]);
+  const results = tidy(whole, () => [
+    matmul(ones, ones, { transposeB: true }),
+    sum(ones),
+    slice(cumsum(ones, { axis: 1 }), { axis: 1, start: k - 1 }),
+    scatterAdd(ones.reshape([k]), new Uint32Array(k), { size: 1 }),
+  ]);
+  for (const [value] of await readAll(results)) assert.equal(value, k);
+  results.forEach((t) => t.dispose());
+});
+
 Deno.test("close the device", () => {
+  short[Symbol.dispose]();
   pieces[Symbol.dispose]();
   whole[Symbol.dispose]();
 });

@@ -3,7 +3,13 @@
  *
  * @module
  */
-export { type Check, checkKernel, splitCase, worstError } from "./check_kernel.ts";
+export {
+  type Check,
+  type CheckedType,
+  checkKernel,
+  splitCase,
+  worstError,
+} from "./check_kernel.ts";
 export { measurePeaks, type Peaks } from "./peaks.ts";
 export { benchKernel, type BenchOptions, type BenchRow } from "./rows.ts";
 export { time, type TimeOptions, type Timing } from "./time.ts";

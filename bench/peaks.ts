@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "../engine/gpu.ts";
 import { run } from "../engine/run.ts";
-import { Tensor } from "../engine/tensor.ts";
+import { Tensor, tidy } from "../engine/tensor.ts";
 import { normal, randomKey } from "../engine/random.ts";
 import { neg } from "../engine/ops/elementwise.ts";
 import { checkKernel } from "./check_kernel.ts";
@@ -18,8 +18,10 @@ export interface Peaks {
   readonly gflops: number;
   /** Bytes read plus bytes written. */
   readonly gbps: number;
-  /** Host microseconds to record and run one dispatch of a long dependent chain of tiny ones. */
+  /** Microseconds to record and run one dispatch of a long dependent chain of tiny ones. */
   readonly dispatchUs: number;
+  /** Host microseconds of these to call an op and record its dispatch, before anything is submitted. */
+  readonly recordUs: number;
 }
 
 /** Measures the peaks of an adapter; takes about a second. */
@@ -51,5 +53,23 @@ export async function measurePeaks(gpu: Gpu): Promise<Peaks> {
     gflops: peakFmaKernel.flops({ n }, args) / fma.best / 1e6,
     gbps: 8 * size / copy.best / 1e6,
     dispatchUs: dispatch.best / chain * 1e3,
+    recordUs: await timeRecording(gpu, small),
   };
+}
+
+/** Host microseconds of one recorded op, the best of some runs. */
+async function timeRecording(gpu: Gpu, x: Tensor): Promise<number> {
+  const count = 60; // before the recorder submits by itself
+  let best = Infinity;
+  for (let sample = 0; sample < 30; sample++) {
+    await gpu.sync();
+    tidy(gpu, () => {
+      const start = performance.now();
+      let y = x;
+      for (let i = 0; i < count; i++) y = neg(y);
+      best = Math.min(best, performance.now() - start);
+    });
+  }
+  await gpu.sync();
+  return best / count * 1e3;
 }

@@ -7,7 +7,8 @@ import type { Command } from "commander";
 import { InputError } from "../errors.ts";
 import { benchKernel, type BenchRow } from "../../bench/rows.ts";
 import { measurePeaks, type Peaks } from "../../bench/peaks.ts";
-import { engineRatios } from "../../bench/ratios.ts";
+import { modelRatios } from "../../bench/model_ratios.ts";
+import { engineRatios, type Ratio } from "../../bench/ratios.ts";
 import { kernels } from "../../shaders/mod.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
@@ -75,16 +76,18 @@ async function ratios(options: BenchOptions): Promise<void> {
   using gpu = await openGpu(options);
   const lines = [JSON.stringify({ adapter: gpu.adapterName, backend: options.backend })];
   console.log(options.json ? lines[0] : gpu.adapterName);
-  for await (const row of engineRatios(gpu, { samples: options.samples })) {
-    lines.push(JSON.stringify(row));
-    const { name, plainMs, oursMs, ratio } = row;
-    console.log(
-      options.json
-        ? lines.at(-1)
-        : `${name.padEnd(58)}${plainMs.toFixed(3)} / ${oursMs.toFixed(3)} ms = ${ratio.toFixed(2)}`,
-    );
+  const timing = { samples: options.samples };
+  for (const rows of [engineRatios(gpu, timing), modelRatios(gpu, timing)]) {
+    for await (const row of rows) {
+      lines.push(JSON.stringify(row));
+      console.log(options.json ? lines.at(-1) : ratioText(row));
+    }
   }
   if (options.out) writeOutput(options.out, lines.join("\n") + "\n");
+}
+
+function ratioText({ name, plainMs, oursMs, ratio }: Ratio): string {
+  return `${name.padEnd(64)}${plainMs.toFixed(3)} / ${oursMs.toFixed(3)} ms = ${ratio.toFixed(2)}`;
 }
 
 function printHead(adapter: string, { gflops, gbps, dispatchUs }: Peaks): void {

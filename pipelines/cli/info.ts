@@ -30,6 +30,7 @@ async function info(options: GlobalOptions): Promise<void> {
       gflops: Number(peaks.gflops.toFixed(1)),
       gbps: Number(peaks.gbps.toFixed(1)),
       dispatchUs: Number(peaks.dispatchUs.toFixed(2)),
+      recordUs: Number(peaks.recordUs.toFixed(2)),
     },
   };
   if (options.json) {
@@ -44,6 +45,7 @@ async function info(options: GlobalOptions): Promise<void> {
     ["arithmetic, f32", `${report.measured.gflops} GFLOP/s measured`],
     ["memory", `${report.measured.gbps} GB/s measured`],
     ["dispatch", `${report.measured.dispatchUs} µs measured, recorded and run`],
+    ["dispatch, host alone", `${report.measured.recordUs} µs measured`],
   ];
   for (const [name, value] of lines) console.log(`${name.padEnd(26)}${value}`);
 }

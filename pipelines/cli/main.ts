@@ -5,6 +5,7 @@
  * @module
  */
 import { Command, CommanderError } from "commander";
+import config from "../../deno.json" with { type: "json" };
 import { commands } from "./commands.ts";
 import { addGlobalOptions } from "./options.ts";
 import { discardOutputs, stopOnSignals } from "./output.ts";
@@ -40,6 +41,7 @@ const USER_CODES: ReadonlySet<string> = new Set([
 /** The program with every command registered. */
 export function createProgram(): Command {
   const program = new Command("gyrus")
+    .version(config.version)
     .description("WebGPU compute for vision neuroscience: images and brain responses in, maps out.")
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })

@@ -41,7 +41,7 @@ export function judgeArrow({ from, to }: Arrow): string | undefined {
   const layer = layerOf(from);
   if (/^[a-z]+:/.test(to)) return judgePackage(from, to);
   const target = layerOf(to);
-  if (layer === "outside") return undefined;
+  if (layer === "outside" || to === "deno.json") return undefined; // which is data: name and version
   if (target === "outside") return `${from} imports ${to}: tests are imported by nothing`;
   if (ORDER.indexOf(target) > ORDER.indexOf(layer)) {
     return `${from} imports ${to}: ${layer} stands below ${target}`;

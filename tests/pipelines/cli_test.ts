@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { CommanderError } from "commander";
+import config from "../../deno.json" with { type: "json" };
 import { InputError } from "../../pipelines/errors.ts";
 import { createProgram, explain } from "../../pipelines/cli/main.ts";
 import { realNumber, wholeNumber } from "../../pipelines/cli/options.ts";
@@ -53,6 +54,13 @@ Deno.test("explain() gives 2 and one line to what the user can act on, else 1 an
     collectErrors(() => explain(new CommanderError(0, "commander.help", "x"))).result,
     0,
   );
+});
+
+Deno.test("--version prints the version of deno.json", async () => {
+  const written: string[] = [];
+  const program = createProgram().configureOutput({ writeOut: (text) => written.push(text) });
+  await assert.rejects(program.parseAsync(["--version"], { from: "user" }), { exitCode: 0 });
+  assert.equal(written.join("").trim(), config.version);
 });
 
 Deno.test("the program refuses unknown options and values with one sentence", async () => {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { loadDawn, PacedPolling } from "./dawn.ts";
 import { UnsupportedError } from "./errors.ts";
 import type { Caps } from "../shaders/kernel.ts";
 
@@ -22,6 +23,8 @@ export interface OpenedDevice {
   readonly enables: ReadonlyMap<string, string>;
   /** True where a mapped range may be read without waiting (see {@link readMapped}). */
   readonly synchronousMap: boolean;
+  /** Makes a call of the device that leaves something to wait for. */
+  readonly start: <T>(call: () => T) => T;
 }
 
 // Asked for one after another where all at once is refused. Deno masks its feature list but grants the hidden ones, so the
@@ -91,35 +94,6 @@ async function grantable(adapter: GPUAdapter, wanted: readonly string[]): Promis
   return granted;
 }
 
-const DAWN_VERSION = "0.6.2";
-
-interface DawnModule {
-  create(flags: string[]): GPU;
-}
-
-// The binding polls its instance from the event loop without holding it: collected as garbage, it takes the process down.
-const dawnInstances: GPU[] = [];
-
-async function loadDawn(adapter?: string): Promise<GPU> {
-  let dawn: DawnModule;
-  try {
-    // Not a literal, so that nobody downloads it who does not ask for it.
-    dawn = await import(`npm:webgpu@${DAWN_VERSION}`) as DawnModule;
-  } catch (cause) {
-    throw new UnsupportedError(
-      'Cannot open the backend "dawn": the npm package "webgpu" is needed (132 MB) with permission --allow-ffi',
-      { cause },
-    );
-  }
-  const flags = [
-    "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
-    "disable-dawn-features=timestamp_quantization",
-  ];
-  const instance = dawn.create(adapter ? [...flags, `adapter=${adapter}`] : flags);
-  dawnInstances.push(instance);
-  return instance;
-}
-
 function adapterName(info: GPUAdapterInfo | undefined): string {
   return info?.description || [info?.vendor, info?.architecture].filter(Boolean).join(" ") ||
     "unknown adapter";
@@ -165,7 +139,13 @@ export function describe(
       ]],
     ),
     synchronousMap: isDeno && /^Deno\/2\.9\./.test(navigator.userAgent),
+    start: isDeno ? (call) => call() : pacedStart(),
   };
+}
+
+function pacedStart(): OpenedDevice["start"] {
+  const polling = new PacedPolling();
+  return (call) => polling.start(call);
 }
 
 /**
@@ -178,10 +158,10 @@ export function describe(
 export async function readMapped(
   staging: GPUBuffer,
   bytes: number,
-  synchronous: boolean,
+  { synchronousMap, start }: Pick<OpenedDevice, "synchronousMap" | "start">,
 ): Promise<ArrayBuffer> {
-  const mapped = staging.mapAsync(1, /* READ */ 0, bytes);
-  if (!synchronous) await mapped;
+  const mapped = start(() => staging.mapAsync(1, /* READ */ 0, bytes));
+  if (!synchronousMap) await mapped;
   else mapped.catch(() => undefined); // the range below throws instead
   const copy = staging.getMappedRange(0, bytes).slice(0);
   staging.unmap();

@@ -78,7 +78,7 @@ export class Gpu implements Disposable {
   /** Dispatches recorded since the device was opened. */
   dispatchCount = 0;
   readonly #owned: boolean;
-  readonly #synchronousMap: boolean;
+  readonly #opened: OpenedDevice;
   readonly #recorder: Recorder;
   readonly #checks = new Set<Promise<void>>();
   #staging?: { buffer: GPUBuffer; bytes: number };
@@ -93,7 +93,7 @@ export class Gpu implements Disposable {
     this.enables = opened.enables;
     this.options = options;
     this.#owned = owned;
-    this.#synchronousMap = opened.synchronousMap;
+    this.#opened = opened;
     this.pool = new BufferPool({
       maxBytes: this.caps.maxBufferBytes,
       budget: options.memoryBudget ?? (this.caps.isSoftware ? SOFTWARE_BUDGET : Infinity),
@@ -181,7 +181,8 @@ export class Gpu implements Disposable {
       return work();
     } finally {
       for (const kind of [DeviceError, KernelError]) {
-        const check: Promise<void> = this.device.popErrorScope().then((error) => {
+        const popped = this.#opened.start(() => this.device.popErrorScope());
+        const check: Promise<void> = popped.then((error) => {
           this.#checks.delete(check);
           if (error) this.#fail(new kind(`Cannot run "${label}": ${error.message}`));
         }, () => {
@@ -263,7 +264,7 @@ export class Gpu implements Disposable {
     this.submit();
     let data: ArrayBuffer;
     try {
-      data = await readMapped(staging.buffer, Math.max(4, total), this.#synchronousMap);
+      data = await readMapped(staging.buffer, Math.max(4, total), this.#opened);
     } catch (cause) {
       staging.buffer.destroy();
       await this.settled();
@@ -299,8 +300,9 @@ export class Gpu implements Disposable {
   /** Waits until all work is done. A benchmark needs it; an algorithm that reads its result does not. */
   async sync(): Promise<void> {
     this.submit();
-    if (this.#synchronousMap) await this.read([]);
-    else await this.device.queue.onSubmittedWorkDone();
+    const { synchronousMap, start } = this.#opened;
+    if (synchronousMap) await this.read([]);
+    else await start(() => this.device.queue.onSubmittedWorkDone());
     await this.settled();
   }
 
@@ -319,7 +321,7 @@ export class Gpu implements Disposable {
       this.submit();
       this.#recorder.timeline = undefined;
     }
-    return await timeline.rows();
+    return await timeline.rows(this.#opened.start);
   }
 
   /** Frees the engine's buffers, and the device where it was opened here. */

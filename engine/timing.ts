@@ -33,8 +33,14 @@ export class Timeline {
     };
   }
 
-  /** The passes with their durations, in milliseconds; ticks are taken as nanoseconds, which wgpu on AMD and Intel may not honour. */
-  async rows(): Promise<{ label: string; gpuMs?: number }[]> {
+  /**
+   * The passes with their durations, in milliseconds; ticks are taken as nanoseconds, which wgpu on AMD and Intel may not honour.
+   *
+   * @param start makes the call that is waited for (see `backends.ts`)
+   */
+  async rows(
+    start: <T>(call: () => T) => T,
+  ): Promise<{ label: string; gpuMs?: number }[]> {
     const timed = Math.min(this.#labels.length, MAX_PASSES);
     if (!this.#queries || timed === 0) return this.#labels.map((label) => ({ label }));
     const bytes = 16 * timed;
@@ -44,7 +50,7 @@ export class Timeline {
     encoder.resolveQuerySet(this.#queries, 0, 2 * timed, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
     this.#device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(1);
+    await start(() => staging.mapAsync(1));
     const ticks = new BigUint64Array(staging.getMappedRange().slice(0));
     for (const buffer of [resolved, staging]) buffer.destroy();
     this.#queries.destroy();

@@ -92,6 +92,9 @@ Deno.test("lintTypeScript() keeps the lower layers silent and without a world", 
     ts("engine/a.ts", "export const t = performance.now();"),
     /does not touch performance/,
   );
+  assertFlags(ts("engine/a.ts", "setTimeout(f, 1);"), /does not touch setTimeout/);
+  assert.deepEqual(ts("engine/dawn.ts", "setTimeout(f, 1);"), []);
+  assertFlags(ts("engine/dawn.ts", "Date.now();"), /does not touch Date/);
   assertFlags(ts("shaders/a.ts", "console.log(1);"), /does not touch console/);
   assertFlags(ts("engine/a.ts", "await Deno.readFile('x');"), /does not touch Deno/);
   assertFlags(ts("pipelines/io/a.ts", "console.warn('x');"), /belongs to the command line/);

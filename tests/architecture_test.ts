@@ -84,7 +84,7 @@ Deno.test("engine/dawn.lock is deno.lock and what Dawn adds", () => {
   }
   const added = Object.keys(dawn.specifiers).filter((name) => !(name in base.specifiers));
   assert.deepEqual(packageNames(added), ["webgpu"]);
-  const version = /DAWN_VERSION = "([\d.]+)"/.exec(textOf("engine/backends.ts"))?.[1];
+  const version = /DAWN_VERSION = "([\d.]+)"/.exec(textOf("engine/dawn.ts"))?.[1];
   assert.deepEqual(added, [`npm:webgpu@${version}`], "the engine asks for the locked version");
 });
 

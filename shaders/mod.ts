@@ -27,6 +27,7 @@ import { putKernel } from "./index/put.ts";
 import { gatherKernel } from "./index/gather.ts";
 import { scatterAddKernel, segmentSumKernel } from "./index/scatter_add.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
+import { matmulPanelsKernel, packPanelsKernel } from "./matmul/panels.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import {
   layerNormGradientKernel,
@@ -69,6 +70,8 @@ export const kernels: readonly KernelSpec[] = [
   logsumexpKernel,
   varianceKernel,
   matmulKernel,
+  packPanelsKernel,
+  matmulPanelsKernel,
   layerNormKernel,
   layerNormGradientKernel,
   layerNormWeightsGradientKernel,

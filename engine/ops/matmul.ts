@@ -8,6 +8,7 @@ import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { type Tensor, tidy } from "../tensor.ts";
 import * as elementwise from "./elementwise.ts";
+import { productOfPanels, usesPanels } from "./matmul_panels.ts";
 import { mostValues, product, spans } from "./matmul_pieces.ts";
 import { sum, sumTo } from "./reduce.ts";
 import { concat } from "./shape.ts";
@@ -82,18 +83,25 @@ function fusedLinear(
   { bias, activation = "none", scale, residual }: LinearOptions,
 ): Tensor {
   const [n, k] = weight.shape;
-  const dims = { batch: 1, m: x.size / k, n, k, aSize: x.size, bSize: weight.size };
-  const [y] = run(matmulKernel, [x, weight, bias ?? x, scale ?? x, residual ?? x], {
-    dims: {
-      ...dims,
-      ...{ biasSize: bias?.size ?? x.size, scaleSize: scale?.size ?? x.size },
-      residualSize: residual?.size ?? x.size,
-    },
-    args: {
-      ...{ transposeB: 1, activation: activationCodes[activation] },
-      ...{ hasBias: Number(!!bias), hasScale: Number(!!scale), hasResidual: Number(!!residual) },
-    },
-    shapes: { c: [...x.shape.slice(0, -1), n] },
+  const m = x.size / k;
+  const shape = [...x.shape.slice(0, -1), n];
+  const args = {
+    activation: activationCodes[activation],
+    ...{ hasBias: Number(!!bias), hasScale: Number(!!scale), hasResidual: Number(!!residual) },
+  };
+  const after = { bias: bias ?? x, scale: scale ?? x, residual: residual ?? x };
+  const one = { batch: 1, transposeA: false, transposeB: true, isSharedA: true, isSharedB: true };
+  if (usesPanels(x.gpu, x.dtype, { ...one, m, n, k })) {
+    return productOfPanels(x, weight, { ...one, m, n, k }, { ...after, args }, { shape });
+  }
+  const sizes = {
+    ...{ aSize: x.size, bSize: weight.size, biasSize: after.bias.size },
+    ...{ scaleSize: after.scale.size, residualSize: after.residual.size },
+  };
+  const [y] = run(matmulKernel, [x, weight, after.bias, after.scale, after.residual], {
+    dims: { batch: 1, m, n, k, ...sizes },
+    args: { ...args, transposeB: 1 },
+    shapes: { c: shape },
   });
   return y;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { add } from "./elementwise.ts";
+import { productOfPanels, usesPanels } from "./matmul_panels.ts";
 import { concat, slice } from "./shape.ts";
 import { run } from "../run.ts";
 import { allocate, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
@@ -52,6 +53,9 @@ function launch(
   to: { readonly shape?: readonly number[]; readonly out?: Tensor } = {},
 ): Tensor {
   const { batch, m, n, k, transposeA, transposeB, isSharedA, isSharedB } = plan;
+  if (usesPanels(a.gpu, a.dtype, plan)) {
+    return productOfPanels(a, b, plan, { bias: a, scale: a, residual: a, args: {} }, to);
+  }
   const absent = a.size; // bound in place of bias, scale and residual, and not read
   const [c = to.out!] = run(matmulKernel, [a, b, a, a, a], {
     dims: {

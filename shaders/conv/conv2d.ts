@@ -8,7 +8,8 @@ import subgroupWindow from "./conv2d_subgroup_window.wgsl" with { type: "text" }
 import subgroup from "./conv2d_subgroup.wgsl" with { type: "text" };
 import tiled from "./conv2d_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
-import subgroupOuter from "../_lib/subgroup_outer.wgsl" with { type: "text" };
+import outer from "../_lib/outer.wgsl" with { type: "text" };
+import subgroupRows from "../_lib/subgroup_rows.wgsl" with { type: "text" };
 import convTaps from "../_lib/conv_taps.wgsl" with { type: "text" };
 import { convArgs, convCase, eachProduct } from "./geometry.ts";
 import { activationByCode } from "../elementwise/unary.ts";
@@ -55,7 +56,7 @@ function windowVariant(name: string, transposed: boolean): KernelVariant {
   return {
     name: `${name}_subgroup_window`,
     source: subgroupWindow,
-    lib: [activations, subgroupOuter],
+    lib: [activations, outer, subgroupRows],
     needs: ["subgroups"],
     constants: (dims, args, caps) => ({ ...own(dims, args), SG: caps.subgroupMinSize }),
     supports({ coutG, w, oh, ow, kw }, caps, { strideY, strideX, dilationX }) {
@@ -78,7 +79,7 @@ function subgroupVariant(name: string, transposed: boolean): KernelVariant {
   return {
     name: `${name}_subgroup`,
     source: subgroup,
-    lib: [activations, convTaps, subgroupOuter],
+    lib: [activations, convTaps, outer, subgroupRows],
     needs: ["subgroups"],
     constants: (dims, args, caps) => ({
       ...own(dims, args),

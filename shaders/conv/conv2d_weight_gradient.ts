@@ -6,7 +6,8 @@
 import naive from "./conv2d_weight_gradient_naive.wgsl" with { type: "text" };
 import subgroup from "./conv2d_weight_gradient_subgroup.wgsl" with { type: "text" };
 import tiled from "./conv2d_weight_gradient_tiled.wgsl" with { type: "text" };
-import subgroupOuter from "../_lib/subgroup_outer.wgsl" with { type: "text" };
+import outer from "../_lib/outer.wgsl" with { type: "text" };
+import subgroupRows from "../_lib/subgroup_rows.wgsl" with { type: "text" };
 import { convArgs, convCase, eachProduct } from "./geometry.ts";
 import { ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../kernel.ts";
 
@@ -76,7 +77,7 @@ export const conv2dWeightGradientKernel: KernelSpec = defineKernel({
   variants: [{
     name: "conv2d_weight_gradient_subgroup",
     source: subgroup,
-    lib: [subgroupOuter],
+    lib: [outer, subgroupRows],
     needs: ["subgroups"],
     constants: ({ coutG }, _, caps) => ({
       SG: caps.subgroupMinSize,

@@ -4,14 +4,15 @@
  * @module
  */
 import naive from "./matmul_naive.wgsl" with { type: "text" };
-import register from "./matmul_register.wgsl" with { type: "text" };
 import subgroup from "./matmul_subgroup.wgsl" with { type: "text" };
 import subgroupK2 from "./matmul_subgroup_k2.wgsl" with { type: "text" };
 import subgroupN4 from "./matmul_subgroup_n4.wgsl" with { type: "text" };
 import tiled from "./matmul_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
 import matmulTile from "../_lib/matmul_tile.wgsl" with { type: "text" };
-import subgroupOuter from "../_lib/subgroup_outer.wgsl" with { type: "text" };
+import matmulFinish from "../_lib/matmul_finish.wgsl" with { type: "text" };
+import outer from "../_lib/outer.wgsl" with { type: "text" };
+import subgroupRows from "../_lib/subgroup_rows.wgsl" with { type: "text" };
 import { activationByCode } from "../elementwise/unary.ts";
 import {
   type Args,
@@ -30,7 +31,8 @@ const flags = ({ transposeA, transposeB }: Args): Constants => ({
   TRANSPOSE_B: transposeB,
 });
 
-const epilogue = ({ activation, hasBias, hasScale, hasResidual }: Args): Constants => ({
+/** Constants of what follows the sum. */
+export const epilogue = ({ activation, hasBias, hasScale, hasResidual }: Args): Constants => ({
   ACTIVATION: activation,
   HAS_BIAS: hasBias,
   HAS_SCALE: hasScale,
@@ -54,7 +56,7 @@ function tileRows(m: number): number {
 }
 
 const subgroupShape = {
-  lib: [activations, matmulTile, subgroupOuter],
+  lib: [activations, matmulTile, outer, subgroupRows],
   needs: ["subgroups"],
   tunables: { GROUP: [8] },
   loopTurns: ({ k }: Dims) => ceilDiv(k, 2) + 1,
@@ -79,6 +81,7 @@ const variants: readonly KernelVariant[] = [
     name: "matmul_subgroup_n4",
     source: subgroupN4,
     ...subgroupShape,
+    lib: [...subgroupShape.lib, matmulFinish],
     constants: (dims, args, caps) => ({
       ...subgroupConstants(dims, args, caps),
       TRANSPOSE_A: args.transposeA,
@@ -100,17 +103,6 @@ const variants: readonly KernelVariant[] = [
     ...subgroupShape,
     constants: (dims, args, caps) => ({ ...subgroupConstants(dims, args, caps), ...flags(args) }),
     supports: (_, caps) => hasLanes(caps),
-  },
-  {
-    name: "matmul_register",
-    source: register,
-    lib: [activations, matmulTile],
-    tunables: { WG: [8], GROUP: [16] },
-    constants: (_, args) => epilogue(args),
-    supports: ({ n, k }, { isSoftware }, { transposeA, transposeB, strideA, strideB }) =>
-      isSoftware && !transposeA && !transposeB && divides(2, k, strideA) && divides(4, n, strideB),
-    loopTurns: ({ k }) => ceilDiv(k, 2) + 1,
-    workgroups: ({ batch, m, n }, { WG }) => grid1d(batch * ceilDiv(m, 16) * ceilDiv(n, 8 * WG)),
   },
   {
     name: "matmul_tiled",
@@ -144,7 +136,14 @@ const matrices = (
   ...{ biasSize: n, scaleSize: n, residualSize: batch * m * n },
 });
 
-const whole = { hasBias: 1, hasScale: 1, hasResidual: 1 };
+/** Everything that may follow the sum. */
+export const wholeEpilogue: Dims = { hasBias: 1, hasScale: 1, hasResidual: 1 };
+
+/** Scalars of a product. */
+export const matmulArgs: Args = {
+  ...{ transposeA: 0, transposeB: 0, strideA: 0, strideB: 0 },
+  ...{ activation: 0, hasBias: 0, hasScale: 0, hasResidual: 0 },
+};
 
 /**
  * `c[z] = residual + scale · activation(op(a[z]) · op(b[z]) + bias)`.
@@ -163,10 +162,7 @@ export const matmulKernel: KernelSpec = defineKernel({
     residual: "residualSize",
     c: "out batch m n",
   },
-  args: {
-    ...{ transposeA: 0, transposeB: 0, strideA: 0, strideB: 0 },
-    ...{ activation: 0, hasBias: 0, hasScale: 0, hasResidual: 0 },
-  },
+  args: matmulArgs,
   flops: ({ batch, m, n, k }) => 2 * batch * m * n * k,
   bytes: ({ batch, m, n, aSize, bSize }, elemBytes) => (aSize + bSize + batch * m * n) * elemBytes,
   reference({ a, b, bias, scale, residual }, { batch, m, n, k }, args) {
@@ -190,8 +186,13 @@ export const matmulKernel: KernelSpec = defineKernel({
   tolerance: { f32: 1e-5, f16: 2e-3 },
   cases: [
     matrices({ batch: 1, m: 1, n: 1, k: 1 }),
-    { ...matrices({ batch: 1, m: 37, n: 76, k: 65 }), ...whole, activation: 5 },
-    { ...matrices({ batch: 2, m: 11, n: 33, k: 34 }), ...whole, activation: 3, transposeB: 1 },
+    { ...matrices({ batch: 1, m: 37, n: 76, k: 65 }), ...wholeEpilogue, activation: 5 },
+    {
+      ...matrices({ batch: 2, m: 11, n: 33, k: 34 }),
+      ...wholeEpilogue,
+      activation: 3,
+      transposeB: 1,
+    },
     { ...matrices({ batch: 2, m: 5, n: 7, k: 19 }), transposeA: 1, transposeB: 1 },
     { ...matrices({ batch: 2, m: 69, n: 68, k: 18 }), transposeA: 1, hasBias: 1 },
     { ...matrices({ batch: 3, m: 33, n: 68, k: 20 }), bSize: 20 * 68, strideB: 0 },

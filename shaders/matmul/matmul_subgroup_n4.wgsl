@@ -33,20 +33,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> c: array<vec4<Elem>>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-fn finish(sum: vec4f, z: u32, row: u32, col: u32) {
-  let n4 = params.n / 4u;
-  if (row >= params.m || col >= n4) {
-    return;
-  }
-  let at = (z * params.m + row) * n4 + col;
-  var y = sum;
-  if (HAS_BIAS) { y += vec4f(bias[col]); }
-  y = activate4(ACTIVATION, y);
-  if (HAS_SCALE) { y *= vec4f(scale[col]); }
-  if (HAS_RESIDUAL) { y += vec4f(residual[at]); }
-  c[at] = vec4<Elem>(y);
-}
-
 @compute @workgroup_size(SG)
 fn main(
   @builtin(workgroup_id) wid: vec3u,

@@ -1,24 +1,4 @@
-// Outer products between values held one per lane and values of the own lane: eight rows of a are one load, each row is broadcast.
-
-// The values of lanes 0 to 3.
-fn low4(x: f32) -> vec4f {
-  return vec4f(
-    subgroupBroadcast(x, 0u),
-    subgroupBroadcast(x, 1u),
-    subgroupBroadcast(x, 2u),
-    subgroupBroadcast(x, 3u),
-  );
-}
-
-// The values of lanes 4 to 7.
-fn high4(x: f32) -> vec4f {
-  return vec4f(
-    subgroupBroadcast(x, 4u),
-    subgroupBroadcast(x, 5u),
-    subgroupBroadcast(x, 6u),
-    subgroupBroadcast(x, 7u),
-  );
-}
+// Outer products of values of the own lane.
 
 // c + p·yᵀ + q·zᵀ: four rows (one per column of the matrix type) by four columns. Two steps of k at once, because a CPU driver keeps
 // the accumulators in memory and blends each by the execution mask once per round.
@@ -38,4 +18,18 @@ fn row_of8(low: mat4x4f, high: mat4x4f, r: u32) -> vec4f {
   let v01 = select(select(low[0], high[0], upper), select(low[1], high[1], upper), s == 1u);
   let v23 = select(select(low[2], high[2], upper), select(low[3], high[3], upper), s == 3u);
   return select(v01, v23, s >= 2u);
+}
+
+// Row r of four.
+fn row_of4(m: mat4x4f, r: u32) -> vec4f {
+  return select(select(m[0], m[1], r == 1u), select(m[2], m[3], r == 3u), r >= 2u);
+}
+
+fn pick(a: mat4x4f, b: mat4x4f, second: bool) -> mat4x4f {
+  return mat4x4f(
+    select(a[0], b[0], second),
+    select(a[1], b[1], second),
+    select(a[2], b[2], second),
+    select(a[3], b[3], second),
+  );
 }

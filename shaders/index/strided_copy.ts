@@ -3,6 +3,7 @@
  *
  * @module
  */
+import outerOffsets from "../_lib/outer_offsets.wgsl" with { type: "text" };
 import rows4 from "./strided_copy_rows4.wgsl" with { type: "text" };
 import block4 from "./strided_copy_block4.wgsl" with { type: "text" };
 import rows from "./strided_copy_rows.wgsl" with { type: "text" };
@@ -170,6 +171,7 @@ export const stridedCopyKernel: KernelSpec = defineKernel({
   variants: [{
     name: "strided_copy_rows4",
     source: rows4,
+    lib: [outerOffsets],
     constants: rowConstants(4),
     supports: (_, __, args) =>
       args.s5 === 1 && args.d5 === 1 && args.n5 % 4 === 0 &&
@@ -178,6 +180,7 @@ export const stridedCopyKernel: KernelSpec = defineKernel({
   }, {
     name: "strided_copy_block4",
     source: block4,
+    lib: [outerOffsets],
     tunables: { TX: [8, 4] },
     constants: (_, args) => ({ OUTER: outerAxes(args) }),
     supports: (_, __, args) =>
@@ -187,6 +190,7 @@ export const stridedCopyKernel: KernelSpec = defineKernel({
   }, {
     name: "strided_copy_tile",
     source: tile,
+    lib: [outerOffsets],
     constants: (_, args) => ({ OUTER: outerAxes(args) }),
     supports: (_, __, args) =>
       args.s4 === 1 && args.s5 !== 1 && args.n4 >= 8 && args.n5 >= 8 &&
@@ -195,6 +199,7 @@ export const stridedCopyKernel: KernelSpec = defineKernel({
   }, {
     name: "strided_copy_rows",
     source: rows,
+    lib: [outerOffsets],
     constants: rowConstants(1),
     supports: (_, __, args) => rowsFit(args, 1),
     workgroups: (_, { TX, TY }, args) => rowGrid(args, TX, 4 * TY),

@@ -9,6 +9,7 @@ import subgroupK2 from "./matmul_subgroup_k2.wgsl" with { type: "text" };
 import subgroupN4 from "./matmul_subgroup_n4.wgsl" with { type: "text" };
 import tiled from "./matmul_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
+import matmulFinishColumns from "../_lib/matmul_finish_columns.wgsl" with { type: "text" };
 import matmulTile from "../_lib/matmul_tile.wgsl" with { type: "text" };
 import matmulFinish from "../_lib/matmul_finish.wgsl" with { type: "text" };
 import outer from "../_lib/outer.wgsl" with { type: "text" };
@@ -93,6 +94,7 @@ const variants: readonly KernelVariant[] = [
     name: "matmul_subgroup_k2",
     source: subgroupK2,
     ...subgroupShape,
+    lib: [...subgroupShape.lib, matmulFinishColumns],
     constants: subgroupConstants,
     supports: ({ k }, caps, { transposeA, transposeB, strideA, strideB }) =>
       hasLanes(caps) && !transposeA && transposeB === 1 && divides(2, k, strideA, strideB),
@@ -101,6 +103,7 @@ const variants: readonly KernelVariant[] = [
     name: "matmul_subgroup",
     source: subgroup,
     ...subgroupShape,
+    lib: [...subgroupShape.lib, matmulFinishColumns],
     constants: (dims, args, caps) => ({ ...subgroupConstants(dims, args, caps), ...flags(args) }),
     supports: (_, caps) => hasLanes(caps),
   },

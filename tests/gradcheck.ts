@@ -10,7 +10,7 @@ import { foldIn, normal, randomKey } from "../engine/random.ts";
 import { Tape } from "../engine/tape.ts";
 import { readAll, Tensor, tidy } from "../engine/tensor.ts";
 import { sizeOf } from "../shaders/kernel.ts";
-import { worstError } from "./kernel_check.ts";
+import { worstError } from "../bench/check_kernel.ts";
 
 /** A differentiable op with its float64 definition. */
 export interface GradientCase {

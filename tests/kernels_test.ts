@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { isSupported } from "../engine/select.ts";
 import { kernels } from "../shaders/mod.ts";
-import { type Check, checkKernel, splitCase } from "./kernel_check.ts";
+import { type Check, checkKernel, splitCase } from "../bench/check_kernel.ts";
 import { openTestGpu } from "./_gpu.ts";
 import type { Constants, KernelSpec, KernelVariant } from "../shaders/kernel.ts";
 

@@ -11,7 +11,7 @@ import { Tape } from "../../engine/tape.ts";
 import { readAll, Tensor, tidy } from "../../engine/tensor.ts";
 import { sizeOf } from "../../shaders/kernel.ts";
 import { attentionArgs, attentionKernel, packed } from "../../shaders/attention/attention.ts";
-import { worstError } from "../kernel_check.ts";
+import { worstError } from "../../bench/check_kernel.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 const gpu = await openTestGpu();

@@ -23,7 +23,7 @@ import {
 import { choleskyKernel, triangularSolveKernel } from "../../shaders/linalg/factor.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { GoldenFile } from "../golden_file.ts";
-import { worstError } from "../kernel_check.ts";
+import { worstError } from "../../bench/check_kernel.ts";
 
 const gpu = await openTestGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));

@@ -6,6 +6,7 @@
 import source from "./unary.wgsl" with { type: "text" };
 import gradientSource from "./unary_gradient.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
+import sincos from "../_lib/sincos.wgsl" with { type: "text" };
 import { ceilDiv, type Constants, defineKernel, grid1d, type KernelSpec } from "../kernel.ts";
 import { erf64 } from "./erf.ts";
 
@@ -19,6 +20,8 @@ interface UnaryOp {
   slope(x: number): number;
   /** True where the argument must be positive. */
   readonly positive?: boolean;
+  /** True where the argument is an angle, which need not be small. */
+  readonly angle?: boolean;
 }
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
@@ -79,8 +82,8 @@ export const unaryOps = {
   rsqrt: { code: 21, f: (x) => 1 / Math.sqrt(x), slope: (x) => -0.5 * x ** -1.5, positive: true },
   square: { code: 22, f: (x) => x * x, slope: (x) => 2 * x },
   reciprocal: { code: 23, f: (x) => 1 / x, slope: (x) => -1 / (x * x), positive: true },
-  sin: { code: 24, f: Math.sin, slope: Math.cos },
-  cos: { code: 25, f: Math.cos, slope: (x) => -Math.sin(x) },
+  sin: { code: 24, f: Math.sin, slope: Math.cos, angle: true },
+  cos: { code: 25, f: Math.cos, slope: (x) => -Math.sin(x), angle: true },
   erf: { code: 26, f: erf64, slope: (x) => 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) },
   sign: { code: 27, f: Math.sign, slope: () => 0 },
   floor: { code: 28, f: Math.floor, slope: () => 0 },
@@ -108,8 +111,17 @@ export type UnaryName = keyof typeof unaryOps;
 const positiveData = (size: number, random: () => number) =>
   Float64Array.from({ length: size }, () => 0.1 + 3 * random());
 
+// Timesteps of a diffusion model go to 1000.
+const angleData = (size: number, random: () => number) =>
+  Float64Array.from({ length: size }, () => 2000 * random() - 1000);
+
+const dataOf = ({ positive, angle }: UnaryOp): KernelSpec["data"] => {
+  if (positive) return { x: positiveData };
+  return angle ? { x: angleData } : undefined;
+};
+
 const shared = (code: number) => ({
-  lib: [activations],
+  lib: [activations, sincos],
   tunables: { WG: [64, 256] },
   constants: (): Constants => ({ OP: code }),
   workgroups: ({ n }: { readonly [name: string]: number }, { WG }: Constants) =>
@@ -127,7 +139,7 @@ function forward(name: string, op: UnaryOp): KernelSpec {
     buffers: { x: "n", y: "out n" },
     flops: ({ n }) => n,
     reference: ({ x }) => ({ y: x.map((v) => op.f(v)) }),
-    data: op.positive ? { x: positiveData } : undefined,
+    data: dataOf(op),
     tolerance,
     cases,
     large,
@@ -141,7 +153,7 @@ function gradient(name: string, op: UnaryOp): KernelSpec {
     buffers: { x: "n", g: "n", dx: "out n" },
     flops: ({ n }) => 2 * n,
     reference: ({ x, g }) => ({ dx: g.map((v, i) => v * op.slope(x[i])) }),
-    data: op.positive ? { x: positiveData } : undefined,
+    data: dataOf(op),
     tolerance,
     cases,
     variants: [{ name: `${name}_gradient`, source: gradientSource, ...shared(op.code) }],

@@ -25,8 +25,8 @@ fn apply(v: vec4f) -> vec4f {
     case 21u: { return inverseSqrt(v); }
     case 22u: { return v * v; }
     case 23u: { return 1.0 / v; }
-    case 24u: { return sin(v); }
-    case 25u: { return cos(v); }
+    case 24u: { return sin4(v); }
+    case 25u: { return cos4(v); }
     case 26u: { return erf4(v); }
     case 27u: { return sign(v); }
     case 28u: { return floor(v); }

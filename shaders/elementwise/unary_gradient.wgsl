@@ -28,8 +28,8 @@ fn slope(v: vec4f) -> vec4f {
     case 21u: { return -0.5 * inverseSqrt(v) / v; }
     case 22u: { return 2.0 * v; }
     case 23u: { return -1.0 / (v * v); }
-    case 24u: { return cos(v); }
-    case 25u: { return -sin(v); }
+    case 24u: { return cos4(v); }
+    case 25u: { return -sin4(v); }
     case 26u: { return TWO_OVER_SQRT_PI * exp(max(-v * v, vec4f(-80.0))); }
     case 27u, 28u: { return vec4f(0.0); }
     default: { return activate_slope4(OP, v); }

@@ -69,6 +69,9 @@ const timmBlock: Keys = {
   "ls2.gamma": "scale2",
 };
 
+/** transformers' LayerScale. */
+const hfLayerScale: Keys = { "layer_scale1.lambda1": "scale1", "layer_scale2.lambda1": "scale2" };
+
 /** transformers, ViT and ViTMAE (first half) and Dinov2 (second half). */
 const hfVitBlock: Keys = {
   "layernorm_before.*": "norm1.*",
@@ -84,13 +87,12 @@ const hfVitBlock: Keys = {
   "intermediate.dense.*": "fc1.*",
   "output.dense.*": "fc2.*",
   "norm1.*": "norm1.*",
-  "layer_scale1.lambda1": "scale1",
   "norm2.*": "norm2.*",
   "mlp.fc1.*": "fc1.*",
   "mlp.fc2.*": "fc2.*",
   "mlp.weights_in.*": "fc1.*",
   "mlp.weights_out.*": "fc2.*",
-  "layer_scale2.lambda1": "scale2",
+  ...hfLayerScale,
 };
 
 /** The towers, in the order in which their anchors are looked for. */
@@ -103,10 +105,23 @@ export const towerTables: readonly TowerTable[] = [
       "patch_generator.embedder.*": "patch.*",
       "patch_generator.pos_embed": "pos",
       "patch_generator.cls_token.token": "prefix",
-      ...prefixed("blocks.{i}.", "blocks.{i}.", timmBlock),
+      ...prefixed("blocks.{i}.", "blocks.{i}.", { ...timmBlock, ...hfLayerScale }),
       "norm.*": "post_norm.*",
     },
-    ignored: ["head.", "fc_norm.", "patch_generator.video_embedder."],
+    // a body made for registers keeps timm's own, which the patch generator's replace
+    ignored: ["head.", "fc_norm.", "reg_token", "patch_generator.video_embedder."],
+  },
+  {
+    layout: "radio", // transformers' RadioModel in memory; its files have the names above
+    tower: "vision",
+    anchor: "embeddings.patch_projection.weight",
+    keys: {
+      "embeddings.patch_projection.*": "patch.*",
+      "embeddings.position_embedding": "pos",
+      "embeddings.cls_register_token": "prefix",
+      ...prefixed("encoder.layer.{i}.", "blocks.{i}.", hfVitBlock),
+    },
+    ignored: ["embeddings.video_patch_projection."],
   },
   {
     layout: "hf_clip",
@@ -173,9 +188,6 @@ export const towerTables: readonly TowerTable[] = [
       "fc_norm.",
       "decoder_",
       "decoder.",
-      "dino_head.",
-      "ibot_head.",
-      "koleo_loss.",
     ],
   },
   {
@@ -246,4 +258,6 @@ export const ignoredAnywhere: readonly RegExp[] = [
   /^decoder\./, // ViTMAEForPreTraining
   /(^|\.)adaptors\.[^.]+\.(feat_mlp|oc_model)\./,
   /(^|\.)_feature_projections\./,
+  /(^|\.)(dino_head|ibot_head|koleo_loss)\./, // DINOv2's training checkpoints
+  /(^|\.)head\.(mlp|last_layer)\./, // DINO's
 ];

@@ -347,7 +347,7 @@ export async function loadModel(
     vision,
     text,
     dtype,
-    adaptor,
+    adaptor: adaptor?.key,
     conditioned: said.inputConditioner !== "external",
   });
   await gpu.settled(); // an upload that the device refused

@@ -102,6 +102,14 @@ function checkHead(reader: ShapeReader, adaptor: string, width: number): void {
   }
 }
 
+/** An adaptor head. */
+export interface Adaptor {
+  /** Name of the teacher, or the head's number where nobody says whose it is. */
+  readonly name: string;
+  /** What the checkpoint calls it: the teacher's name or its number. */
+  readonly key: string;
+}
+
 /**
  * The adaptor head to use, of those that the checkpoint has.
  *
@@ -110,21 +118,24 @@ function checkHead(reader: ShapeReader, adaptor: string, width: number): void {
 export function chooseAdaptor(
   reader: ShapeReader,
   { said, width }: { said: ModelDescription; width: number },
-): string | undefined {
+): Adaptor | undefined {
+  if (said.adaptor === false) return undefined;
   const found = new Set<string>();
   for (const name of reader.checkpoint.tensors.keys()) {
     const match = /^adaptors\.([^.]+)\./.exec(name);
     if (match) found.add(match[1]);
   }
-  if (said.adaptor === false) return undefined;
-  const wanted = said.adaptor ?? (found.has("siglip") ? "siglip" : undefined);
-  if (wanted !== undefined && !found.has(wanted)) {
+  // older checkpoints number their heads as the configuration lists the teachers (`hubconf.py`)
+  const name = said.adaptor ?? "siglip";
+  const key = [name, String(said.teachers?.indexOf(name))].find((k) => found.has(k));
+  if (key === undefined) {
+    if (said.adaptor === undefined) return undefined;
     throw new InputError(
-      `Cannot use the adaptor "${wanted}": the checkpoint has ${[...found].join(", ") || "none"}`,
+      `Cannot use the adaptor "${name}": the checkpoint has ${[...found].join(", ") || "none"}`,
     );
   }
-  if (wanted !== undefined) checkHead(reader, wanted, width);
-  return wanted;
+  checkHead(reader, key, width);
+  return { name, key };
 }
 
 function summaryOf({ checkpoint }: ShapeReader): number[] | undefined {
@@ -134,6 +145,12 @@ function summaryOf({ checkpoint }: ShapeReader): number[] | undefined {
 
 /** Class tokens of the released models, one per teacher (`radio/common.py`, v2.5): CLIP, SigLIP, DINOv2, SAM. */
 const radioTeachers = ["clip", "siglip", "dino_v2", "sam"];
+
+/** The class token that a teacher's head reads; a head that has but a number is that of the teacher with that number. */
+function slotOf(adaptor: string, { adaptorSlots }: ModelDescription): number {
+  const usual = /^\d+$/.test(adaptor) ? Number(adaptor) : radioTeachers.indexOf(adaptor);
+  return adaptorSlots?.[adaptor] ?? Math.max(0, usual);
+}
 
 /**
  * Class tokens of RADIO's summary and of the adaptor: what the user, the configuration, the file or the released models say.
@@ -145,7 +162,7 @@ export function radioTokens(
   { prefixTokens, said, adaptor }: {
     prefixTokens: number;
     said: ModelDescription;
-    adaptor?: string;
+    adaptor?: Adaptor;
   },
 ): { summaryTokens: readonly number[]; adaptorToken?: number } {
   // v2.5: four class tokens, of which SAM's is no part of the summary, and four registers
@@ -153,8 +170,7 @@ export function radioTokens(
   const classes = said.classTokens ?? known ?? (prefixTokens === 8 ? 3 : prefixTokens);
   const all = Array.from({ length: classes }, (_, i) => i);
   const summaryTokens = said.summaryTokens ?? summaryOf(reader) ?? all;
-  const slot = said.adaptorToken ?? Math.max(0, radioTeachers.indexOf(adaptor ?? ""));
-  const adaptorToken = adaptor === undefined ? undefined : slot;
+  const adaptorToken = adaptor && (said.adaptorToken ?? slotOf(adaptor.name, said));
   const bad = [...summaryTokens, adaptorToken ?? 0].find((i) => i >= prefixTokens);
   if (bad !== undefined || summaryTokens.length === 0) {
     throw new InputError(

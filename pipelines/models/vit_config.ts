@@ -87,11 +87,26 @@ const familyActivation: Readonly<Record<ModelFamily, Activation>> = {
   radio: "gelu",
 };
 
+/** timm's SigLIP, which is open_clip's too, runs the exact GELU. */
+function usualActivation(family: ModelFamily, { layout }: MappedCheckpoint): Activation {
+  return family === "siglip" && layout === "timm" ? "gelu" : familyActivation[family];
+}
+
 /**
- * Heads of the public models whose heads are not 64 wide: SO400M (1152), ViT-H (1280), ViT-g (1408) and ViT-bigG (1664) have 16
- * (open_clip `model_configs`, timm `vision_transformer.py`). OpenAI's rule for the rest is `width // 64`.
+ * Widths of the public image towers that have 16 heads, which are not 64 wide: SO400M, ViT-H, ViT-g, ViT-bigG and ViT-e (open_clip
+ * `model_configs`, timm `vision_transformer.py`). OpenAI's rule for the rest is `width // 64`.
  */
-const headsOfWidth: Readonly<Record<number, number>> = { 1152: 16, 1280: 16, 1408: 16, 1664: 16 };
+const sixteenHeads: readonly number[] = [1152, 1280, 1408, 1664, 1792];
+
+/** Heads where nobody says them; SigLIP 2's giant (1536) has 16, DINOv2's 24; ViT-bigG's text tower (1280) has 20. */
+function usualHeads(tower: "image" | "text", width: number, family: ModelFamily): number {
+  const widths = tower === "text"
+    ? [1152]
+    : family === "siglip"
+    ? [...sixteenHeads, 1536]
+    : sixteenHeads;
+  return widths.includes(width) ? 16 : width / 64;
+}
 
 /** Reads one checkpoint's shapes. */
 export class ShapeReader {
@@ -176,11 +191,11 @@ function hasZeroFirstPosition(checkpoint: MappedCheckpoint): boolean {
 
 function headsOf(
   tower: "image" | "text",
-  width: number,
+  { width, family }: { width: number; family: ModelFamily },
   said: { heads?: number; headWidth?: number },
 ): number {
   const heads = said.heads ?? (said.headWidth ? width / said.headWidth : undefined) ??
-    headsOfWidth[width] ?? width / 64;
+    usualHeads(tower, width, family);
   if (!Number.isInteger(heads) || width % heads !== 0) {
     throw new InputError(
       `Cannot tell the number of attention heads of the ${tower} tower: the width ${width} must be a multiple of it, got ${heads}; ` +
@@ -269,9 +284,9 @@ export function inferVitConfig(reader: ShapeReader, said: ModelDescription): Vit
     channels,
     patchSize,
     depth: said.depth ?? depth,
-    heads: headsOf("image", width, said),
+    heads: headsOf("image", { width, family }, said),
     ...mlp,
-    activation: mlp.gated ? "silu" : said.activation ?? familyActivation[family],
+    activation: mlp.gated ? "silu" : said.activation ?? usualActivation(family, reader.checkpoint),
     eps: said.eps ?? familyEps(family),
     prefixTokens: tokensOf(reader),
     ...gridOf(posRows, { hasClass, patchSize, said }),
@@ -297,14 +312,14 @@ export function inferTextConfig(
   return {
     width,
     depth: reader.depth("text."),
-    heads: headsOf("text", width, { heads: said.textHeads }),
+    heads: headsOf("text", { width, family: vision.family }, { heads: said.textHeads }),
     ...mlp,
     activation: mlp.gated ? "silu" : said.textActivation ?? vision.activation,
     eps: said.textEps ?? said.eps ?? familyEps(vision.family),
     context,
     vocabulary,
-    causal: isClip,
-    pooling: isClip ? "end" : "last",
+    causal: said.textCausal ?? isClip,
+    pooling: said.textPooling ?? (isClip ? "end" : "last"),
     endToken: said.endToken,
   };
 }

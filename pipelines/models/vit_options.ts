@@ -4,8 +4,9 @@
  * @module
  */
 import { InputError } from "../errors.ts";
-import { type PosEmbedConvention, posEmbedConventions } from "./pos_embed.ts";
 import type { Activation } from "../../shaders/elementwise/unary.ts";
+import { Entries, isJson } from "./config_entries.ts";
+import { type PosEmbedConvention, posEmbedConventions } from "./pos_embed.ts";
 
 /** Families of vision transformers. */
 export type ModelFamily = "clip" | "dinov2" | "dino" | "mae" | "siglip" | "radio";
@@ -58,131 +59,6 @@ export interface ModelOptions {
   readonly strict?: boolean;
 }
 
-const activationNames: Readonly<Record<string, Activation>> = {
-  quick_gelu: "quickGelu",
-  quickGelu: "quickGelu",
-  gelu: "gelu",
-  gelu_new: "geluTanh",
-  gelu_pytorch_tanh: "geluTanh",
-  gelu_tanh: "geluTanh",
-  geluTanh: "geluTanh",
-  relu: "relu",
-  silu: "silu",
-  swish: "silu",
-};
-
-type Json = Readonly<Record<string, unknown>>;
-
-function isJson(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Reads the first of several spellings of an entry, checked. */
-class Entries {
-  constructor(readonly json: Json, readonly where: string) {}
-
-  #first(names: readonly string[]): [string, unknown] | undefined {
-    const name = names.find((n) => this.json[n] !== undefined && this.json[n] !== null);
-    return name === undefined ? undefined : [name, this.json[name]];
-  }
-
-  #fail(name: string, rule: string, value: unknown): never {
-    throw new InputError(
-      `Cannot use the model configuration: "${this.where}${name}" must be ${rule}, got ${
-        JSON.stringify(value)
-      }`,
-    );
-  }
-
-  count(...names: string[]): number | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    const [name, value] = found;
-    if (!Number.isInteger(value) || (value as number) < 1) {
-      this.#fail(name, "a whole number from 1", value);
-    }
-    return value as number;
-  }
-
-  index(...names: string[]): number | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    const [name, value] = found;
-    if (!Number.isInteger(value) || (value as number) < 0) {
-      this.#fail(name, "a whole number from 0", value);
-    }
-    return value as number;
-  }
-
-  positive(...names: string[]): number | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    const [name, value] = found;
-    if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value)) {
-      this.#fail(name, "a number above 0", value);
-    }
-    return value;
-  }
-
-  flag(...names: string[]): boolean | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    if (typeof found[1] !== "boolean") this.#fail(found[0], "true or false", found[1]);
-    return found[1];
-  }
-
-  text(...names: string[]): string | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    if (typeof found[1] !== "string") this.#fail(found[0], "a string", found[1]);
-    return found[1];
-  }
-
-  oneOf<T extends string>(name: string, allowed: readonly T[]): T | undefined {
-    const value = this.text(name);
-    if (value !== undefined && !allowed.includes(value as T)) {
-      this.#fail(name, `one of ${allowed.join(", ")}`, value);
-    }
-    return value as T | undefined;
-  }
-
-  activation(...names: string[]): Activation | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    const known = typeof found[1] === "string" ? activationNames[found[1]] : undefined;
-    return known ?? this.#fail(found[0], `one of ${Object.keys(activationNames)}`, found[1]);
-  }
-
-  indices(...names: string[]): number[] | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    const [name, value] = found;
-    if (!Array.isArray(value) || !value.every((v) => Number.isInteger(v) && v >= 0)) {
-      this.#fail(name, "a list of whole numbers from 0", value);
-    }
-    return value as number[];
-  }
-
-  /** One side or `[rows, columns]`. */
-  sides(...names: string[]): readonly [number, number] | undefined {
-    const found = this.#first(names);
-    if (!found) return undefined;
-    const value = typeof found[1] === "number" ? [found[1], found[1]] : found[1];
-    if (
-      !Array.isArray(value) || value.length !== 2 ||
-      !value.every((v) => Number.isInteger(v) && v > 0)
-    ) this.#fail(found[0], "a whole number or a list of two", found[1]);
-    return [value[0], value[1]];
-  }
-
-  section(...names: string[]): Entries | undefined {
-    const found = this.#first(names);
-    return found && isJson(found[1])
-      ? new Entries(found[1], `${this.where}${found[0]}.`)
-      : undefined;
-  }
-}
-
 /** What a configuration says beyond {@link ModelOptions}: checked against the shapes of the weights. */
 export interface ModelDescription extends ModelOptions {
   /** Blocks of the image tower. */
@@ -191,6 +67,14 @@ export interface ModelDescription extends ModelOptions {
   readonly headWidth?: number;
   /** Image `[height, width]` in pixels that the positional embedding belongs to. */
   readonly imageSize?: readonly [number, number];
+  /** False where tokens of a caption see the ones after them too. */
+  readonly textCausal?: boolean;
+  /** Which token a caption is read from: its end, or the last position. */
+  readonly textPooling?: "end" | "last";
+  /** RADIO: names of the teachers, in the order in which heads are numbered. */
+  readonly teachers?: readonly string[];
+  /** RADIO: class token that each teacher's adaptor head reads. */
+  readonly adaptorSlots?: Readonly<Record<string, number>>;
   /** RADIO: number of class tokens among the prefix tokens. */
   readonly classTokens?: number;
   /** RADIO: number of registers among the prefix tokens. */
@@ -206,6 +90,7 @@ const familyOfType: Readonly<Record<string, ModelFamily>> = {
   vit_mae: "mae",
   siglip: "siglip",
   siglip_vision_model: "siglip",
+  radio: "radio",
 };
 
 /** Our own options, by their names. */
@@ -265,29 +150,62 @@ function legacyEndToken(id: number | undefined): number | undefined {
   return id === 2 ? undefined : id;
 }
 
-/** open_clip's `open_clip_config.json`: plain GELU unless it says `quick_gelu`. */
-function openClipOptions(top: Entries): ModelDescription {
-  const model = top.section("model_cfg");
-  const vision = model?.section("vision_cfg");
-  const text = model?.section("text_cfg");
-  if (!model || !vision || typeof vision.json.timm_model_name === "string") return {};
-  const activation = model.flag("quick_gelu") ? "quickGelu" : "gelu";
+/** What open_clip says of either tower: plain GELU unless it says `quick_gelu`, and PyTorch's eps. */
+function openClipTower(tower: Entries | undefined, quick: boolean) {
+  const approximate = tower?.section("act_kwargs")?.text("approximate");
+  const plain = approximate === "tanh" ? "geluTanh" : "gelu";
   return {
-    headWidth: vision.count("head_width"),
-    imageSize: vision.sides("image_size"),
-    activation,
-    textActivation: activation,
-    textHeads: text?.count("heads"),
+    activation: (quick ? "quickGelu" : plain) as Activation,
+    eps: tower?.section("norm_kwargs")?.positive("eps") ?? 1e-5,
   };
 }
 
-/** timm's `config.json`: of the CLIP models only those named `quickgelu` and OpenAI's own use QuickGELU. */
+/** open_clip's text tower: reads the end of a caption by its largest id (`argmax`), by `eos_id`, or the last position. */
+function openClipText(text: Entries | undefined, quick: boolean): ModelDescription {
+  const { activation, eps } = openClipTower(text, quick);
+  const pool = text?.oneOf("pool_type", ["argmax", "eos", "last"]) ?? "argmax";
+  return {
+    textActivation: activation,
+    textEps: eps,
+    textHeads: text?.count("heads"),
+    textCausal: !text?.flag("no_causal_mask"),
+    textPooling: pool === "last" ? "last" : "end",
+    endToken: pool === "eos" ? text?.index("eos_id") : undefined,
+  };
+}
+
+/** open_clip's `open_clip_config.json`, or the `model_cfg` in it alone. */
+function openClipOptions(top: Entries): ModelDescription {
+  const model = top.section("model_cfg") ?? top;
+  const vision = model.section("vision_cfg");
+  if (!vision) return {};
+  const quick = model.flag("quick_gelu") ?? false;
+  const text = openClipText(model.section("text_cfg"), quick);
+  if (vision.text("timm_model_name") !== undefined) return { ...text, activation: "gelu" };
+  vision.oneOf("pool_type", ["tok"]);
+  return {
+    ...text,
+    ...openClipTower(vision, quick),
+    headWidth: vision.count("head_width"),
+    imageSize: vision.sides("image_size"),
+  };
+}
+
+/**
+ * timm's `config.json`: of the CLIP models only those named `quickgelu` use QuickGELU. OpenAI's weights do under either name: they
+ * were trained so, and timm says of the other name that it does not give the original results.
+ */
 function timmOptions(top: Entries): ModelDescription {
   const architecture = top.text("architecture");
-  if (!architecture?.includes("_clip_")) return {};
+  if (architecture === undefined) return {};
+  const args = top.section("model_args");
   const tag = top.section("pretrained_cfg")?.text("tag") ?? "";
   const quick = architecture.includes("quickgelu") || tag.startsWith("openai");
-  return { activation: quick ? "quickGelu" : "gelu" };
+  const own = architecture.includes("_clip_") ? (quick ? "quickGelu" : "gelu") : undefined;
+  return {
+    heads: args?.count("num_heads"),
+    activation: args?.activation("act_layer") ?? own,
+  };
 }
 
 /** DINOv2's own training configuration: how the positional embedding is resized. */
@@ -300,19 +218,27 @@ function dinov2Options(top: Entries): ModelDescription {
 /** RADIO's `config.json`: one class token per teacher, the summary from those that have one. */
 function radioOptions(top: Entries): ModelDescription {
   const args = top.section("args");
-  const teachers = args?.json.teachers;
-  if (!args || !Array.isArray(teachers)) return {};
-  const names = teachers.map((t) => isJson(t) ? String(t.name) : "");
-  const summary = teachers.flatMap((t, i) => isJson(t) && t.use_summary === false ? [] : [i]);
-  const adaptors = top.section("adaptor_configs");
-  const adaptorToken = adaptors?.section("siglip")?.index("head_idx") ?? names.indexOf("siglip");
+  const list = args?.json.teachers;
+  if (!args || !Array.isArray(list)) return {};
+  const configs = top.section("adaptor_configs");
   const perTeacher = args.flag("cls_token_per_teacher") ?? true;
+  const slots: Record<string, number> = {};
+  const summary = new Map<string, number>();
+  const teachers = list.map((json, i) => {
+    const teacher = new Entries(isJson(json) ? json : {}, `args.teachers[${i}].`);
+    const name = teacher.text("name") ?? "";
+    const slot = configs?.section(name)?.index("head_idx") ?? teacher.index("token_slot") ?? i;
+    slots[name] ??= perTeacher ? slot : 0; // a teacher that is listed again shares its first token
+    if ((teacher.flag("use_summary") ?? true) && !summary.has(name)) summary.set(name, i);
+    return name;
+  });
   return {
     family: "radio",
-    classTokens: perTeacher ? new Set(names).size : 1,
+    classTokens: perTeacher ? new Set(teachers).size : 1,
     registers: args.index("cpe_num_registers"),
-    summaryTokens: perTeacher ? summary : [0],
-    adaptorToken: adaptorToken < 0 ? undefined : perTeacher ? adaptorToken : 0,
+    summaryTokens: perTeacher ? [...summary.values()] : [0],
+    teachers,
+    adaptorSlots: slots,
   };
 }
 

@@ -307,3 +307,22 @@ export function asRadio(model: PlainModel, root = "radio_model.model."): PlainMo
     ...packedBlocks(model, "", { root: `${root}blocks.`, names: timmBlock, qkv: timmQkv }),
   };
 }
+
+/** transformers, `RadioModel` in memory; its files keep the names of the repository. */
+export function asHuggingFaceRadio(model: PlainModel): PlainModel {
+  return {
+    "embeddings.patch_projection.weight": model["patch.weight"],
+    "embeddings.position_embedding": batched(model.pos),
+    "embeddings.cls_register_token": model.prefix,
+    ...splitBlocks(model, "", "encoder.layer.", {
+      norm1: "norm1",
+      q: "attention.q_proj",
+      k: "attention.k_proj",
+      v: "attention.v_proj",
+      out: "attention.o_proj",
+      norm2: "norm2",
+      fc1: "mlp.fc1",
+      fc2: "mlp.fc2",
+    }),
+  };
+}

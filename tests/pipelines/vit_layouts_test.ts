@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mapCheckpoint } from "../../pipelines/models/layouts.ts";
+import { chooseAdaptor, radioTokens } from "../../pipelines/models/radio.ts";
 import { checkTensors } from "../../pipelines/models/vit_check.ts";
 import { inferTextConfig, inferVitConfig, ShapeReader } from "../../pipelines/models/vit_config.ts";
 import { readModelConfig } from "../../pipelines/models/vit_options.ts";
@@ -77,6 +78,22 @@ Deno.test("inferVitConfig() takes heads from the width, the public models' excep
   keys["patch_embed.proj.weight"] = reshaped(wide, 1152, 1, 1, 1);
   const reader = new ShapeReader(mapCheckpoint(toStateDict(keys)));
   assert.equal(inferVitConfig(reader, {}).heads, 16);
+});
+
+Deno.test("inferVitConfig() tells the giants of SigLIP 2 and DINOv2 apart, and a text tower from an image's", () => {
+  /** A checkpoint of that width with nothing but what tells its architecture. */
+  const headsAt = (keys: PlainModel, patch: string, width: number) => {
+    const wide = { ...keys, [patch]: reshaped(random([width, 1]), width, 1, 1, 1) };
+    return inferVitConfig(new ShapeReader(mapCheckpoint(toStateDict(wide))), {}).heads;
+  };
+  const patch = "patch_embed.proj.weight";
+  assert.equal(headsAt(models.siglip.layouts[2].keys, patch, 1536), 16);
+  assert.equal(headsAt(models.dinov2Swiglu.layouts[1].keys, patch, 1536), 24);
+  assert.equal(headsAt(models.dino.layouts[1].keys, patch, 1792), 16);
+  const openai = models.clip.layouts[1];
+  const keys = { ...openai.keys, "token_embedding.weight": random([2, 1280]) }; // ViT-bigG
+  const reader = new ShapeReader(mapCheckpoint(toStateDict(keys)));
+  assert.equal(inferTextConfig(reader, inspect(openai.keys, openai.config).vision, {})?.heads, 20);
 });
 
 Deno.test("inferVitConfig() asks for the grid when the positional embedding is no square", () => {
@@ -170,6 +187,46 @@ Deno.test("mapCheckpoint() asks for a prefix when a file holds two image towers"
   assert.equal(inspect(both, said).vision.family, "dino");
 });
 
+Deno.test("chooseAdaptor() finds a teacher's head by name or number, radioTokens() the class token it reads", () => {
+  const { keys } = models.radio.layouts[0];
+  const head: PlainModel = {
+    "fc1.weight": random([8, 24]),
+    "fc1.bias": random([8]),
+    "norm.weight": random([8]),
+    "norm.bias": random([8]),
+    "fc2.weight": random([6, 8]),
+    "fc2.bias": random([6]),
+  };
+  const chosen = (roots: readonly string[], config: Record<string, unknown>) => {
+    const heads = roots.map((root) => models.prefixed(root, head));
+    const reader = new ShapeReader(mapCheckpoint(toStateDict(Object.assign({}, keys, ...heads))));
+    const said = readModelConfig(config);
+    const adaptor = chooseAdaptor(reader, { said, width: 24 });
+    const { summaryTokens, adaptorToken } = radioTokens(reader, { prefixTokens: 5, said, adaptor });
+    return [adaptor?.key, adaptorToken, `${summaryTokens}`];
+  };
+  const args = {
+    teachers: [
+      { name: "clip" },
+      { name: "sam", use_summary: false },
+      { name: "clip" }, // the same teacher at another size
+      { name: "siglip", token_slot: 2 },
+    ],
+  };
+  const numbered = ["_heads.0.", "_heads.1.", "_heads.3."];
+  assert.deepEqual(chosen(numbered, { args }), ["3", 2, "0,3"]);
+  assert.deepEqual(chosen(numbered, { args, adaptor: "sam" }), ["1", 1, "0,3"]);
+  assert.deepEqual(chosen(numbered, { adaptor: "3" }), ["3", 3, "0,1,2,3,4"]);
+  assert.deepEqual(chosen(numbered, {})[0], undefined);
+  const named = ["radio_model.adaptors.clip.head_mlp.", "radio_model.adaptors.siglip.head_mlp."];
+  const adaptor_configs = { clip: { head_idx: 4 }, siglip: { head_idx: 3 } };
+  assert.deepEqual(chosen(named, { args, adaptor_configs }), ["siglip", 3, "0,3"]);
+  assert.deepEqual(chosen(named, { args, adaptor_configs, adaptor: "clip" }), ["clip", 4, "0,3"]);
+  assert.deepEqual(chosen(named, { adaptor: "clip" }), ["clip", 0, "0,1,2,3,4"]);
+  const single = { ...args, cls_token_per_teacher: false };
+  assert.deepEqual(chosen(named, { args: single }), ["siglip", 0, "0"]);
+});
+
 Deno.test("readModelConfig() names the entry that is wrong", () => {
   const cases: [unknown, RegExp][] = [
     [[], /must be an object/],
@@ -182,6 +239,11 @@ Deno.test("readModelConfig() names the entry that is wrong", () => {
     [{ strict: 1 }, /"strict" must be true or false/],
     [{ summaryTokens: [0, -1] }, /"summaryTokens" must be a list/],
     [{ img_size: [1, 2, 3] }, /"img_size" must be a whole number or a list of two/],
+    [
+      { model_cfg: { vision_cfg: { pool_type: "avg" } } },
+      /vision_cfg\.pool_type" must be one of tok/,
+    ],
+    [{ vision_cfg: {}, text_cfg: { pool_type: "first" } }, /text_cfg\.pool_type" must be one of/],
   ];
   for (const [config, message] of cases) assertInputError(() => readModelConfig(config), message);
 });
@@ -201,6 +263,17 @@ Deno.test("readModelConfig() reads the dialects of transformers, open_clip, timm
   const laion = readModelConfig({ model_cfg: { vision_cfg: { head_width: 80 }, text_cfg: {} } });
   assert.equal(laion.activation, "gelu");
   assert.equal(laion.headWidth, 80);
+  const multilingual = readModelConfig({
+    vision_cfg: { act_kwargs: { approximate: "tanh" } },
+    text_cfg: { pool_type: "eos", eos_id: 2, no_causal_mask: true, norm_kwargs: { eps: 1e-6 } },
+  });
+  assert.equal(multilingual.activation, "geluTanh");
+  assert.equal(multilingual.textActivation, "gelu");
+  assert.equal(multilingual.textEps, 1e-6);
+  assert.equal(multilingual.endToken, 2);
+  assert.equal(multilingual.textCausal, false);
+  const trunk = { vision_cfg: { timm_model_name: "vit_base_patch16_siglip_224" } };
+  assert.equal(readModelConfig({ model_cfg: trunk }).activation, "gelu");
   const timm = (architecture: string, tag: string) =>
     readModelConfig({ architecture, pretrained_cfg: { tag } }).activation;
   assert.equal(timm("vit_base_patch16_clip_224", "laion2b"), "gelu");

@@ -147,7 +147,11 @@ export const dinov2Swiglu: TinyModel = {
     { name: "the repository", keys: write.asDinov2(swigluModel), config: { heads: 3 } },
     {
       name: "the repository, chunked",
-      keys: chunked(write.asDinov2(swigluModel)),
+      keys: {
+        ...prefixed("teacher.backbone.", chunked(write.asDinov2(swigluModel))),
+        "teacher.dino_head.last_layer.weight_v": random([5, 8]),
+        "teacher.ibot_head.mlp.0.bias": random([8]),
+      },
       config: { heads: 3 },
     },
   ],
@@ -182,6 +186,8 @@ export const dino: TinyModel = {
       name: "a training checkpoint",
       keys: {
         ...prefixed("module.backbone.", write.asTimm(dinoModel)),
+        "module.head.mlp.0.weight": random([8, 24]),
+        "module.head.last_layer.weight_g": random([5, 1]),
       },
       config: { heads: 3 },
     },
@@ -246,9 +252,13 @@ export const siglip: TinyModel = {
     {
       name: "open_clip",
       keys: write.asOpenClipSiglip(siglipModel),
-      config: { heads: 3, textHeads: 3 },
+      config: { heads: 3, textHeads: 3, activation: "gelu_tanh" }, // timm's own is the exact one
     },
-    { name: "timm (image tower)", keys: write.asTimm(siglipModel), config: { heads: 3 } },
+    {
+      name: "timm (image tower)",
+      keys: write.asTimm(siglipModel),
+      config: { architecture: "", model_args: { num_heads: 3, act_layer: "gelu_tanh" } },
+    },
   ],
 };
 
@@ -281,8 +291,17 @@ export const radio: TinyModel = {
       config: { heads: 3, summaryTokens: [0, 2] },
     },
     {
+      name: "transformers' own class, in memory",
+      keys: { ...write.asHuggingFaceRadio(radioModel), ...conditioner },
+      config: { model_type: "radio", num_attention_heads: 3, summary_idxs: [0, 2] },
+    },
+    {
       name: "the repository",
-      keys: { ...write.asRadio(radioModel, "base_model."), ...conditioner },
+      keys: {
+        ...write.asRadio(radioModel, "base_model."),
+        ...conditioner,
+        "base_model.reg_token": random([1, 4, 24]), // left over from a body made for registers
+      },
       config: {
         num_heads: 3,
         args: {

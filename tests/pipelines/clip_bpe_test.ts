@@ -200,8 +200,15 @@ Deno.test("ClipTokenizer.encode() pads, cuts and refuses as asked", () => {
 Deno.test("cleanCaption() does what ftfy and CLIP do to characters, escapes and spaces", () => {
   assert.equal(cleanCaption("the dog’s “ball”"), 'the dog\'s "ball"');
   assert.equal(cleanCaption("&amp;lt;B&amp;gt; &eacute;&#39;&#x41;&AMP"), "<b> é'a&");
-  assert.equal(cleanCaption("&amp;amp;lt;"), "&lt;"); // twice, not thrice
-  assert.equal(cleanCaption("\u0085 a\u00a0\u2003 b\r\n\u0007c\ufeff "), "a b c");
+  assert.equal(cleanCaption("&amp;amp;lt;"), "<"); // ftfy goes on until nothing changes
+  assert.equal(cleanCaption("x < y &amp;amp;amp;lt;"), "x < y &amp;lt;"); // it may be HTML: twice
+  assert.equal(cleanCaption("it&rsquo;s &ldquo;x&rdquo;"), 'it\'s "x"');
+  assert.equal(cleanCaption("<b>it&rsquo;s\nit&rsquo;s"), "<b>it’s it’s");
+  assert.equal(cleanCaption("a&ldquo;\n<"), 'a" <');
+  assert.equal(cleanCaption("&CCEDIL;a &NTILDE; &Lt; &GT; &notit;"), "ça ñ ≪ > ¬it;");
+  assert.equal(cleanCaption("\u0091x\u0092 \u001b[31;1mred\u001b[0m"), "'x' red");
+  assert.equal(cleanCaption("ﬅ"), "ſt");
+  assert.equal(cleanCaption("\u0085 a\u00a0\u2003 b\r\n\u0007c\ufeff "), "… a b c"); // U+0085 as Windows-1252
   assert.equal(cleanCaption("ﬁne ＡＢ Cafe\u0301"), "fine ab café");
   assert.equal(cleanCaption("x² ½ µm"), "x² ½ µm"); // compatibility forms that ftfy leaves alone
 });

@@ -6,7 +6,7 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
 import { fileError } from "../io/files.ts";
-import { openSafetensors } from "../io/safetensors_file.ts";
+import { findSafetensors, openSafetensors } from "../io/safetensors_file.ts";
 import { parseJsonObject, quote } from "../io/strict_json.ts";
 import { loadModel, type VisionModel } from "../models/model.ts";
 
@@ -25,20 +25,18 @@ function isFile(path: string): boolean {
 }
 
 /**
- * Where the configuration of weights may be, best first: in their folder under the names that libraries give it where the weights
- * have such a name too, or under the name of the weights themselves.
+ * Where the configuration of a file of weights may be, best first: under the name of the weights themselves, or under the names that
+ * libraries give it, where the weights have such a name too or are all that their folder was named for.
  */
-function configPlaces(model: string): string[] {
-  if (!isFile(model)) {
-    const folder = model.replace(/\/+$/, "");
-    return [`${folder}/config.json`, `${folder}/open_clip_config.json`];
-  }
-  const cut = model.lastIndexOf("/") + 1;
-  const [folder, name] = [model.slice(0, cut), model.slice(cut)];
+function configPlaces(weights: string, inFolder: boolean): string[] {
+  const cut = weights.lastIndexOf("/") + 1;
+  const [folder, name] = [weights.slice(0, cut), weights.slice(cut)];
   const stem = name.replace(/(\.weights)?\.safetensors(\.index\.json)?$/, "");
   const places = [`${folder}${stem}.config.json`];
-  if (name.startsWith("open_clip")) places.push(`${folder}open_clip_config.json`);
-  else if (/^(model|pytorch_model)\b/.test(name)) places.push(`${folder}config.json`);
+  const isOpenClip = name.startsWith("open_clip");
+  if (isOpenClip) places.push(`${folder}open_clip_config.json`);
+  if (inFolder || /^(model|pytorch_model)\b/.test(name)) places.push(`${folder}config.json`);
+  if (inFolder) places.push(`${folder}open_clip_config.json`);
   return places;
 }
 
@@ -78,8 +76,9 @@ export async function loadModelFile(
   gpu: Gpu,
   { model, config }: ModelChoice,
 ): Promise<VisionModel> {
-  using checkpoint = openSafetensors(model);
-  const path = config ?? configPlaces(model).find(isFile);
+  const weights = findSafetensors(model);
+  using checkpoint = openSafetensors(weights);
+  const path = config ?? configPlaces(weights, weights !== model).find(isFile);
   return await loadModel(
     gpu,
     checkpoint.tensors,

@@ -151,35 +151,45 @@ function openSharded(path: string, files: RandomAccessFile[]): SafetensorsCheckp
   return new SafetensorsCheckpoint(files, tensors, metadata);
 }
 
-/** The checkpoint of a folder: its one index, else its one safetensors file. */
-function findIn(folder: string): string {
-  const names = withFileErrors("list", folder, () => [...Deno.readDirSync(folder)]).map((e) =>
-    e.name
-  );
-  const indices = names.filter((name) => name.endsWith(".safetensors.index.json")).sort();
-  const found = indices.length > 0
-    ? indices
-    : names.filter((name) => name.endsWith(".safetensors")).sort();
-  if (found.length === 1) return `${folder.replace(/\/+$/, "")}/${found[0]}`;
+/**
+ * The checkpoint that a path names: the path itself, or in a folder its one index, else its one safetensors file. Of several, the
+ * one that libraries look for, `model.safetensors`.
+ *
+ * @throws {InputError} when there is nothing at the path, or a folder has none or does not say which
+ */
+export function findSafetensors(path: string): string {
+  if (!withFileErrors("read", path, () => Deno.statSync(path).isDirectory)) return path;
+  const folder = path.replace(/\/+$/, "") || "/";
+  const names = withFileErrors("list", folder, () => [...Deno.readDirSync(folder)])
+    .map((entry) => entry.name).sort();
+  const indices = names.filter((name) => name.endsWith(".safetensors.index.json"));
+  const found = indices.length > 0 ? indices : names.filter((n) => n.endsWith(".safetensors"));
+  const usual = found.find((name) => /^model\.safetensors(\.index\.json)?$/.test(name));
+  const chosen = found.length === 1 ? found[0] : usual;
+  if (chosen !== undefined) return `${folder}/${chosen}`;
+  const pickles = names.filter((name) => /\.(bin|ckpt|pth?|pth\.tar)$/.test(name));
+  const has = [...found, ...pickles].slice(0, 8).join(", ");
   throw new InputError(
-    `Cannot choose a checkpoint in the folder ${
-      quote(folder)
-    }: it must have one *.safetensors.index.json or ` +
-      `one *.safetensors file, has ${
-        found.length === 0 ? "neither" : found.slice(0, 8).join(", ")
+    `Cannot choose a checkpoint in the folder ${quote(path)}: it must have one ` +
+      `*.safetensors.index.json or one *.safetensors file, or one named model.safetensors, has ${
+        found.length > 0
+          ? has
+          : pickles.length > 0
+          ? `${has}, which have to be converted to safetensors`
+          : "neither"
       }`,
   );
 }
 
 /**
  * Opens a checkpoint without loading it: a `.safetensors` file, a `*.safetensors.index.json` with its shards
- * beside it, or a folder that holds one or the other. Needs the permission to read them.
+ * beside it, or a folder that holds one or the other
+ * (see {@link findSafetensors}). Needs the permission to read them.
  *
  * @throws {InputError} when a file is missing, cut off or malformed, or an index leads out of its folder
  */
 export function openSafetensors(path: string): SafetensorsCheckpoint {
-  const isFolder = withFileErrors("read", path, () => Deno.statSync(path).isDirectory);
-  const file = isFolder ? findIn(path) : path;
+  const file = findSafetensors(path);
   const files: RandomAccessFile[] = [];
   try {
     return file.endsWith(".json") ? openSharded(file, files) : openOne(file, files);

@@ -170,6 +170,33 @@ Deno.test("features --images prepares images as the family does: cropped, or str
   }
 });
 
+Deno.test("features takes a folder as model hubs have it, and either of its files with its own configuration", async () => {
+  const hub = `${folder}/hub`;
+  Deno.mkdirSync(hub);
+  const [hf, , , openClip] = models.clip.layouts;
+  assert.equal(openClip.name, "open_clip");
+  saveSafetensors(`${hub}/model.safetensors`, toStateDict(hf.keys));
+  Deno.writeTextFileSync(`${hub}/config.json`, JSON.stringify(hf.config));
+  saveSafetensors(`${hub}/open_clip_model.safetensors`, toStateDict(openClip.keys));
+  Deno.writeTextFileSync(`${hub}/open_clip_config.json`, JSON.stringify(openClip.config));
+  const results = [];
+  for (const model of [hub, `${hub}/`, `${hub}/open_clip_model.safetensors`]) {
+    const out = `${folder}/hub.h5`;
+    const args = ["features", "--model", model, ...PIXELS, "--save", "cls", "--out", out];
+    const { code, text } = await gyrus(...args);
+    assert.equal(code, 0, text);
+    results.push((await readAllOf(out))["/cls"].data);
+  }
+  assert.deepEqual(results[1], results[0]);
+  assert.deepEqual(results[2], results[0]);
+  Deno.removeSync(`${hub}/model.safetensors`);
+  Deno.removeSync(`${hub}/config.json`);
+  const out = `${folder}/hub.h5`;
+  const { code, text } = await gyrus("features", "--model", hub, ...PIXELS, "--out", out);
+  assert.equal(code, 0, text);
+  assert.deepEqual((await readAllOf(out))["/cls"].data, results[0]);
+});
+
 Deno.test("features memory does not grow with the number of images", async () => {
   const out = `${folder}/many.h5`;
   const peaks: number[] = [];

@@ -85,6 +85,18 @@ Deno.test("openSafetensors() opens the one file of a folder and refuses to choos
   assert.equal(checkpoint.tensors.size, 1);
   folder.write("two.safetensors", writeSafetensors(new Map([["a", a]])));
   assertInputError(() => openSafetensors(folder.path), /has one\.safetensors, two\.safetensors/);
+  folder.write("model.safetensors", writeSafetensors(new Map([["a", a], ["b", b]])));
+  using usual = openSafetensors(`${folder.path}/`);
+  assert.equal(usual.tensors.size, 2);
+});
+
+Deno.test("openSafetensors() says of a folder with PyTorch's files that they have to be converted", () => {
+  using folder = new TestFolder();
+  folder.write("pytorch_model.bin", new Uint8Array(4));
+  assertInputError(
+    () => openSafetensors(folder.path),
+    /has pytorch_model\.bin, which have to be converted to safetensors/,
+  );
 });
 
 Deno.test("openSafetensors() refuses an index that is wrong in one way", async (t) => {

@@ -9,6 +9,7 @@ import { fromFileUrl, type Tally } from "./runner/tally.ts";
 import { gates, runGate } from "./runner/gates.ts";
 import { type Leg, listTestFiles, runLeg } from "./runner/legs.ts";
 import { findDawn } from "./runner/dawn.ts";
+import { findSwiftShader, tryDriver } from "./runner/swiftshader.ts";
 
 const USAGE = `Usage: gyrus test [options]
 
@@ -16,8 +17,13 @@ const USAGE = `Usage: gyrus test [options]
   --naive         only the leg with every optimisation off
   --backend NAME  only the leg on this WebGPU implementation: deno or dawn
   --large         real-size cases too
-  --with-dawn     Dawn could not be tried: count that as a failure
+  --driver FILE   only a leg on the Vulkan driver of this ICD file
+  --with-dawn     all of Dawn's leg, and a failure where Dawn cannot be tried
+  --with-swiftshader  the same for SwiftShader, the software driver of Chromium
 `;
+
+/** What a leg runs that is not asked for: every kernel, every gradient, the engine's own tests. */
+const SMALL = /^tests\/(kernels|gradients|compile)_test|^tests\/engine\//;
 
 /** What one call of the runner was asked for. */
 interface Options {
@@ -25,7 +31,9 @@ interface Options {
   readonly naive: boolean;
   readonly backend?: string;
   readonly large: boolean;
+  readonly driver?: string;
   readonly withDawn: boolean;
+  readonly withSwiftShader: boolean;
 }
 
 function readOptions(args: string[]): Options {
@@ -36,41 +44,59 @@ function readOptions(args: string[]): Options {
       naive: { type: "boolean", default: false },
       backend: { type: "string" },
       large: { type: "boolean", default: false },
+      driver: { type: "string" },
       "with-dawn": { type: "boolean", default: false },
+      "with-swiftshader": { type: "boolean", default: false },
     },
   });
   if (values.backend !== undefined && !["deno", "dawn"].includes(values.backend)) {
     throw new TypeError(`Unknown backend: --backend is deno or dawn, got ${values.backend}`);
   }
-  return { ...values, withDawn: values["with-dawn"] };
+  if (values.backend === "dawn" && values.driver !== undefined) {
+    throw new TypeError("Cannot choose both: --driver is for Deno's own WebGPU, --backend is dawn");
+  }
+  return {
+    ...values,
+    withDawn: values["with-dawn"],
+    withSwiftShader: values["with-swiftshader"],
+  };
 }
 
-/** The legs of a run: the default one, the same GPU tests with naive kernels, and on Dawn. */
+/** The legs of a run: the default one, the same GPU tests with naive kernels, on SwiftShader, on Dawn. */
 async function chooseLegs(options: Options, tally: Tally): Promise<Leg[]> {
-  const one = options.naive || options.backend !== undefined;
-  const legs: Leg[] = [];
-  if (!one || (options.backend === "deno" && !options.naive)) {
-    legs.push({ name: "default", backend: "deno", kernels: "auto", gpuOnly: false });
-  }
-  if (!one || (options.naive && options.backend !== "dawn")) {
-    legs.push({ name: "naive kernels", backend: "deno", kernels: "naive", gpuOnly: true });
-  }
-  if ((one && options.backend === "dawn") || (!one && options.filter === undefined)) {
+  const { naive, backend, driver } = options;
+  const kernels = naive ? "naive" : "auto";
+  const skip = (name: string, reason: string, wanted: boolean): Leg[] => {
+    console.log(`\nskip  ${name}: ${reason}`);
+    if (wanted) tally.failed++;
+    return [];
+  };
+  const onDriver = async (): Promise<Leg[]> => {
+    const found = driver === undefined ? await findSwiftShader() : await tryDriver(driver);
+    const wanted = driver !== undefined || options.withSwiftShader;
+    if ("skipped" in found) return skip(driver ?? "SwiftShader", found.skipped, wanted);
+    const name = driver === undefined ? "SwiftShader" : found.adapter;
+    const paths = wanted ? undefined : SMALL;
+    return [{ name, backend: "deno", kernels, gpuOnly: true, paths, env: found.env }];
+  };
+  const onDawn = async (): Promise<Leg[]> => {
     const dawn = await findDawn();
-    if ("skipped" in dawn) {
-      console.log(`\nskip  Dawn: ${dawn.skipped}`);
-      if (options.withDawn || options.backend === "dawn") tally.failed++;
-    } else {
-      // On a software driver Dawn's shaders take some ten times longer to translate, and its event loop competes with them for
-      // the cores. So unless Dawn is asked for, its leg compiles every kernel, which is what Dawn judges best, and runs the engine's
-      // own tests with the simplest kernels.
-      const asked = one || options.withDawn;
-      const kernels = asked && !options.naive ? "auto" : "naive";
-      const paths = asked ? undefined : /compile_test|engine_test|optim_test/;
-      legs.push({ name: "Dawn", backend: "dawn", kernels, gpuOnly: true, paths, env: dawn.env });
-    }
+    const wanted = backend === "dawn" || options.withDawn;
+    if ("skipped" in dawn) return skip("Dawn", dawn.skipped, wanted);
+    // What Mesa translates for Dawn takes it minutes the first time, the fast kernels most of all.
+    const how = wanted ? { kernels } as const : { kernels: "naive", paths: SMALL } as const;
+    return [{ name: "Dawn", backend: "dawn", gpuOnly: true, ...how, env: dawn.env }];
+  };
+  const everything: Leg = { name: "default", backend: "deno", kernels: "auto", gpuOnly: false };
+  const plain: Leg = { name: "naive kernels", backend: "deno", kernels: "naive", gpuOnly: true };
+  if (driver !== undefined) return await onDriver();
+  if (backend === "dawn") return await onDawn();
+  if (naive) return [plain];
+  if (backend === "deno") return [everything];
+  if (options.filter !== undefined && !options.withDawn && !options.withSwiftShader) {
+    return [everything, plain];
   }
-  return legs;
+  return [everything, plain, ...await onDriver(), ...await onDawn()];
 }
 
 /** Times are reported, never judged: the machine may be busy with something else. */

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { findArchive } from "./runner/dawn.ts";
+import { tryDriver } from "./runner/swiftshader.ts";
 import { countCases, runDeno } from "./runner/tally.ts";
 
 /** Writes a test file, runs it as the runner does, and returns its report. */
@@ -62,4 +63,23 @@ Deno.test("findArchive() reads both styles of apt's sources", () => {
     "Types: deb\nURIs: http://c/debian\nSuites: bookworm bookworm-updates\nSigned-By: /k.gpg\n";
   assert.equal(findArchive(["", stanzas], "bookworm"), "[signed-by=/k.gpg] http://c/debian");
   assert.equal(findArchive([stanzas.replace("/k.gpg", "")], "bookworm"), "http://c/debian");
+});
+
+Deno.test("tryDriver() says why a driver cannot be used", async () => {
+  assert.deepEqual(await tryDriver("/nonexistent/icd.json"), {
+    skipped: "there is no driver file /nonexistent/icd.json",
+  });
+  const manifest = await Deno.makeTempFile({ suffix: ".json" });
+  const icd = { library_path: "/nonexistent/libvulkan.so", api_version: "1.1.0" };
+  await Deno.writeTextFile(
+    manifest,
+    JSON.stringify({ file_format_version: "1.0.0", ICD: icd }),
+  );
+  try {
+    const found = await tryDriver(manifest);
+    assert("skipped" in found, "a driver without a library opened an adapter");
+    assert.match(found.skipped, /opens no adapter \(Cannot open a GPU/);
+  } finally {
+    await Deno.remove(manifest);
+  }
 });

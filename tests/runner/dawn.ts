@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { runDeno } from "./tally.ts";
+import { lastLine, runDeno } from "./tally.ts";
 
 /** An environment in which Dawn opens an adapter, or why there is none. */
 export type Dawn =
@@ -42,7 +42,8 @@ async function probe(env: Readonly<Record<string, string>>): Promise<Dawn> {
     "--allow-read",
     "--allow-env",
     "--allow-ffi",
-    "tests/runner/dawn_probe.ts",
+    "tests/runner/probe.ts",
+    "dawn",
   ], { env, timeoutSeconds: 120 });
   const adapter = /^adapter: (.*)$/m.exec(output)?.[1];
   if (code === 0 && adapter !== undefined) return { env, adapter };
@@ -181,12 +182,4 @@ async function isFile(path: string): Promise<boolean> {
 
 function ignoreMissing(error: unknown): void {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
-}
-
-function lastLine(output: string): string {
-  const lines = output.split("\n").map((line) => line.trim());
-  return lines.filter((line) => line !== "" && !/^(Stack backtrace|\d+: <unknown>)/.test(line)).at(
-    -1,
-  ) ??
-    "no message";
 }

@@ -60,6 +60,15 @@ export function fromFileUrl(url: URL): string {
   return Deno.build.os === "windows" ? path.slice(1) : path;
 }
 
+/** The last line that says something, where Deno appends a stack of nothing. */
+export function lastLine(output: string): string {
+  const lines = output.split("\n").map((line) => line.trim());
+  return lines.filter((line) => line !== "" && !/^(Stack backtrace|\d+: <unknown>)/.test(line)).at(
+    -1,
+  ) ??
+    "no message";
+}
+
 /** Counts of one JUnit report. */
 export interface Counts {
   readonly passed: number;

@@ -13,16 +13,12 @@ export type Driver =
 
 const MANIFEST = "vk_swiftshader_icd.json";
 
-/** Folders where browsers are installed. */
+/** Folders where browsers are installed: by distributions, and by their makers. */
 const FOLDERS = [
-  "/usr/lib/chromium",
-  "/usr/lib64/chromium",
-  "/usr/lib64/chromium-browser",
-  "/usr/lib/chromium-browser",
-  "/opt/google/chrome",
-  "/opt/chromium.org/chromium",
-  "/opt/microsoft/msedge",
-  "/opt/brave.com/brave",
+  ...["chromium", "chromium-browser"].flatMap((name) => [`/usr/lib/${name}`, `/usr/lib64/${name}`]),
+  ...["google/chrome", "chromium.org/chromium", "microsoft/msedge", "brave.com/brave"].map(
+    (name) => ["/opt", name].join("/"),
+  ),
 ];
 
 /** Looks for SwiftShader beside the browsers of this machine, and opens it. */

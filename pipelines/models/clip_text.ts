@@ -19,16 +19,14 @@ import type { Weights } from "./vit_weights.ts";
 /** Captions as token ids, start and end tokens included; shorter ones are padded. */
 export type TokenRows = readonly ArrayLike<number>[];
 
-/** Padding: CLIP never reads it (its mask is causal and it reads the end token); SigLIP's tokenizer pads with 1. */
-const PAD = { end: 0, last: 1 } as const;
-
 /**
- * Token rows padded to one length: the model's context for SigLIP, whose last position is read, else the longest row.
+ * Token rows padded to one length: the model's context where padding is read, which is at the last position or by tokens that see
+ * what follows them; else the longest row.
  *
  * @throws {InputError} when a row is empty, too long or has an id outside the vocabulary
  */
 export function padTokens(rows: TokenRows, config: TextConfig): Int32Array<ArrayBuffer>[] {
-  const { context, vocabulary, pooling } = config;
+  const { context, vocabulary, pooling, causal, padToken = 0 } = config;
   if (rows.length === 0) throw new InputError("Cannot encode text: there are no captions");
   rows.forEach((row, i) => {
     if (row.length === 0 || row.length > context) {
@@ -44,9 +42,9 @@ export function padTokens(rows: TokenRows, config: TextConfig): Int32Array<Array
     }
   });
   const longest = Math.max(...rows.map((row) => row.length));
-  const length = pooling === "last" ? context : longest;
+  const length = causal && pooling === "end" ? longest : context;
   return rows.map((row) => {
-    const padded = new Int32Array(length).fill(PAD[pooling]);
+    const padded = new Int32Array(length).fill(padToken);
     padded.set(Array.from(row));
     return padded;
   });

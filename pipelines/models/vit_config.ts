@@ -60,7 +60,12 @@ export interface TextConfig extends TowerConfig {
   readonly pooling: "end" | "last";
   /** Token id that ends a caption; the largest of the caption when left out. */
   readonly endToken?: number;
+  /** Token id that fills a caption up to the context; 0 when left out. */
+  readonly padToken?: number;
 }
+
+/** Number of token ids of Gemma's tokenizer, which is SigLIP 2's; it pads with 0, SigLIP's own with 1. */
+const GEMMA_VOCABULARY = 256_000;
 
 /**
  * How each family resizes positions. CLIP: transformers and BrainSAIL resize to a size, NACLIP by a factor; the former is the
@@ -75,8 +80,14 @@ const familyInterpolation: Readonly<Record<ModelFamily, PosEmbedConvention>> = {
   radio: "radio",
 };
 
-/** Layer norm's eps: openai/CLIP leaves PyTorch's 1e-5, every other repository sets 1e-6. */
-const familyEps = (family: ModelFamily) => (family === "clip" ? 1e-5 : 1e-6);
+/**
+ * Layer norm's eps: openai/CLIP leaves PyTorch's 1e-5, every other repository sets 1e-6; transformers runs ViT, and with it DINO and
+ * MAE, with 1e-12 where its configuration says nothing.
+ */
+function usualEps(family: ModelFamily, { layout }: MappedCheckpoint): number {
+  if (family === "clip") return 1e-5;
+  return layout === "hf_vit" && family !== "dinov2" ? 1e-12 : 1e-6;
+}
 
 const familyActivation: Readonly<Record<ModelFamily, Activation>> = {
   clip: "quickGelu", // as OpenAI trained it; open_clip's own weights want "gelu", which their files do not say
@@ -287,7 +298,7 @@ export function inferVitConfig(reader: ShapeReader, said: ModelDescription): Vit
     heads: headsOf("image", { width, family }, said),
     ...mlp,
     activation: mlp.gated ? "silu" : said.activation ?? usualActivation(family, reader.checkpoint),
-    eps: said.eps ?? familyEps(family),
+    eps: said.eps ?? usualEps(family, reader.checkpoint),
     prefixTokens: tokensOf(reader),
     ...gridOf(posRows, { hasClass, patchSize, said }),
     posInterpolation: wanted === "auto" ? own : wanted,
@@ -315,11 +326,12 @@ export function inferTextConfig(
     heads: headsOf("text", { width, family: vision.family }, { heads: said.textHeads }),
     ...mlp,
     activation: mlp.gated ? "silu" : said.textActivation ?? vision.activation,
-    eps: said.textEps ?? said.eps ?? familyEps(vision.family),
+    eps: said.textEps ?? said.eps ?? usualEps(vision.family, reader.checkpoint),
     context,
     vocabulary,
     causal: said.textCausal ?? isClip,
     pooling: said.textPooling ?? (isClip ? "end" : "last"),
     endToken: said.endToken,
+    padToken: isClip || vocabulary === GEMMA_VOCABULARY ? 0 : 1,
   };
 }

@@ -50,11 +50,20 @@ Deno.test("inferVitConfig() reads sizes that differ between families", () => {
   assert.equal(swiglu.posInterpolation, "dinov2");
   assert.equal(of(models.dino).vision.posInterpolation, "dino");
   assert.equal(of(models.mae).vision.posInterpolation, "hf");
+  const heads = { heads: 3 }; // and nothing about eps
+  assert.equal(inspect(models.dino.layouts[0].keys, heads).vision.eps, 1e-12);
+  assert.equal(inspect(models.dino.layouts[1].keys, heads).vision.eps, 1e-6);
+  assert.equal(inspect(models.dinov2Swiglu.layouts[0].keys, heads).vision.eps, 1e-6);
   const siglip = of(models.siglip);
   assert.equal(siglip.vision.posPrefix, 0);
   assert.equal(siglip.vision.activation, "geluTanh");
   assert.equal(siglip.text?.causal, false);
   assert.equal(siglip.text?.pooling, "last");
+  assert.equal(siglip.text?.padToken, 1);
+  const [{ keys, config }] = models.siglip.layouts;
+  const token = "text_model.embeddings.token_embedding.weight";
+  const gemma = { ...keys, [token]: { shape: [256000, 24], data: new Float32Array(256000 * 24) } };
+  assert.equal(inspect(gemma, config).text?.padToken, 0); // SigLIP 2
   const radio = of(models.radio).vision;
   assert.equal(radio.prefixTokens, 5);
   assert.deepEqual(radio.grid, [5, 5]);

@@ -95,8 +95,17 @@ Deno.test("readPositions() follows OpenAI's largest id or the configuration's en
   );
 });
 
+Deno.test("padTokens() fills the context where padding is read, with the tokenizer's own token", () => {
+  const config = { context: 4, vocabulary: 10, causal: true, pooling: "end" } as TextConfig;
+  const padded = (more: Partial<TextConfig>) =>
+    padTokens([[5], [6, 7]], { ...config, ...more }).map((row) => [...row]);
+  assert.deepEqual(padded({}), [[5, 0], [6, 7]]);
+  assert.deepEqual(padded({ causal: false }), [[5, 0, 0, 0], [6, 7, 0, 0]]);
+  assert.deepEqual(padded({ pooling: "last", padToken: 1 }), [[5, 1, 1, 1], [6, 7, 1, 1]]);
+});
+
 Deno.test("padTokens() refuses captions that the tower cannot take", () => {
-  const config = { context: 3, vocabulary: 10, pooling: "end" } as TextConfig;
+  const config = { context: 3, vocabulary: 10, causal: true, pooling: "end" } as TextConfig;
   assertInputError(() => padTokens([], config), /no captions/);
   assertInputError(() => padTokens([[1], []], config), /caption 1.*1 to 3 tokens, got 0/);
   assertInputError(() => padTokens([[1, 2, 3, 4]], config), /1 to 3 tokens, got 4/);

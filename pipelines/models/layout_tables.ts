@@ -95,6 +95,14 @@ const hfVitBlock: Keys = {
   ...hfLayerScale,
 };
 
+/** RADIO's block is timm's. Its files have other names for LayerScale's `gamma`, which transformers takes for a norm's. */
+const radioBlock: Keys = {
+  ...timmBlock,
+  ...hfLayerScale,
+  "ls1.grandma": "scale1", // sic
+  "ls2.grandma": "scale2",
+};
+
 /** The towers, in the order in which their anchors are looked for. */
 export const towerTables: readonly TowerTable[] = [
   {
@@ -105,11 +113,11 @@ export const towerTables: readonly TowerTable[] = [
       "patch_generator.embedder.*": "patch.*",
       "patch_generator.pos_embed": "pos",
       "patch_generator.cls_token.token": "prefix",
-      ...prefixed("blocks.{i}.", "blocks.{i}.", { ...timmBlock, ...hfLayerScale }),
+      ...prefixed("blocks.{i}.", "blocks.{i}.", radioBlock),
       "norm.*": "post_norm.*",
     },
     // a body made for registers keeps timm's own, which the patch generator's replace
-    ignored: ["head.", "fc_norm.", "reg_token", "patch_generator.video_embedder."],
+    ignored: ["head.", "fc_norm.", "reg_token", "mask_token", "patch_generator.video_embedder."],
   },
   {
     layout: "radio", // transformers' RadioModel in memory; its files have the names above
@@ -242,6 +250,10 @@ export const looseKeys: Keys = {
   "input_conditioner.norm_mean": "input_mean",
   "input_conditioner.norm_std": "input_std",
   "summary_idxs": "summary_indices",
+  "feature_normalizer.mean": "features.mean", // C-RADIO
+  "feature_normalizer.tx": "features.weight",
+  "_feature_normalizer.mean": "features.mean",
+  "_feature_normalizer.tx": "features.weight",
 };
 
 /** RADIO's adaptor heads, by the name of the teacher. */
@@ -250,14 +262,19 @@ export const adaptorPatterns: readonly RegExp[] = [
   /^(?:.*\.)?_heads\.([^.]+)\.(.+)$/,
 ];
 
+/** Names that end like a loose key and mean something else: a DINOv2 body of RADIO brings a conditioner of its own, which is not run. */
+export const notLoose = /(^|\.)(base_)?model\.input_conditioner\./;
+
 /** Names without meaning for inference, wherever they stand. */
 export const ignoredAnywhere: readonly RegExp[] = [
+  notLoose,
   /(^|\.)(input_resolution|context_length|vocab_size)$/, // OpenAI's TorchScript archives
   /(^|\.)num_batches_tracked$/,
   /^classifier\./,
   /^decoder\./, // ViTMAEForPreTraining
   /(^|\.)adaptors\.[^.]+\.(feat_mlp|oc_model)\./,
   /(^|\.)_feature_projections\./,
+  /(^|\.)_?inter(mediate)?_feature_normalizer\./,
   /(^|\.)(dino_head|ibot_head|koleo_loss)\./, // DINOv2's training checkpoints
   /(^|\.)head\.(mlp|last_layer)\./, // DINO's
 ];

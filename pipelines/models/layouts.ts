@@ -14,6 +14,7 @@ import {
   ignoredAnywhere,
   type LayoutName,
   looseKeys,
+  notLoose,
   type TowerTable,
   towerTables,
 } from "./layout_tables.ts";
@@ -148,7 +149,7 @@ function nameOf(
     }
   }
   for (const [end, name] of Object.entries(looseKeys)) {
-    if (key === end || key.endsWith(`.${end}`)) return name;
+    if ((key === end || key.endsWith(`.${end}`)) && !notLoose.test(key)) return name;
   }
   for (const pattern of adaptorPatterns) {
     const match = key.match(pattern);

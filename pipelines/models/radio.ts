@@ -165,6 +165,9 @@ export function radioTokens(
     adaptor?: Adaptor;
   },
 ): { summaryTokens: readonly number[]; adaptorToken?: number } {
+  // a DINOv2 inside has one class token, the summary and the input of every head (`_forward_cpe_dinov2`)
+  const patch = reader.checkpoint.tensors.get("patch.weight")?.source ?? "";
+  if (/(^|\.)inner\./.test(patch)) return { summaryTokens: [0], adaptorToken: adaptor && 0 };
   // v2.5: four class tokens, of which SAM's is no part of the summary, and four registers
   const known = said.registers === undefined ? undefined : prefixTokens - said.registers;
   const classes = said.classTokens ?? known ?? (prefixTokens === 8 ? 3 : prefixTokens);

@@ -87,6 +87,10 @@ function visionTensors(reader: ShapeReader, config: VitConfig): Wanted[] {
   if (family !== "radio" || reader.has("post_norm.weight")) {
     wanted.push(...affine("post_norm", width));
   }
+  if (reader.has("features.weight") || reader.has("features.mean")) {
+    wanted.push({ name: "features.weight", shape: [width, width] });
+    wanted.push({ name: "features.mean", shape: [width] });
+  }
   if (projected) wanted.push(...linear("projection", [projected, width], false));
   if (family === "siglip") wanted.push(...poolTensors(reader, width));
   return wanted;

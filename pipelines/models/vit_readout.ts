@@ -94,7 +94,7 @@ export function imageEmbedding(tower: Tower, x: Tensor, readout: Readout): Tenso
 
 /**
  * The tokens in the space of the image embedding: `[n, tokens, m]` for CLIP, patches only for SigLIP and RADIO's adaptor; elsewhere
- * the normalised tokens themselves.
+ * the normalised tokens themselves, which C-RADIO rotates.
  */
 export function projectTokens(tower: Tower, x: Tensor, { config, adaptorToken }: Readout): Tensor {
   const { weights } = tower;
@@ -103,7 +103,8 @@ export function projectTokens(tower: Tower, x: Tensor, { config, adaptorToken }:
   if (adaptorToken !== undefined) {
     return adaptorHead(weights, slice(final, { axis: 1, start: config.prefixTokens }));
   }
-  return weights.has("projection.weight") ? layer(weights, "projection", final) : final;
+  const last = ["projection", "features"].find((name) => weights.has(`${name}.weight`));
+  return last === undefined ? final : layer(weights, last, final);
 }
 
 /** Patch embeddings as a map `[n, gridHeight, gridWidth, m]`, from {@link projectTokens}. */

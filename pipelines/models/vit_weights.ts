@@ -184,6 +184,20 @@ function putConditioner(up: Uploader): void {
   up.put("input_std", std, [1, std.length, 1, 1]);
 }
 
+/** C-RADIO's patch features `(x − mean)·txᵀ` as a linear layer (`radio/feature_normalizer.py`). */
+function putFeatureNormalizer(up: Uploader, width: number): void {
+  const [weight, mean] = [up.values("features.weight"), up.values("features.mean")];
+  if (!weight || !mean) return;
+  const bias = new Float32Array(width);
+  for (let row = 0; row < width; row++) {
+    let moved = 0; // in float64, rounded once
+    for (let k = 0; k < width; k++) moved -= weight[row * width + k] * mean[k];
+    bias[row] = moved;
+  }
+  up.put("features.weight", weight, [width, width]);
+  up.put("features.bias", bias, [width]);
+}
+
 function putAdaptor(up: Uploader, adaptor: string): void {
   const prefix = `adaptors.${adaptor}.`;
   for (const [name, { tensor }] of up.checkpoint.tensors) {
@@ -218,6 +232,7 @@ export function uploadWeights(
   const pos = up.values("pos")!;
   try {
     putVision(up, vision, pos);
+    if (vision.family === "radio") putFeatureNormalizer(up, vision.width);
     if (vision.family === "radio" && conditioned) putConditioner(up);
     if (adaptor !== undefined) putAdaptor(up, adaptor);
     if (text) {

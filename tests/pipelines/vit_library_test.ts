@@ -123,7 +123,7 @@ for (const name of files) {
 }
 
 Deno.test("loadModel() is compared with every library", () => {
-  assert.equal(files.length, 17);
+  assert.equal(files.length, 19);
 });
 
 Deno.test("close the device", () => gpu[Symbol.dispose]());

@@ -72,7 +72,7 @@ const timmBlock: Keys = {
 /** transformers' LayerScale. */
 const hfLayerScale: Keys = { "layer_scale1.lambda1": "scale1", "layer_scale2.lambda1": "scale2" };
 
-/** transformers, ViT and ViTMAE (first half) and Dinov2 (second half). */
+/** transformers, ViT and ViTMAE (first half) and Dinov2 (second half), with the names that release 5 has in memory. */
 const hfVitBlock: Keys = {
   "layernorm_before.*": "norm1.*",
   "attention.attention.query.*": "q.*",
@@ -92,6 +92,9 @@ const hfVitBlock: Keys = {
   "mlp.fc2.*": "fc2.*",
   "mlp.weights_in.*": "fc1.*",
   "mlp.weights_out.*": "fc2.*",
+  "mlp.gate_proj.*": "gate.*",
+  "mlp.up_proj.*": "up.*",
+  "mlp.down_proj.*": "fc2.*",
   ...hfLayerScale,
 };
 
@@ -208,6 +211,7 @@ export const towerTables: readonly TowerTable[] = [
       "embeddings.register_tokens": "registers",
       "embeddings.position_embeddings": "pos",
       ...prefixed("encoder.layer.{i}.", "blocks.{i}.", hfVitBlock),
+      ...prefixed("layers.{i}.", "blocks.{i}.", hfVitBlock), // transformers 5 in memory
       "layernorm.*": "post_norm.*",
     },
     ignored: ["embeddings.mask_token", "pooler."],

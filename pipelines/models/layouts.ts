@@ -2,7 +2,7 @@
  * Recognises a checkpoint by its keys and brings them to one set of names:
  *
  * `patch.*`, `cls`, `registers`, `prefix`, `pos`, `pre_norm.*`, `blocks.<i>.{norm1.*, q.*, k.*, v.*, qkv.*, out.*, scale1, norm2.*,
- * fc1.*, fc2.*, scale2}`, `post_norm.*`, `projection.*`, `pool.*` (SigLIP's attention pooling), `text.<the same>`,
+ * fc1.*, gate.*, up.*, fc2.*, scale2}`, `post_norm.*`, `projection.*`, `pool.*` (SigLIP's attention pooling), `text.<the same>`,
  * `adaptors.<name>.*`, `input_mean`, `input_std`, `summary_indices`, `logit_scale`, `logit_bias`.
  *
  * @module

@@ -37,8 +37,21 @@ function attentionInput(
   return ["q", "k", "v"].flatMap((part) => linear(`${block}.${part}`, [width, width], hasBias));
 }
 
+/** The first layer of the MLP; of a gated one in two halves where the file has them apart. */
+function mlpInput(
+  reader: ShapeReader,
+  tower: string,
+  { block, config }: { block: string; config: TowerConfig },
+): Wanted[] {
+  const { width, hidden, gated } = config;
+  if (!reader.has(`${tower}blocks.0.gate.weight`)) {
+    return linear(`${block}.fc1`, [gated ? 2 * hidden : hidden, width]);
+  }
+  return ["gate", "up"].flatMap((part) => linear(`${block}.${part}`, [hidden, width]));
+}
+
 function blockTensors(reader: ShapeReader, tower: string, config: TowerConfig): Wanted[] {
-  const { width, hidden, gated, depth } = config;
+  const { width, hidden, depth } = config;
   const blocks = Array.from({ length: depth }, (_, i) => `${tower}blocks.${i}`);
   // what some releases lack is all or nothing: one block without it is a damaged file
   const some = (name: string) => blocks.some((block) => reader.has(`${block}.${name}`));
@@ -49,7 +62,7 @@ function blockTensors(reader: ShapeReader, tower: string, config: TowerConfig): 
     ...linear(`${block}.out`, [width, width]),
     { name: `${block}.scale1`, shape: [width], optional: !some("scale1") },
     ...affine(`${block}.norm2`, width),
-    ...linear(`${block}.fc1`, [gated ? 2 * hidden : hidden, width]),
+    ...mlpInput(reader, tower, { block, config }),
     ...linear(`${block}.fc2`, [width, hidden]),
     { name: `${block}.scale2`, shape: [width], optional: !some("scale2") },
   ]);

@@ -217,7 +217,9 @@ function headsOf(
 }
 
 function mlpOf(reader: ShapeReader, tower: string): { hidden: number; gated: boolean } {
-  const [first] = reader.need(`${tower}blocks.0.fc1.weight`, [2]);
+  const isApart = reader.has(`${tower}blocks.0.gate.weight`); // gate and value, else one after the other
+  const [rows] = reader.need(`${tower}blocks.0.${isApart ? "gate" : "fc1"}.weight`, [2]);
+  const first = isApart ? 2 * rows : rows;
   const [, hidden] = reader.need(`${tower}blocks.0.fc2.weight`, [2]);
   return { hidden, gated: first === 2 * hidden };
 }

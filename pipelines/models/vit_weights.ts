@@ -117,15 +117,16 @@ class Uploader {
   blocks(tower: string, { depth, width, hidden, gated }: VitConfig | TextConfig): void {
     for (let i = 0; i < depth; i++) {
       const block = `${tower}blocks.${i}`;
-      const parts = this.checkpoint.tensors.has(`${block}.qkv.weight`)
-        ? [`${block}.qkv`]
-        : ["q", "k", "v"].map((p) => `${block}.${p}`);
+      const parts = (whole: string, ...apart: readonly string[]) =>
+        (this.checkpoint.tensors.has(`${block}.${whole}.weight`) ? [whole] : apart)
+          .map((part) => `${block}.${part}`);
       this.norm(`${block}.norm1`);
-      this.linear(`${block}.qkv`, [3 * width, width], parts);
+      this.linear(`${block}.qkv`, [3 * width, width], parts("qkv", "q", "k", "v"));
       this.linear(`${block}.out`, [width, width]);
       this.vector(`${block}.scale1`);
       this.norm(`${block}.norm2`);
-      this.linear(`${block}.fc1`, [gated ? 2 * hidden : hidden, width]);
+      const rows = gated ? 2 * hidden : hidden;
+      this.linear(`${block}.fc1`, [rows, width], parts("fc1", "gate", "up"));
       this.linear(`${block}.fc2`, [width, hidden]);
       this.vector(`${block}.scale2`);
     }

@@ -92,6 +92,33 @@ function renamedAttention(keys: PlainModel): PlainModel {
   return Object.fromEntries(Object.entries(keys).map(([k, v]) => [short(k), v]));
 }
 
+/** The names that transformers 5 gives ViT and ViTMAE in memory; its files keep the older ones. */
+function inMemoryVit(keys: PlainModel): PlainModel {
+  const short = (k: string) =>
+    k.replace("encoder.layer.", "layers.")
+      .replace(/\.intermediate\.dense\./, ".mlp.fc1.")
+      .replace(/(\d+)\.output\.dense\./, "$1.mlp.fc2.");
+  const renamed = renamedAttention(keys);
+  return Object.fromEntries(Object.entries(renamed).map(([k, v]) => [short(k), v]));
+}
+
+/** The names that transformers 5 gives Dinov2's SwiGLU in memory: gate and value apart. */
+function inMemorySwiglu(keys: PlainModel): PlainModel {
+  const out: PlainModel = {};
+  for (const [key, value] of Object.entries(renamedAttention(keys))) {
+    const [rows, ...rest] = value.shape;
+    const half = (start: number) => ({
+      shape: [rows / 2, ...rest],
+      data: value.data.slice(start * value.data.length / 2, (start + 1) * value.data.length / 2),
+    });
+    if (key.includes("mlp.weights_in.")) {
+      out[key.replace("weights_in", "gate_proj")] = half(0);
+      out[key.replace("weights_in", "up_proj")] = half(1);
+    } else out[key.replace("weights_out", "down_proj")] = value;
+  }
+  return out;
+}
+
 /** `root` in front of every key. */
 export function prefixed(root: string, keys: PlainModel): PlainModel {
   return Object.fromEntries(Object.entries(keys).map(([k, v]) => [root + k, v]));
@@ -146,6 +173,11 @@ export const dinov2Swiglu: TinyModel = {
     },
     { name: "the repository", keys: write.asDinov2(swigluModel), config: { heads: 3 } },
     {
+      name: "transformers 5, in memory",
+      keys: inMemorySwiglu(write.asHuggingFaceDinov2(swigluModel)),
+      config: dinov2Config,
+    },
+    {
       name: "the repository, chunked",
       keys: {
         ...prefixed("teacher.backbone.", chunked(write.asDinov2(swigluModel))),
@@ -182,6 +214,11 @@ export const dino: TinyModel = {
       config: { model_type: "vit", num_attention_heads: 3, layer_norm_eps: 1e-6 },
     },
     { name: "the repository", keys: write.asTimm(dinoModel), config: { heads: 3 } },
+    {
+      name: "transformers 5, in memory",
+      keys: inMemoryVit(write.asHuggingFaceVit(dinoModel)),
+      config: { model_type: "vit", num_attention_heads: 3, layer_norm_eps: 1e-6 },
+    },
     {
       name: "a training checkpoint",
       keys: {

@@ -83,9 +83,8 @@ async function chooseLegs(options: Options, tally: Tally): Promise<Leg[]> {
     const dawn = await findDawn();
     const wanted = backend === "dawn" || options.withDawn;
     if ("skipped" in dawn) return skip("Dawn", dawn.skipped, wanted);
-    // What Mesa translates for Dawn takes it minutes the first time, the fast kernels most of all.
-    const how = wanted ? { kernels } as const : { kernels: "naive", paths: SMALL } as const;
-    return [{ name: "Dawn", backend: "dawn", gpuOnly: true, ...how, env: dawn.env }];
+    const paths = wanted ? undefined : SMALL; // Mesa translates the rest for minutes, the first time
+    return [{ name: "Dawn", backend: "dawn", kernels, gpuOnly: true, paths, env: dawn.env }];
   };
   const everything: Leg = { name: "default", backend: "deno", kernels: "auto", gpuOnly: false };
   const plain: Leg = { name: "naive kernels", backend: "deno", kernels: "naive", gpuOnly: true };

@@ -105,7 +105,8 @@ function visionTensors(reader: ShapeReader, config: VitConfig): Wanted[] {
     wanted.push({ name: "features.mean", shape: [width] });
   }
   if (projected) wanted.push(...linear("projection", [projected, width], false));
-  if (family === "siglip") wanted.push(...poolTensors(reader, width));
+  const hasPool = [...reader.checkpoint.tensors.keys()].some((name) => name.startsWith("pool."));
+  if (hasPool) wanted.push(...poolTensors(reader, width));
   return wanted;
 }
 

@@ -176,6 +176,7 @@ function certainFamily(reader: ShapeReader): ModelFamily | undefined {
   }
   if (reader.has("pool.probe")) return "siglip";
   if (reader.has("pre_norm.weight")) return "clip";
+  if (layout === "timm" && !reader.has("cls")) return "siglip"; // its `gap` variants pool by the mean
   return reader.has("registers") || reader.has("blocks.0.scale1") ? "dinov2" : undefined;
 }
 

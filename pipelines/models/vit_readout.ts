@@ -4,6 +4,7 @@
  * @module
  */
 import { linear } from "../../engine/ops/matmul.ts";
+import { mean } from "../../engine/ops/reduce.ts";
 import { broadcastTo, concat, slice } from "../../engine/ops/shape.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { adaptorHead } from "./radio.ts";
@@ -39,6 +40,11 @@ function poolMlp(tower: Tower, h: Tensor): Tensor {
   });
 }
 
+/** True where the checkpoint has SigLIP's pooling head; towers that were made for dense features come without. */
+function hasPool({ weights }: Tower): boolean {
+  return weights.has("pool.probe");
+}
+
 /** SigLIP's attention pooling: a learned query over the tokens `[n, tokens, width]` → `[n, width]`. */
 function attentionPool(tower: Tower, tokens: Tensor): Tensor {
   const { weights, config } = tower;
@@ -72,13 +78,16 @@ function flatTokens(x: Tensor, indices: readonly number[]): Tensor {
 
 /**
  * The image embedding from the tokens `[n, tokens, width]` after the last block: CLIP's projected class token, SigLIP's pooled
- * embedding, RADIO's adaptor summary (or its own where no adaptor is used), else the normalised class token.
+ * embedding (the mean of the normalised tokens where it has no pooling head), RADIO's adaptor summary (or its own where no adaptor is used), else the normalised class token.
  */
 export function imageEmbedding(tower: Tower, x: Tensor, readout: Readout): Tensor {
   const { family, width } = readout.config;
   const { weights, captures } = tower;
   const [n] = x.shape;
-  if (family === "siglip") return attentionPool(tower, finalNorm(tower, x));
+  if (family === "siglip") {
+    const final = finalNorm(tower, x);
+    return hasPool(tower) ? attentionPool(tower, final) : mean(final, { axes: [1] });
+  }
   if (family === "radio") {
     const final = finalNorm(tower, x);
     if (captures.wants("summary")) {
@@ -99,7 +108,7 @@ export function imageEmbedding(tower: Tower, x: Tensor, readout: Readout): Tenso
 export function projectTokens(tower: Tower, x: Tensor, { config, adaptorToken }: Readout): Tensor {
   const { weights } = tower;
   const final = finalNorm(tower, x);
-  if (config.family === "siglip") return valuePool(tower, final);
+  if (hasPool(tower)) return valuePool(tower, final);
   if (adaptorToken !== undefined) {
     return adaptorHead(weights, slice(final, { axis: 1, start: config.prefixTokens }));
   }

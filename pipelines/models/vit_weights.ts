@@ -174,7 +174,7 @@ function putVision(up: Uploader, config: VitConfig, pos: Float32Array): void {
   up.norm("post_norm");
   const projection = up.values("projection.weight");
   if (projection) up.linear("projection", [projection.length / width, width]);
-  if (config.family === "siglip") putPool(up, width);
+  if (up.checkpoint.tensors.has("pool.probe")) putPool(up, width);
 }
 
 /** RADIO normalises its input itself; checkpoints without the numbers use CLIP's (`radio/input_conditioner.py`). */

@@ -210,6 +210,26 @@ Deno.test("forward() of SigLIP gives a patch what the pooling gives when all its
   for (const tensor of [output, ...captured.values()]) tensor.dispose();
 });
 
+Deno.test("forward() of SigLIP without its pooling head takes the mean, in the layouts that have it so", async () => {
+  const { image, pixels: made } = makeImage();
+  using pixels = made;
+  const final = tokens(models.siglip, image);
+  const average = Array.from(
+    final[0],
+    (_, i) => final.reduce((sum, row) => sum + row[i], 0) / final.length,
+  );
+  for (const { keys, config } of [models.siglip.layouts[0], models.siglip.layouts[2]]) {
+    const beyond = /^text_model|^logit|\bhead\.|attn_pool/;
+    const kept = Object.entries(keys).filter(([name]) => !beyond.test(name));
+    using model = await loadModel(gpu, toStateDict(Object.fromEntries(kept)), config);
+    assert.equal(model.family, "siglip");
+    const { output, captured } = model.forward(pixels, { capture: ["projected"] });
+    await assertTensor(output, average, "mean");
+    await assertTensor(captured.get("projected")!, final.flatMap((row) => [...row]), "projected");
+    for (const tensor of [output, ...captured.values()]) tensor.dispose();
+  }
+});
+
 Deno.test("loadModel() refuses a RADIO adaptor that is not there or not whole", async () => {
   const { keys, config } = models.radio.layouts[0];
   const load = (more: PlainModel, said: Record<string, unknown>) =>

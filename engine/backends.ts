@@ -48,7 +48,7 @@ export interface OpenDeviceOptions {
  */
 export async function openDevice(options: OpenDeviceOptions): Promise<OpenedDevice> {
   const gpu = options.backend === "dawn" ? await loadDawn(options.adapter) : navigator.gpu;
-  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await requestAdapter(gpu, options.adapter);
   if (!adapter) {
     throw new UnsupportedError(
       "Cannot open a GPU: a Vulkan, Metal or D3D12 driver is needed and none was found. " +
@@ -68,6 +68,19 @@ export async function openDevice(options: OpenDeviceOptions): Promise<OpenedDevi
     : await grantable(adapter, wanted);
   const device = await adapter.requestDevice(request(adapter, features));
   return describe(device, { info: adapter.info, features, backend: options.backend });
+}
+
+async function requestAdapter(
+  gpu: GPU | undefined,
+  name: string | undefined,
+): Promise<GPUAdapter | null | undefined> {
+  try {
+    return await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  } catch (cause) { // Dawn, where no adapter has the name; its message lists those that there are
+    const reason = cause instanceof Error ? cause.message.trim() : `${cause}`;
+    const what = name === undefined ? "a GPU" : `adapter "${name}"`;
+    throw new UnsupportedError(`Cannot open ${what}: ${reason}`, { cause });
+  }
 }
 
 function request(adapter: GPUAdapter, features: readonly string[]): GPUDeviceDescriptor {

@@ -83,6 +83,7 @@ export class Gpu implements Disposable {
   readonly #checks = new Set<Promise<void>>();
   #staging?: { buffer: GPUBuffer; bytes: number };
   #error?: Error;
+  #lost?: DeviceError;
   #disposed = false;
   #uploaded = 0;
 
@@ -107,9 +108,9 @@ export class Gpu implements Disposable {
     this.#recorder = new Recorder(this.device);
     this.device.addEventListener("uncapturederror", this.#onError);
     this.device.lost.then((info) => {
-      if (!this.#disposed) {
-        this.#fail(new DeviceError(`The device was lost (${info.reason}): ${info.message}`));
-      }
+      if (this.#disposed) return;
+      const why = `the device was lost (${info.reason}): ${info.message}`;
+      this.#lost = new DeviceError(`Cannot use this Gpu: ${why}`);
     });
     this.trace(1, () => `device ${this.adapterName}: ${[...this.caps.features].join(" ")}`);
   }
@@ -158,19 +159,28 @@ export class Gpu implements Disposable {
   }
 
   /**
-   * Throws the first asynchronous error, once.
+   * Throws the first asynchronous error, once; the loss of the device every time, as it explains the others.
    *
    * @internal
    */
   throwPending(): void {
+    if (this.#lost) throw this.#lost;
     const error = this.#error;
     this.#error = undefined;
     if (error) throw error;
   }
 
-  /** Throws when this `Gpu` was disposed. @internal */
+  /**
+   * Throws when this `Gpu` was disposed, or its device lost.
+   *
+   * @throws {DisposedError} after disposal.
+   * @throws {DeviceError} after the loss.
+   *
+   * @internal
+   */
   assertOpen(): void {
     if (this.#disposed) throw new DisposedError("Cannot use this Gpu: it was disposed");
+    if (this.#lost) throw this.#lost;
   }
 
   /** Runs `work` in an error scope; what goes wrong is thrown by the next `await`. @internal */
@@ -253,27 +263,24 @@ export class Gpu implements Disposable {
    * @internal
    */
   async read(ranges: readonly Binding[]): Promise<ArrayBuffer> {
+    this.assertOpen();
     const wanted = ranges.reduce((sum, r) => sum + Math.ceil(r.bytes / 4) * 4, 0);
-    const staging = this.#takeStaging(Math.max(4, wanted));
-    let total = 0;
-    for (const range of ranges) {
-      this.#recorder.copy(range, staging.buffer, total);
-      total += Math.ceil(range.bytes / 4) * 4;
-    }
     const label = this.#summary();
-    this.submit();
+    let staging: { buffer: GPUBuffer; bytes: number } | undefined;
     let data: ArrayBuffer;
     try {
+      staging = this.#takeStaging(Math.max(4, wanted));
+      let total = 0;
+      for (const range of ranges) {
+        this.#recorder.copy(range, staging.buffer, total);
+        total += Math.ceil(range.bytes / 4) * 4;
+      }
+      this.submit();
       data = await readMapped(staging.buffer, Math.max(4, total), this.#opened);
     } catch (cause) {
-      staging.buffer.destroy();
+      staging?.buffer.destroy();
       await this.settled();
-      throw new DeviceError(
-        `Cannot read back the results of ${label || "earlier work"}: ${cause}`,
-        {
-          cause,
-        },
-      );
+      throw new DeviceError(`Cannot read back the results of ${label}: ${cause}`, { cause });
     }
     if (this.#staging) staging.buffer.destroy();
     else this.#staging = staging;
@@ -327,7 +334,7 @@ export class Gpu implements Disposable {
   /** Frees the engine's buffers, and the device where it was opened here. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
-    this.submit();
+    if (!this.#lost) this.submit();
     this.#disposed = true;
     this.device.removeEventListener("uncapturederror", this.#onError);
     this.pool.trim();

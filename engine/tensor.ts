@@ -6,7 +6,7 @@
  * @module
  */
 import type { PoolBuffer } from "./buffers.ts";
-import { DisposedError, ShapeError } from "./errors.ts";
+import { DisposedError, ShapeError, UnsupportedError } from "./errors.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding } from "./recorder.ts";
 import type { Key } from "./random.ts";
@@ -82,6 +82,7 @@ export class Tensor implements Disposable {
    * A tensor with these values; the shape defaults to one axis. A typed array keeps its type, f16 is asked for by `dtype`.
    *
    * @throws {ShapeError} when the shape does not hold as many values.
+   * @throws {UnsupportedError} for f16 on an adapter without the feature `shader-f16`.
    */
   static from(
     gpu: Gpu,
@@ -131,6 +132,7 @@ export class Tensor implements Disposable {
    * STORAGE, and COPY_SRC to be read. Kernels read and write whole vec4s, so it must reach to a multiple of 16 bytes after the tensor.
    *
    * @throws {ShapeError} when the buffer is too small or `offset` (in bytes) is not aligned.
+   * @throws {UnsupportedError} for f16 on an adapter without the feature `shader-f16`.
    */
   static borrow(
     gpu: Gpu,
@@ -139,6 +141,7 @@ export class Tensor implements Disposable {
     { dtype = "f32", offset = 0 }: { dtype?: DType; offset?: number } = {},
   ): Tensor {
     checkShape(shape);
+    checkStorage(gpu, dtype);
     const bytes = sizeOf(shape) * dtypeBytes(dtype);
     if (offset + bytes > raw.size) {
       throw new ShapeError(
@@ -265,6 +268,7 @@ function borrowedId(raw: GPUBuffer): number {
 /** A tensor with undefined content. @internal */
 export function allocate(gpu: Gpu, shape: readonly number[], dtype: DType): Tensor {
   gpu.assertOpen();
+  checkStorage(gpu, dtype);
   const bytes = sizeOf(shape) * dtypeBytes(dtype);
   const buffer = gpu.pool.acquire(bytes);
   gpu.liveBytes += bytes;
@@ -293,6 +297,14 @@ export async function readAll(tensors: readonly Tensor[]): Promise<HostData[]> {
     if (t.dtype === "u32") return new Uint32Array(bytes);
     return t.dtype === "i32" ? new Int32Array(bytes) : new Float32Array(bytes);
   });
+}
+
+function checkStorage(gpu: Gpu, dtype: DType): void {
+  if (dtype === "f16" && !gpu.caps.features.has("shader-f16")) {
+    throw new UnsupportedError(
+      `Cannot store f16: it needs the feature shader-f16, which is not in use on ${gpu.adapterName}; take f32`,
+    );
+  }
 }
 
 function checkShape(shape: readonly number[]): void {

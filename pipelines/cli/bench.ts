@@ -9,6 +9,7 @@ import { benchKernel, type BenchRow } from "../../bench/rows.ts";
 import { measurePeaks, type Peaks } from "../../bench/peaks.ts";
 import { modelRatios } from "../../bench/model_ratios.ts";
 import { engineRatios, type Ratio } from "../../bench/ratios.ts";
+import { Tensor } from "../../engine/tensor.ts";
 import { kernels } from "../../shaders/mod.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
@@ -50,6 +51,7 @@ async function bench(names: readonly string[], options: BenchOptions): Promise<v
     throw new InputError(`Cannot bench ${options.dtype}: the storage type must be f32 or f16.`);
   }
   using gpu = await openGpu(options);
+  Tensor.zeros(gpu, [1], { dtype: options.dtype }).dispose(); // refused before anything is measured
   const peaks = await measurePeaks(gpu);
   if (!options.json) printHead(gpu.adapterName, peaks);
   const lines: string[] = [

@@ -16,6 +16,7 @@ const USER_ERRORS: ReadonlySet<string> = new Set([
   "ShapeError",
   "DTypeError",
   "UnsupportedError",
+  "DeviceError", // the device went away, or the memory does not suffice
   "NotPositiveDefiniteError",
   // What Deno throws for a path: its message names the path and the reason.
   "NotFound",

@@ -32,6 +32,9 @@ interface DemoOptions extends GlobalOptions {
 /** The phantom's own CLIP, trained by this software on other scenes than the demo's. */
 const MODEL = decodeURIComponent(phantomNetFiles("clip").weights.pathname);
 
+/** BrainSAIL's number for the smaller of its grids; at 16 x 16 patches it is every shift within 15 % of the side, once. */
+const AUGMENTATIONS = 25;
+
 const HELP = `
 Writes report/index.html (the page, one file), overview.png, maps.h5, scores.json and run.json.
 
@@ -49,7 +52,7 @@ export function register(program: Command): void {
     .option("--test <n>", "test images", wholeNumber, 120)
     .option("--images <n>", "test images that are mapped", wholeNumber, 40)
     .option("--size <s>", "side of the mapped images in pixels", wholeNumber, 128)
-    .option("--distill <n>", "augmentations of the distillation", wholeNumber, 17)
+    .option("--distill <n>", "augmentations of the distillation", wholeNumber, AUGMENTATIONS)
     .addHelpText("after", HELP)
     .action(async (_, command: Command) => await demo(command.optsWithGlobals()));
 }

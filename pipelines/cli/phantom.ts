@@ -8,7 +8,7 @@ import { openSafetensors } from "../io/safetensors_file.ts";
 import {
   type PhantomNet,
   phantomNets,
-  TRAINING_SCENES,
+  trainingScenes,
   trainingSteps,
   trainPhantomNet,
 } from "../phantom/train.ts";
@@ -30,7 +30,7 @@ interface PhantomCliOptions extends GlobalOptions {
 interface TrainCliOptions extends GlobalOptions {
   readonly net: PhantomNet;
   readonly steps?: number;
-  readonly scenes: number;
+  readonly scenes?: number;
   readonly from?: string;
 }
 
@@ -54,14 +54,14 @@ export function register(program: Command): void {
       new Option("--net <name>", "which network").choices([...phantomNets]).makeOptionMandatory(),
     )
     .option("--steps <n>", "steps of AdamW (default: as the shipped network)", wholeNumber)
-    .option("--scenes <n>", "scenes to train on", wholeNumber, TRAINING_SCENES)
+    .option("--scenes <n>", "scenes to train on (default: as the shipped network)", wholeNumber)
     .option("--from <model>", "go on from this network, on the scenes of another --seed")
     .addHelpText(
       "after",
       "\nExample:\n  gyrus phantom train --net clip --out phantom_clip --steps 20\n" +
-        "\nThe default steps take ten minutes (clip) and four (dinov2) on two busy cores with a software\n" +
-        "driver; pipelines/phantom/weights/README.md has the commands of the shipped networks. The same\n" +
-        "seed on the same adapter gives the same bits.\n",
+        "\nWithout further options these are the commands of the shipped networks: an hour (clip) and four\n" +
+        "minutes (dinov2) on two busy cores with a software driver. The same seed on the same adapter gives\n" +
+        "the same bits.\n",
     )
     .action(async (_, command: Command) => await train(command.optsWithGlobals()));
 }
@@ -85,7 +85,7 @@ async function write(options: PhantomCliOptions): Promise<void> {
 }
 
 async function train(options: TrainCliOptions): Promise<void> {
-  const { net, seed, scenes: nScenes, steps = trainingSteps[net] } = options;
+  const { net, seed, scenes: nScenes = trainingScenes[net], steps = trainingSteps[net] } = options;
   const started = new Date();
   const output = beginOutput(options.out, { kind: "folder" });
   using before = options.from === undefined ? undefined : openSafetensors(options.from);

@@ -25,8 +25,11 @@ export const trainingSteps: Readonly<Record<PhantomNet, number>> = {
   dinov2: dinov2Training.steps,
 };
 
-/** Number of scenes that the shipped networks were trained on. */
-export const TRAINING_SCENES = 2000;
+/** Scenes of the shipped networks. */
+export const trainingScenes: Readonly<Record<PhantomNet, number>> = {
+  clip: clipTraining.nScenes,
+  dinov2: dinov2Training.nScenes,
+};
 
 /** Options of {@link trainPhantomNet}. */
 export interface TrainOptions {
@@ -36,7 +39,7 @@ export interface TrainOptions {
   readonly seed?: number;
   /** Steps of AdamW; as the shipped network when left out. */
   readonly steps?: number;
-  /** Number of scenes to train on. */
+  /** Number of scenes to train on; as the shipped network when left out. */
   readonly nScenes?: number;
   /** Scenes in a step; as the shipped network when left out. */
   readonly batch?: number;
@@ -76,8 +79,8 @@ export async function trainPhantomNet(
   call: PhantomCall = {},
 ): Promise<TrainedNet> {
   const training = net === "clip" ? clipTraining : dinov2Training;
-  const { seed = 0, nScenes = TRAINING_SCENES, steps = training.steps, batch = training.batch } =
-    options;
+  const { seed = 0, nScenes = training.nScenes } = options;
+  const { steps = training.steps, batch = training.batch } = options;
   checkOptions({ seed, nScenes, steps, batch });
   const scenes = { seed: FIRST_SCENE_SEED + seed, count: nScenes, size: clipSizes.size };
   const data = await renderTrainingScenes(scenes, call);

@@ -1,8 +1,18 @@
 /** A small CLIP: an image and a text tower that learn which caption belongs to which scene. */
 
-import { clamp, exp } from "../../engine/ops/elementwise.ts";
+import {
+  add,
+  addScalar,
+  clamp,
+  exp,
+  mul,
+  scale,
+  softplus,
+  sub,
+} from "../../engine/ops/elementwise.ts";
 import { gather } from "../../engine/ops/gather.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
+import { logsumexp, mean } from "../../engine/ops/reduce.ts";
 import { slice } from "../../engine/ops/shape.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { foldIn, type Key } from "../../engine/random.ts";
@@ -16,16 +26,10 @@ import type { Weights } from "../models/vit_weights.ts";
 import { captionScene, categoryPrompts } from "./captions.ts";
 import { Draws } from "./draws.ts";
 import type { PhantomCall } from "./phantom.ts";
-import { CATEGORIES } from "./scene.ts";
+import { CATEGORIES, type Scene, sceneCategories } from "./scene.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
-import {
-  batches,
-  N_LABELS,
-  normalizedPixels,
-  patchShares,
-  presentTargets,
-  type TrainingScenes,
-} from "./train_data.ts";
+import { cameraPixels, type CameraView, drawCamera, sceneInView } from "./train_camera.ts";
+import { batches, type TrainingScenes } from "./train_data.ts";
 import { startsFrom } from "./train_resume.ts";
 import { cosineLogits, crossEntropy, optimize, unitRows, weightedSum } from "./train_step.ts";
 import { clipConfigJson, clipConfigs, clipSizes, clipStarts, writeClip } from "./train_clip_net.ts";
@@ -38,25 +42,31 @@ import {
 
 /** How it is trained. */
 export interface ClipTraining extends NetTraining {
-  /** Weight of the prompt term: every image belongs to the prompts of all that is in it. */
+  /** Weight of the prompt term: an image is like the prompts of what is in it and unlike the others. */
   readonly promptWeight: number;
-  /** Weight of the region term: every patch belongs to the prompt of what it shows. */
-  readonly regionWeight: number;
+  /** Weight of the same term for the patches that are most like a prompt. */
+  readonly patchWeight: number;
 }
 
 /** What the shipped network was trained with. */
 export const clipTraining: ClipTraining = {
-  steps: 2000,
-  batch: 8,
-  peak: 1.5e-3,
-  promptWeight: 1,
-  regionWeight: 1,
+  steps: 4500,
+  batch: 16,
+  nScenes: 4000,
+  peak: 1e-3,
+  promptWeight: 3,
+  patchWeight: 3,
 };
 
 // Captions are long, and the text tower takes half a step: they are read in every third.
 const CAPTION_EVERY = 3;
 // Dense features are mostly learned on MaskCLIP's path, which costs next to nothing, and now and then on NACLIP's.
 const NACLIP_EVERY = 4;
+
+// How much the best patch counts above the others when an image's patches are pooled (LSE pooling, Pinheiro and Collobert 2015).
+const SHARPNESS = 10;
+// A plain background, and every category.
+const N_LABELS = CATEGORIES.length + 1;
 
 /** The phantom's tokenizer. */
 export function phantomTokenizer(): ClipTokenizer {
@@ -93,7 +103,9 @@ interface Batch {
   readonly indices: readonly number[];
   readonly captions: readonly string[];
   readonly prompts: readonly string[];
-  readonly mirrored: boolean;
+  readonly views: readonly CameraView[];
+  /** Which labels are in view, 1 or 0, `[n, N_LABELS]`. */
+  readonly present: Float32Array<ArrayBuffer>;
 }
 
 /** The towers and the loss between them. */
@@ -140,14 +152,14 @@ class ClipLoss {
     });
   }
 
-  #images(weights: Weights, { indices, mirrored }: Batch, step: number) {
+  #images(weights: Weights, { indices, views }: Batch, step: number) {
     const { size, patch } = clipSizes;
     const { gpu, data } = this;
     const tower: ImageTower = {
       weights,
       readout: { config: this.#config.image, summaryTokens: [] },
     };
-    const pixels = Tensor.from(gpu, normalizedPixels(data, indices, { mirrored }), [
+    const pixels = Tensor.from(gpu, cameraPixels(data, indices, views), [
       indices.length,
       3,
       size,
@@ -164,46 +176,44 @@ class ClipLoss {
     return { images: unitRows(output), dense: captures.taken.dense };
   }
 
-  #present(
-    images: Tensor,
-    prompts: Tensor,
-    factor: Tensor,
-    shares: Float32Array<ArrayBuffer>,
-  ): Tensor {
-    const n = images.shape[0];
-    const logits = cosineLogits(matmul(images, prompts, { transposeB: true }), factor);
-    return crossEntropy(logits, Tensor.from(this.gpu, presentTargets(shares, n), [n, N_LABELS]), 1);
+  /** Mean over images and labels of how badly `factor · cosine + bias` says whether a label is present (SigLIP's loss). */
+  #present(cosines: Tensor, present: Tensor, { factor, bias }: { factor: Tensor; bias: Tensor }) {
+    return tidy(this.gpu, () => {
+      const logits = add(mul(cosines, factor), bias);
+      return mean(sub(softplus(logits), mul(logits, present)));
+    });
   }
 
-  #regions(
-    dense: Tensor,
-    prompts: Tensor,
-    factor: Tensor,
-    shares: Float32Array<ArrayBuffer>,
-  ): Tensor {
-    const rows = unitRows(dense.reshape([-1, clipSizes.embedding]));
-    const logits = cosineLogits(matmul(rows, prompts, { transposeB: true }), factor);
-    return crossEntropy(
-      logits,
-      Tensor.from(this.gpu, shares, [shares.length / N_LABELS, N_LABELS]),
-      1,
-    );
+  /** Cosines of an image's patches to prompts, pooled over patches: near the largest, with a part for every patch. */
+  #pooled(dense: Tensor, prompts: Tensor): Tensor {
+    return tidy(this.gpu, () => {
+      const [n, height, width, m] = dense.shape;
+      const rows = unitRows(dense.reshape([n * height * width, m]));
+      const cosines = matmul(rows, prompts, { transposeB: true });
+      const sharp = scale(cosines.reshape([n, height * width, prompts.shape[0]]), SHARPNESS);
+      const total = logsumexp(sharp, { axes: [1] });
+      return scale(addScalar(total, -Math.log(height * width)), 1 / SHARPNESS);
+    });
   }
 
   value(step: number, weights: Weights, batch: Batch): Tensor {
-    const { indices, captions, prompts, mirrored } = batch;
+    const { indices, captions, prompts } = batch;
     const n = captions.length;
     return tidy(this.gpu, () => {
       const texts = this.#texts(weights, [...captions, ...prompts]);
       const { images, dense } = this.#images(weights, batch, step);
       const factor = exp(clamp(weights.get("logit_scale")!, 0, Math.log(50)));
-      const shares = patchShares(this.data, indices, { patch: clipSizes.patch, mirrored });
+      const present = Tensor.from(this.gpu, batch.present, [indices.length, N_LABELS]);
       const labels = slice(texts, { axis: 0, start: n });
+      const whole = matmul(images, labels, { transposeB: true });
       const terms = [
-        this.#present(images, labels, factor, shares),
-        this.#regions(dense, labels, factor, shares),
+        this.#present(whole, present, { factor, bias: weights.get("present.bias")! }),
+        this.#present(this.#pooled(dense, labels), present, {
+          factor,
+          bias: weights.get("present.patch_bias")!,
+        }),
       ];
-      const weighting = [this.training.promptWeight, this.training.regionWeight];
+      const weighting = [this.training.promptWeight, this.training.patchWeight];
       if (n === 0) return weightedSum(terms, weighting);
       const ours = slice(texts, { axis: 0, end: n });
       const logits = cosineLogits(matmul(images, ours, { transposeB: true }), factor);
@@ -212,6 +222,14 @@ class ClipLoss {
       return weightedSum(terms, [...weighting, 0.5, 0.5]);
     });
   }
+}
+
+/** Which labels a scene shows, 1 or 0: a background that is no place, then every category. */
+function presentLabels(scene: Scene): number[] {
+  const categories = sceneCategories(scene);
+  return [categories.includes("place") ? 0 : 1].concat(
+    CATEGORIES.map((category) => categories.includes(category) ? 1 : 0),
+  );
 }
 
 /** Draws what is said about the scenes of a batch. */
@@ -224,17 +242,16 @@ function batchSource(data: TrainingScenes, key: Key, batch: number): (step: numb
   return (step) => {
     const draws = new Draws(key.hi, key.lo, 2, step);
     const indices = stream.next().value;
+    const views = indices.map(() => drawCamera(draws, clipSizes.size / clipSizes.patch));
+    const scenes = indices.map((index, i) => sceneInView(data.scenes[index], views[i]));
     const detail = draws.uniform() < 0.75 ? "short" : "full"; // of one kind in a step: padding costs time
     const isCaptioned = step % CAPTION_EVERY === 0;
-    const captions = !isCaptioned ? [] : indices.map((i) => {
-      return captionScene(data.scenes[i], { detail, variant: draws.integer(16) });
+    const captions = !isCaptioned ? [] : scenes.map((scene) => {
+      const said = scene.objects.length === 0 ? "full" : detail; // an empty scene has its background alone
+      return captionScene(scene, { detail: said, variant: draws.integer(16) });
     });
-    return {
-      indices,
-      captions,
-      prompts: labelPrompts(draws),
-      mirrored: !isCaptioned && draws.uniform() < 0.5,
-    };
+    const present = Float32Array.from(scenes.flatMap(presentLabels));
+    return { indices, captions, prompts: labelPrompts(draws), views, present };
   };
 }
 

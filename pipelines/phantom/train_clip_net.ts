@@ -10,7 +10,7 @@ import { blockStarts, MLP_RATIO, normStarts, type Start, Writer } from "./train_
 export const clipSizes = {
   size: 64,
   patch: 8,
-  width: 64,
+  width: 128,
   depth: 3,
   heads: 2,
   textWidth: 64,
@@ -41,6 +41,8 @@ export function clipStarts(vocabulary: number, data: TrainingScenes): Map<string
   normStarts(map, "text.post_norm", textWidth);
   map.set("text.projection.weight", { shape: [embedding, textWidth], std: textWidth ** -0.5 });
   map.set("logit_scale", { shape: [1], value: Math.log(1 / 0.07) }); // CLIP, section 2.5
+  map.set("present.bias", { shape: [1] });
+  map.set("present.patch_bias", { shape: [1] });
   return map;
 }
 

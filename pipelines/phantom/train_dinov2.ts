@@ -31,7 +31,7 @@ import {
 import { randomMask, randomViews } from "./train_views.ts";
 
 /** How the shipped network was trained. */
-export const dinov2Training: NetTraining = { steps: 400, batch: 8, peak: 1.5e-3 };
+export const dinov2Training: NetTraining = { steps: 400, batch: 8, nScenes: 2000, peak: 1.5e-3 };
 
 const HIDDEN_SHARE = 0.4; // of the patches; SimMIM hides 0.6 of larger pictures
 const TEMPERATURE = 0.2; // SimCLR, table 5: 0.1 to 0.5

@@ -8,7 +8,7 @@ import { InputError } from "../errors.ts";
 import type { Start } from "./train_weights.ts";
 
 /** Tensors that no file keeps, or that a reader of files passes over. */
-const NOT_KEPT = /^(mask_token$|paint_head\.|view_head\.)/;
+const NOT_KEPT = /^(mask_token$|present\.|paint_head\.|view_head\.)/;
 
 /** The parts that one of our tensors is packed from, in a checkpoint's names. */
 function partsOf(name: string): string[] {

@@ -34,7 +34,7 @@ function drawView(draws: Draws): View {
 }
 
 /** The two pixels around each sample of an axis, and the share of the second. */
-function samples(size: number, start: number, step: number) {
+export function samples(size: number, start: number, step: number) {
   return Array.from({ length: size }, (_, i) => {
     const at = Math.min(size - 1, Math.max(0, start * size + (i + 0.5) * step - 0.5));
     const first = Math.min(size - 1, Math.floor(at));

@@ -163,6 +163,8 @@ export interface NetTraining {
   readonly steps: number;
   /** Scenes in a step. */
   readonly batch: number;
+  /** Number of scenes. */
+  readonly nScenes: number;
   /** Largest step size. */
   readonly peak: number;
 }

@@ -14,12 +14,7 @@ import { renderScene } from "../../pipelines/phantom/render.ts";
 import { CATEGORIES, randomScene, sceneCategories } from "../../pipelines/phantom/scene.ts";
 import { phantomNets } from "../../pipelines/phantom/train.ts";
 import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
-import {
-  N_LABELS,
-  normalizedPixels,
-  patchShares,
-  type TrainingScenes,
-} from "../../pipelines/phantom/train_data.ts";
+import { normalizedPixels, type TrainingScenes } from "../../pipelines/phantom/train_data.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 const SIZE = 64;
@@ -27,7 +22,7 @@ const GRID = 8;
 const N_SCENES = 60;
 
 /** Test scenes of the phantom with seed 0, which no network was trained on. */
-function heldOut(): TrainingScenes {
+function heldOut(): TrainingScenes & { readonly labels: Uint8Array } {
   const scenes = Array.from({ length: N_SCENES }, (_, i) => randomScene(0, sceneIndex(i, 0)));
   const pixels = new Uint8Array(N_SCENES * SIZE * SIZE * 3);
   const labels = new Uint8Array(N_SCENES * SIZE * SIZE);
@@ -37,6 +32,17 @@ function heldOut(): TrainingScenes {
     labels.set(rendered.labels, i * rendered.labels.length);
   });
   return { size: SIZE, scenes, pixels, labels };
+}
+
+/** Share of a category in each patch of an image, `[GRID * GRID]`. */
+function patchShares(labels: Uint8Array, image: number, category: number): number[] {
+  const patch = SIZE / GRID;
+  const out = new Array<number>(GRID * GRID).fill(0);
+  for (let p = 0; p < SIZE * SIZE; p++) {
+    const cell = Math.floor(p / SIZE / patch) * GRID + Math.floor(p % SIZE / patch);
+    if (labels[image * SIZE * SIZE + p] === category + 1) out[cell] += 1 / (patch * patch);
+  }
+  return out;
 }
 
 const all = Array.from({ length: N_SCENES }, (_, i) => i);
@@ -114,16 +120,15 @@ Deno.test("the shipped CLIP names what is in held-out scenes, and where it is", 
     });
     // Measured: see weights/README.md.
     assert.ok(named.length >= 0.9 * N_SCENES, `${named.length} of ${N_SCENES} scenes`);
-    const shares = patchShares(data, all, { patch: SIZE / GRID });
     const found: number[] = [];
     CATEGORIES.forEach((_, k) => {
       for (const i of all) {
-        const cells = Array.from({ length: GRID * GRID }, (_, p) => i * GRID * GRID + p);
-        const mask = cells.map((cell) => shares[cell * N_LABELS + k + 1]);
+        const mask = patchShares(data.labels, i, k);
         if (Math.max(...mask) < 0.5 || Math.min(...mask) > 0.5) continue;
-        const map = cells.map((cell) =>
-          dot(categories[k], unit(dense.slice(cell * m, (cell + 1) * m)))
-        );
+        const map = mask.map((_, p) => {
+          const cell = i * GRID * GRID + p;
+          return dot(categories[k], unit(dense.slice(cell * m, (cell + 1) * m)));
+        });
         found.push(pearson(map, mask));
       }
     });

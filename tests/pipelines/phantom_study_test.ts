@@ -17,10 +17,10 @@ Deno.test("the shipped CLIP explains the phantom, and distillation finds more th
   using gpu = await Gpu.open();
   {
     using model = await loadPhantomNet(gpu, "clip");
-    const phantom = await makePhantom({ seed: 0, nSubjects: 1 });
+    const phantom = await makePhantom({ seed: 0, nTrain: 400, nTest: 100, nSubjects: 1 });
     const study = await runPhantomStudy(gpu, model, phantom, {
       denseSize: 128,
-      nMapped: 20,
+      nMapped: 12,
       nAugmentations: 25,
       dense: denseSettings.clip,
     });

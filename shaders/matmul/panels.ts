@@ -41,10 +41,12 @@ export function panelSize({ batch, panels, kPadded }: Dims): number {
 
 /**
  * True where packing costs less than it saves: m·k + n·k values are packed, m·n·k products gain. Measured on llvmpipe (Mesa 22.3): a
- * packed value costs what 300 products save with subgroups, and 8 without, where the alternatives are slow.
+ * packed value costs what 300 products save with subgroups; 100 where rows lie a multiple of 4 KiB apart, on the same set of the
+ * first cache; 8 without subgroups, where the alternatives are slow.
  */
 export function panelsPay({ m, n, k }: Dims, { isSoftware, subgroupMinSize }: Caps): boolean {
-  const least = subgroupMinSize === 8 ? 300 : 8;
+  const collides = k % 1024 === 0 || n % 1024 === 0;
+  const least = subgroupMinSize !== 8 ? 8 : collides ? 100 : 300;
   return isSoftware && n % 4 === 0 && k >= 32 && m * n >= least * (m + n);
 }
 

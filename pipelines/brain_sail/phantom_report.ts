@@ -257,6 +257,7 @@ export function studyReport(phantom: Phantom, study: StudyResult, run: RunFacts)
       <div
         class="card"><b>${number(
           distilled,
+          3,
         )}</b>mean correlation of the maps with the true masks, distilled</div>
       <div class="card"><b>${number(notDistilled, 3)}</b>the same without distillation</div>
     </div>

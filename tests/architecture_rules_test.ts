@@ -109,6 +109,8 @@ Deno.test("lintTypeScript() keeps the lower layers silent and without a world", 
 
 Deno.test("lintTypeScript() flags what hides errors", () => {
   assertFlags(ts("engine/a.ts", "export const x: any = 1;"), /any/);
+  assertFlags(ts("tests/a_test.ts", 'Deno.test("x", { ignore: true }, f);'), /expectations/);
+  assertFlags(ts("tests/a_test.ts", 'Deno.test({ only: true, name: "x", fn });'), /expectations/);
   assertFlags(ts("engine/a.ts", "try { f(); } catch {}"), /empty catch/);
   assertFlags(ts("engine/a.ts", "try { f(); } catch (e) { /* hm */ }"), /empty catch/);
   assertFlags(ts("engine/a.ts", "f().catch(() => {});"), /empty catch/);

@@ -6,6 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { canRun, exists, fakeDeno, fakeNpm, Machine, root, type Start } from "./machine.ts";
+import { needs } from "./expectations.ts";
 
 const decoder = new TextDecoder();
 
@@ -174,47 +175,53 @@ function startWithoutDriver(machine: Machine, ...args: string[]): Start {
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-Deno.test("gyrus installs Mesa's driver as root on Debian and says so", {
-  ignore: !canHide || !exists("/etc/debian_version"),
-}, () => {
-  using machine = new Machine().deno();
-  machine.script("apt-get", `echo "$*" >>"$GYRUS_CACHE/apt-asked"`);
-  const { code, out, err } = startWithoutDriver(machine, "features");
-  assert.equal(code, 0, err);
-  assert.match(err, /no Vulkan driver found: installing Mesa's software driver/);
-  assert.match(out, /cli\.ts features/);
-  assert.equal(
-    Deno.readTextFileSync(`${machine.cache}/apt-asked`),
-    "update\ninstall -y --no-install-recommends mesa-vulkan-drivers libvulkan1\n",
-  );
-  assert.doesNotMatch(startWithoutDriver(machine, "inspect", "F.h5").err, /Vulkan/);
-  assert.doesNotMatch(startWithoutDriver(machine, "features", "--help").err, /Vulkan/);
-});
+Deno.test(
+  "gyrus installs Mesa's driver as root on Debian and says so",
+  needs("debian", canHide && exists("/etc/debian_version")),
+  () => {
+    using machine = new Machine().deno();
+    machine.script("apt-get", `echo "$*" >>"$GYRUS_CACHE/apt-asked"`);
+    const { code, out, err } = startWithoutDriver(machine, "features");
+    assert.equal(code, 0, err);
+    assert.match(err, /no Vulkan driver found: installing Mesa's software driver/);
+    assert.match(out, /cli\.ts features/);
+    assert.equal(
+      Deno.readTextFileSync(`${machine.cache}/apt-asked`),
+      "update\ninstall -y --no-install-recommends mesa-vulkan-drivers libvulkan1\n",
+    );
+    assert.doesNotMatch(startWithoutDriver(machine, "inspect", "F.h5").err, /Vulkan/);
+    assert.doesNotMatch(startWithoutDriver(machine, "features", "--help").err, /Vulkan/);
+  },
+);
 
-Deno.test("gyrus prints the line to run where it may not install, and goes on", {
-  ignore: !canHide,
-}, () => {
-  const line = /gyrus: No Vulkan driver was found\..*sudo apt-get install -y mesa-vulkan-drivers/;
-  using user = new Machine().deno().script("apt-get", "exit 1").script("uname", "echo Linux");
-  Deno.removeSync(`${user.folder}/bin/id`);
-  user.script("id", "echo 1000");
-  const asUser = startWithoutDriver(user, "features");
-  assert.equal(asUser.code, 0);
-  assert.match(asUser.err, line);
-  assert.doesNotMatch(asUser.err, /installing/);
-  using offline = new Machine().deno().script("apt-get", "echo 'E: no route' >&2; exit 100");
-  const failed = startWithoutDriver(offline, "features");
-  assert.equal(failed.code, 0);
-  assert.match(failed.err, /E: no route/);
-  assert.match(failed.err, line);
-});
+Deno.test(
+  "gyrus prints the line to run where it may not install, and goes on",
+  needs("mountNamespace", canHide),
+  () => {
+    const line = /gyrus: No Vulkan driver was found\..*sudo apt-get install -y mesa-vulkan-drivers/;
+    using user = new Machine().deno().script("apt-get", "exit 1").script("uname", "echo Linux");
+    Deno.removeSync(`${user.folder}/bin/id`);
+    user.script("id", "echo 1000");
+    const asUser = startWithoutDriver(user, "features");
+    assert.equal(asUser.code, 0);
+    assert.match(asUser.err, line);
+    assert.doesNotMatch(asUser.err, /installing/);
+    using offline = new Machine().deno().script("apt-get", "echo 'E: no route' >&2; exit 100");
+    const failed = startWithoutDriver(offline, "features");
+    assert.equal(failed.code, 0);
+    assert.match(failed.err, /E: no route/);
+    assert.match(failed.err, line);
+  },
+);
 
-Deno.test("the shell scripts pass shellcheck", {
-  ignore: !canRun("shellcheck", ["--version"]),
-}, () => {
-  const { code, stdout } = new Deno.Command("shellcheck", {
-    args: ["gyrus", ".ci/run"],
-    cwd: root,
-  }).outputSync();
-  assert.equal(code, 0, decoder.decode(stdout));
-});
+Deno.test(
+  "the shell scripts pass shellcheck",
+  needs("shellcheck", canRun("shellcheck", ["--version"])),
+  () => {
+    const { code, stdout } = new Deno.Command("shellcheck", {
+      args: ["gyrus", ".ci/run"],
+      cwd: root,
+    }).outputSync();
+    assert.equal(code, 0, decoder.decode(stdout));
+  },
+);

@@ -89,6 +89,12 @@ function runRules(path: string, text: string, report: Report): void {
     CatchClause: (node) => {
       if (isEmptyBlock(node.body)) report(node.range[0], "an empty catch swallows every error");
     },
+    Property: ({ key, range }) => {
+      const isIgnore = key.type === "Identifier" && (key.name === "ignore" || key.name === "only");
+      if (isIgnore && path.endsWith("_test.ts")) {
+        report(range[0], "a test is ignored by needs() of tests/expectations.ts, with its reason");
+      }
+    },
     TSAnyKeyword: (node) => report(node.range[0], "`any` turns the type checker off"),
     Identifier: (node) => {
       if (isMemberOrKey(node)) return;

@@ -22,6 +22,7 @@ import {
   variance,
 } from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
+import { needs } from "../expectations.ts";
 
 const gpu = await openTestGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
@@ -124,7 +125,7 @@ Deno.test("long rows and tall columns are reduced in parts", async () => {
 
 Deno.test({
   name: "partial results of half precision do not overflow",
-  ignore: !gpu.caps.features.has("shader-f16"),
+  ...needs("f16", gpu.caps.features.has("shader-f16")),
   fn: async () => {
     const ones = () => full(gpu, [100_000], 1, { dtype: "f16" });
     assert.deepEqual(await values(() => mean(ones())), [1]);

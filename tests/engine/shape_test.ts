@@ -23,6 +23,7 @@ import {
   where,
 } from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
+import { needs } from "../expectations.ts";
 
 const gpu = await openTestGpu();
 const hasF16 = gpu.caps.features.has("shader-f16");
@@ -74,7 +75,7 @@ Deno.test("cast() truncates, limits to the range and keeps bits between integers
 
 Deno.test({
   name: "cast() and where() take f16",
-  ignore: !hasF16,
+  ...needs("f16", hasF16),
   fn: async () => {
     const half = () => Tensor.from(gpu, [0, -0, 2, 1e-7], [4], { dtype: "f16" });
     assert.deepEqual(await values(() => cast(half(), "u32")), [0, 0, 2, 0]);

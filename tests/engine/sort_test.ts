@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { argsort, cumsum, normal, randomKey, sort, Tensor, tidy, topK } from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
+import { needs } from "../expectations.ts";
 
 const gpu = await openTestGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
@@ -128,7 +129,7 @@ Deno.test("cumsum() runs over any axis in either direction", async () => {
 
 Deno.test({
   name: "half precision sorts, and its running sums do not stall",
-  ignore: !gpu.caps.features.has("shader-f16"),
+  ...needs("f16", gpu.caps.features.has("shader-f16")),
   fn: async () => {
     const half = (list: number[]) => Tensor.from(gpu, list, [list.length], { dtype: "f16" });
     assert.deepEqual(await values(() => sort(half([2, -1, 0.5])).values), [-1, 0.5, 2]);

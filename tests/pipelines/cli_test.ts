@@ -11,6 +11,7 @@ import { createProgram, explain } from "../../pipelines/cli/main.ts";
 import { realNumber, wholeNumber } from "../../pipelines/cli/options.ts";
 import { beginOutput, discardOutputs, writeOutput } from "../../pipelines/cli/output.ts";
 import { formatSeconds, Progress } from "../../pipelines/cli/progress.ts";
+import { needs } from "../expectations.ts";
 
 /** Runs `body` with console.error collected. */
 function collectErrors<T>(body: () => T): { result: T; text: string } {
@@ -183,31 +184,33 @@ Deno.test("formatSeconds() reads well at every size", () => {
   ]);
 });
 
-Deno.test("stopOnSignals() exits with 130 on Ctrl-C and 143 on SIGTERM, leaving no partial", {
-  ignore: Deno.build.os === "windows",
-}, async () => {
-  using folder = temporary();
-  const module = new URL("../../pipelines/cli/output.ts", import.meta.url).href;
-  const script = `
+Deno.test(
+  "stopOnSignals() exits with 130 on Ctrl-C and 143 on SIGTERM, leaving no partial",
+  needs("posixSignals", Deno.build.os !== "windows"),
+  async () => {
+    using folder = temporary();
+    const module = new URL("../../pipelines/cli/output.ts", import.meta.url).href;
+    const script = `
     import { beginOutput, stopOnSignals } from ${JSON.stringify(module)};
     stopOnSignals();
     Deno.writeTextFileSync(beginOutput(${JSON.stringify(`${folder.path}/F`)}).partial, "half");
     console.log("ready");
     await new Promise((resolve) => setTimeout(resolve, 60_000));`;
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["eval", script],
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const reader = child.stdout.getReader();
-    await reader.read(); // ready
-    assert.deepEqual(names(folder.path), ["F.partial"]);
-    child.kill(signal);
-    reader.releaseLock();
-    const { code: seen, stderr } = await child.output();
-    assert.equal(seen, code);
-    assert.match(new TextDecoder().decode(stderr), /gyrus: stopped by/);
-    assert.deepEqual(names(folder.path), []);
-  }
-});
+    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: ["eval", script],
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const reader = child.stdout.getReader();
+      await reader.read(); // ready
+      assert.deepEqual(names(folder.path), ["F.partial"]);
+      child.kill(signal);
+      reader.releaseLock();
+      const { code: seen, stderr } = await child.output();
+      assert.equal(seen, code);
+      assert.match(new TextDecoder().decode(stderr), /gyrus: stopped by/);
+      assert.deepEqual(names(folder.path), []);
+    }
+  },
+);

@@ -15,6 +15,7 @@ import { loadModel, type VisionModel } from "../../pipelines/models/model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
+import { needs } from "../expectations.ts";
 
 const gpu = await openTestGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
@@ -275,31 +276,33 @@ Deno.test("features refuses what does not fit with one sentence and exit code 2,
   assert.equal(wrong.code, 2, wrong.text);
 });
 
-Deno.test("features stops on Ctrl-C with exit code 130 and leaves no file", {
-  ignore: Deno.build.os === "windows",
-}, async () => {
-  const values = Float32Array.from(normal(randomKey(6), 600 * 3 * 48 * 48));
-  saveSafetensors(
-    `${folder}/long.safetensors`,
-    new Map([["x", hostTensor(values, [600, 3, 48, 48])]]),
-  );
-  const cli = new URL("../../pipelines/cli.ts", import.meta.url).pathname;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${folder}`, cli],
-      ...["features", ...writeModel(models.clip), "--pixels", `${folder}/long.safetensors:x`],
-      ...["--batch", "1", "--out", `${folder}/stopped.h5`],
-    ],
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const there = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
-  for (let i = 0; i < 600 && !there().includes("stopped.h5.partial"); i++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert(there().includes("stopped.h5.partial"));
-  child.kill("SIGINT");
-  const { code, stderr } = await child.output();
-  assert.equal(code, 130, new TextDecoder().decode(stderr));
-  assert(!there().some((name) => name.startsWith("stopped")));
-});
+Deno.test(
+  "features stops on Ctrl-C with exit code 130 and leaves no file",
+  needs("posixSignals", Deno.build.os !== "windows"),
+  async () => {
+    const values = Float32Array.from(normal(randomKey(6), 600 * 3 * 48 * 48));
+    saveSafetensors(
+      `${folder}/long.safetensors`,
+      new Map([["x", hostTensor(values, [600, 3, 48, 48])]]),
+    );
+    const cli = new URL("../../pipelines/cli.ts", import.meta.url).pathname;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--no-prompt", "--allow-read", "--allow-env", `--allow-write=${folder}`, cli],
+        ...["features", ...writeModel(models.clip), "--pixels", `${folder}/long.safetensors:x`],
+        ...["--batch", "1", "--out", `${folder}/stopped.h5`],
+      ],
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const there = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
+    for (let i = 0; i < 600 && !there().includes("stopped.h5.partial"); i++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert(there().includes("stopped.h5.partial"));
+    child.kill("SIGINT");
+    const { code, stderr } = await child.output();
+    assert.equal(code, 130, new TextDecoder().decode(stderr));
+    assert(!there().some((name) => name.startsWith("stopped")));
+  },
+);

@@ -15,12 +15,13 @@ import { attend } from "../../pipelines/models/vit_attention.ts";
 import type { DenseMode } from "../../pipelines/models/vit.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { GoldenCase, goldenFolder, goldenLayouts, loadGolden } from "./golden_vit.ts";
+import { needs } from "../expectations.ts";
 
-const ignore = goldenFolder === undefined;
-const gpu = ignore ? undefined : await openTestGpu();
+const here = needs("golden", goldenFolder !== undefined);
+const gpu = here.ignore ? undefined : await openTestGpu();
 Deno.test.afterEach(() => assert.equal(gpu?.liveBytes ?? 0, 0));
 
-Deno.test("reference outputs are found (needs GYRUS_GOLDEN, a folder of them)", { ignore }, () => {
+Deno.test("reference outputs are found (needs GYRUS_GOLDEN, a folder of them)", here, () => {
   for (const name of ["clip_main", "dinov2_reg", "mae_encoder"]) {
     assert(goldenLayouts(name).length > 0, `no weights of ${name}`);
   }
@@ -284,4 +285,4 @@ for (const layout of goldenLayouts("mae_encoder")) {
   });
 }
 
-Deno.test("close the device", { ignore }, () => gpu![Symbol.dispose]());
+Deno.test("close the device", here, () => gpu![Symbol.dispose]());

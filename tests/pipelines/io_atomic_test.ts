@@ -8,6 +8,7 @@ import {
 } from "../../pipelines/io/atomic.ts";
 import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
+import { needs } from "../expectations.ts";
 
 const read = (path: string) => Deno.readTextFileSync(path);
 
@@ -162,7 +163,7 @@ Deno.test("a full device gives one sentence", async (t) => {
   const name = typeof lines === "string" ? `skipped: ${lines}` : "write to /dev/full";
   await t.step({
     name,
-    ignore: typeof lines === "string",
+    ...needs("fullDisk", typeof lines !== "string"),
     fn() {
       assert.equal(
         typeof lines === "string" ? "" : lines.get("device")!.outcome,
@@ -176,7 +177,7 @@ Deno.test("a full disk gives one sentence and no file, in every format", async (
   using folder = new TestFolder();
   const lines = fullDisk("outer", folder.path);
   if (typeof lines === "string") {
-    await t.step({ name: `skipped: ${lines}`, ignore: true, fn() {} });
+    await t.step({ name: `skipped: ${lines}`, ...needs("fullDisk", false), fn() {} });
     return;
   }
   for (const name of ["file", "png", "safetensors", "npy", "hdf5", "folder"]) {
@@ -205,7 +206,7 @@ Deno.test("an interrupt half-way leaves no output", async (t) => {
     child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
-    await t.step({ name: "skipped: Deno may not be run from here", ignore: true, fn() {} });
+    await t.step({ name: "interrupt", ...needs("subprocess", false), fn() {} });
     return;
   }
   const reader = child.stdout.getReader();

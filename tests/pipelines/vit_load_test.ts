@@ -17,6 +17,7 @@ import { random, toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
 import { assertTensor, relativeError } from "./vit_oracle.ts";
 import { assertInputError } from "./io_fixtures.ts";
+import { needs } from "../expectations.ts";
 
 const gpu = await openTestGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
@@ -60,23 +61,25 @@ for (const dtype of ["f16", "bf16"] as const) {
   });
 }
 
-Deno.test("loadModel() keeps weights and activations in f16 when asked", {
-  ignore: !gpu.caps.features.has("shader-f16"),
-}, async () => {
-  using pixels = pixelsOf();
-  using half = pixelsOf("f16");
-  using model = await loadModel(gpu, toStateDict(keys), config);
-  using small = await loadModel(gpu, toStateDict(keys), { ...config, dtype: "f16" });
-  using want = model.forward(pixels).output;
-  using got = small.forward(half).output;
-  assert.equal(got.dtype, "f16");
-  // 11 bits of significand through two blocks: a few times 2^-11 relative, far from equal and far from wrong
-  const error = relativeError(await got.data(), await want.data());
-  assert(error > 1e-6 && error < 1e-2, `${error}`);
-  using widened = small.forward(pixels).output; // f32 pixels are rounded on the way in
-  assert.equal(widened.dtype, "f16");
-  await assertTensor(widened, await got.data(), "f32 pixels", 1e-3);
-});
+Deno.test(
+  "loadModel() keeps weights and activations in f16 when asked",
+  needs("f16", gpu.caps.features.has("shader-f16")),
+  async () => {
+    using pixels = pixelsOf();
+    using half = pixelsOf("f16");
+    using model = await loadModel(gpu, toStateDict(keys), config);
+    using small = await loadModel(gpu, toStateDict(keys), { ...config, dtype: "f16" });
+    using want = model.forward(pixels).output;
+    using got = small.forward(half).output;
+    assert.equal(got.dtype, "f16");
+    // 11 bits of significand through two blocks: a few times 2^-11 relative, far from equal and far from wrong
+    const error = relativeError(await got.data(), await want.data());
+    assert(error > 1e-6 && error < 1e-2, `${error}`);
+    using widened = small.forward(pixels).output; // f32 pixels are rounded on the way in
+    assert.equal(widened.dtype, "f16");
+    await assertTensor(widened, await got.data(), "f32 pixels", 1e-3);
+  },
+);
 
 Deno.test("loadModel() refuses weights that are not finite and frees what it uploaded", async () => {
   const [weight] = Object.entries(keys).filter(([k]) => k.endsWith("layers.1.mlp.fc2.weight"));

@@ -123,10 +123,20 @@ export { NpyFile, NpyWriter, readNpy, writeNpy } from "./pipelines/io/npy.ts";
 export { type ImageSource, openImages } from "./pipelines/io/images.ts";
 export type { RgbImage } from "./pipelines/images/rgb_image.ts";
 export {
+  chunkedKFold,
   type CrossValidation,
+  type FoldSplitting,
+  isRunWise,
   kFold,
+  leaveOneOut,
+  leaveOneRunOut,
+  parseSplits,
   permutation,
+  repeatedKFold,
+  type RunSplitting,
   type Split,
+  splitsOf,
+  withGap,
 } from "./pipelines/encoding/cross_validation.ts";
 export {
   Encoder,

@@ -1,5 +1,6 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
+import { splitsOf } from "./cross_validation.ts";
 import type { HostMatrix } from "./host_matrix.ts";
 import type { LinearModel, LongCall } from "./linear_model.ts";
 import {
@@ -131,7 +132,7 @@ export async function fitEncoder(
   const model = await new RidgeCV(gpu, filled).fit(normalized, responses, call);
   const { bestAlphas, cvScores } = model;
   const { alphas, cv, fitIntercept, scoring = "l2NegLoss", localAlpha = true } = filled;
-  const folds = typeof cv === "number" ? cv : cv.length;
+  const folds = splitsOf(cv, features.shape[0]).length;
   return new Encoder({
     ...{ model, normalizer, solver },
     details: { bestAlphas, cvScores, alphas: Float64Array.from(alphas) },

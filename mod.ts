@@ -139,6 +139,17 @@ export {
   withGap,
 } from "./pipelines/encoding/cross_validation.ts";
 export {
+  averageDelays,
+  type CrossDelayOptions,
+  delayedGram,
+  delayedGramTensor,
+  delayedProducts,
+  delayedProductsTensor,
+  type DelayOptions,
+  delayRows,
+  shiftedDual,
+} from "./pipelines/encoding/delays.ts";
+export {
   Encoder,
   ENCODER_ALPHAS,
   type EncoderDetails,
@@ -149,6 +160,7 @@ export {
 } from "./pipelines/encoding/encoder.ts";
 export { loadEncoder, saveEncoder } from "./pipelines/encoding/encoder_file.ts";
 export { type HostMatrix, hostMatrix } from "./pipelines/encoding/host_matrix.ts";
+export { hrfConvolve, hrfKernel, type HrfName } from "./pipelines/encoding/hrf.ts";
 export { LinearModel, type LongCall } from "./pipelines/encoding/linear_model.ts";
 export {
   fitRidge,

@@ -123,6 +123,15 @@ export { NpyFile, NpyWriter, readNpy, writeNpy } from "./pipelines/io/npy.ts";
 export { type ImageSource, openImages } from "./pipelines/io/images.ts";
 export type { RgbImage } from "./pipelines/images/rgb_image.ts";
 export {
+  type EdgeReport,
+  edgeReport,
+  extendAlphas,
+  fracridgeAlphas,
+  fracsToAlphas,
+  logspace,
+  parseAlphas,
+} from "./pipelines/encoding/alphas.ts";
+export {
   chunkedKFold,
   type CrossValidation,
   type FoldSplitting,

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { randomKey } from "../../engine/random.ts";
+import { parseAlphas } from "../encoding/alphas.ts";
 import { kFold } from "../encoding/cross_validation.ts";
 import { type Encoder, ENCODER_ALPHAS, fitEncoder } from "../encoding/encoder.ts";
 import { loadEncoder, saveEncoder } from "../encoding/encoder_file.ts";
@@ -69,7 +70,7 @@ function registerFit(encode: Command): void {
     .option(
       "--alphas <list>",
       "ridge: candidates, 0.1,1,10 or from:to:count on a log10 scale (default -4:5:19)",
-      parseAlphas,
+      (text: string) => parseAlphas(text),
       ENCODER_ALPHAS,
     )
     .option("--cv <folds>", "ridge: folds of the cross-validation, contiguous", wholeNumber, 5)
@@ -95,26 +96,6 @@ function registerFit(encode: Command): void {
         "--responses responses_subj01.h5:train --out model.h5\n",
     )
     .action(async (_, command: Command) => await fit(command.optsWithGlobals()));
-}
-
-/**
- * Parses `0.1,1,10`, or `from:to:count`: exponents of ten and how many.
- *
- * @throws InvalidArgumentError for anything else, and for values that are not above 0
- */
-export function parseAlphas(text: string): number[] {
-  const [from, to, count, ...rest] = text.split(":").map(Number);
-  const isRange = text.includes(":");
-  if (isRange && (rest.length > 0 || !Number.isInteger(count) || count < 2 || count > 1000)) {
-    throw new InvalidArgumentError("A range is from:to:count with a count of 2 or more.");
-  }
-  const alphas = isRange
-    ? Array.from({ length: count }, (_, i) => 10 ** (from + (to - from) * i / (count - 1)))
-    : text.split(",").map((part) => part.trim() === "" ? NaN : Number(part));
-  if (!alphas.every((alpha) => alpha > 0 && Number.isFinite(alpha))) {
-    throw new InvalidArgumentError("Every alpha must be a number above 0.");
-  }
-  return alphas;
 }
 
 async function fit(options: FitOptions): Promise<void> {

@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { normal, randomKey } from "../../mod.ts";
 import { main } from "../../pipelines/cli/main.ts";
-import { parseAlphas } from "../../pipelines/cli/encode.ts";
 import { loadEncoder } from "../../pipelines/encoding/encoder_file.ts";
 import { normalizeRows } from "../../pipelines/encoding/normalize.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
@@ -192,14 +191,6 @@ Deno.test("encode says in one sentence what is wrong, exits with 2 and leaves no
   }
   const left = [...Deno.readDirSync(dir)].map(({ name }) => name);
   assert.deepEqual(left.filter((name) => /none|partial|tmp/.test(name)), []);
-});
-
-Deno.test("parseAlphas() reads lists and ranges of exponents", () => {
-  assert.deepEqual(parseAlphas("0.1, 1,10"), [0.1, 1, 10]);
-  assert.deepEqual(parseAlphas("-1:1:3"), [0.1, 1, 10]);
-  for (const text of ["", "1,,2", "0", "a", "1:2", "1:2:1", "1:2:3:4", "1e999"]) {
-    assert.throws(() => parseAlphas(text), { name: "InvalidArgumentError" }, text);
-  }
 });
 
 Deno.test("remove the files", () => Deno.removeSync(dir, { recursive: true }));

@@ -172,12 +172,21 @@ export { type HostMatrix, hostMatrix } from "./pipelines/encoding/host_matrix.ts
 export { hrfConvolve, hrfKernel, type HrfName } from "./pipelines/encoding/hrf.ts";
 export { LinearModel, type LongCall } from "./pipelines/encoding/linear_model.ts";
 export {
+  correctedCorrelation,
+  countRepeats,
+  explainableVariance,
+  ncsnr,
+  noiseCeiling,
+  type Repeats,
+} from "./pipelines/encoding/noise_ceiling.ts";
+export {
   fitRidge,
   FittedRidge,
   RidgeCV,
   type RidgeCVOptions,
   type RidgeOptions,
 } from "./pipelines/encoding/ridge.ts";
+export { zscorePerRun } from "./pipelines/encoding/runs.ts";
 export {
   correlationScore,
   l2NegLoss,

@@ -2,7 +2,7 @@ import { foldIn, type Key, randomBits } from "../../engine/random.ts";
 import { InputError } from "../errors.ts";
 import { quote } from "../io/strict_json.ts";
 import { range } from "./host_matrix.ts";
-import { requireRuns, rowsOfRuns, runPieces } from "./runs.ts";
+import { requireRuns, rowsByLabel, runPieces } from "./runs.ts";
 
 /** Samples that a model is fitted on and samples that it is scored on. */
 export interface Split {
@@ -161,7 +161,7 @@ export function leaveOneOut(nSamples: number): Split[] {
  */
 export function leaveOneRunOut(runs: ArrayLike<number>): Split[] {
   requireRuns(runs, runs.length);
-  const rows = rowsOfRuns(runs);
+  const rows = rowsByLabel(runs);
   if (rows.size < 2) {
     throw new InputError(
       `Cannot leave one run out: there must be two runs or more, the labels of ${runs.length} samples name ${rows.size}`,

@@ -1,4 +1,5 @@
 import { InputError } from "../errors.ts";
+import { type HostMatrix, range } from "./host_matrix.ts";
 
 /** Consecutive rows of one run. */
 export interface RunPiece {
@@ -32,16 +33,16 @@ export function requireRuns(runs: ArrayLike<number>, nSamples: number): void {
 }
 
 /**
- * The rows of each run in order of first appearance; rows of a run need not be neighbours.
+ * The rows of each label in order of first appearance; they need not be neighbours.
  *
- * @param runs run of each sample, `[nSamples]`
+ * @param labels run or image of each sample, `[nSamples]`
  */
-export function rowsOfRuns(runs: ArrayLike<number>): Map<number, number[]> {
+export function rowsByLabel(labels: ArrayLike<number>): Map<number, number[]> {
   const rows = new Map<number, number[]>();
-  for (let t = 0; t < runs.length; t++) {
-    const own = rows.get(runs[t]);
+  for (let t = 0; t < labels.length; t++) {
+    const own = rows.get(labels[t]);
     if (own) own.push(t);
-    else rows.set(runs[t], [t]);
+    else rows.set(labels[t], [t]);
   }
   return rows;
 }
@@ -72,4 +73,44 @@ export function runPieces(nSamples: number, runs?: ArrayLike<number>): RunPiece[
     start = end;
   }
   return pieces;
+}
+
+/**
+ * Columns z-scored within each run: mean 0, population standard deviation 1, by two passes of float64 sums. A column that is constant in
+ * a run becomes 0 there.
+ *
+ * @param y `[nSamples, nColumns]`
+ * @param runs run of each sample, `[nSamples]`; rows of a run need not be neighbours. Without it all samples are one run
+ * @returns `[nSamples, nColumns]`
+ * @throws {InputError} when there is not one finite label per sample
+ */
+export function zscorePerRun({ data, shape }: HostMatrix, runs?: ArrayLike<number>): HostMatrix {
+  const [n, cols] = shape;
+  if (runs) requireRuns(runs, n);
+  const out = new Float32Array(data.length);
+  const groups = runs ? rowsByLabel(runs).values() : [range(n)];
+  for (const rows of groups) {
+    const count = rows.length, first = rows[0] * cols;
+    const mean = new Float64Array(cols), squares = new Float64Array(cols);
+    // Asked of the values: the rounded mean of equal values can differ from them, and would make ±1 of that.
+    const varies = new Uint8Array(cols);
+    for (const row of rows) {
+      const at = row * cols;
+      for (let j = 0; j < cols; j++) {
+        mean[j] += data[at + j];
+        if (data[at + j] !== data[first + j]) varies[j] = 1;
+      }
+    }
+    for (let j = 0; j < cols; j++) mean[j] /= count;
+    for (const row of rows) {
+      const at = row * cols;
+      for (let j = 0; j < cols; j++) squares[j] += (data[at + j] - mean[j]) ** 2;
+    }
+    const scale = squares.map((sum, j) => varies[j] ? 1 / Math.sqrt(sum / count) : 0);
+    for (const row of rows) {
+      const at = row * cols;
+      for (let j = 0; j < cols; j++) out[at + j] = (data[at + j] - mean[j]) * scale[j];
+    }
+  }
+  return { data: out, shape };
 }

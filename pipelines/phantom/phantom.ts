@@ -1,6 +1,7 @@
 /** The phantom: a data set of images and brain responses about which everything is known. */
 
-import { ncsnr, noiseCeiling, RepeatAverager, zscoreSession } from "../encoding/betas.ts";
+import { RepeatAverager, zscoreSession } from "../encoding/betas.ts";
+import { ncsnr, noiseCeiling } from "../encoding/noise_ceiling.ts";
 import { InputError } from "../errors.ts";
 import { captionScene } from "./captions.ts";
 import { type RenderedScene, renderScene } from "./render.ts";

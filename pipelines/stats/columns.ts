@@ -1,4 +1,5 @@
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
+import { zscorePerRun } from "../encoding/runs.ts";
 import { correlationScore } from "../encoding/scoring.ts";
 
 /**
@@ -6,13 +7,8 @@ import { correlationScore } from "../encoding/scoring.ts";
  *
  * @param x `[nSamples, nColumns]`
  */
-export function zscore({ data, shape }: HostMatrix): HostMatrix {
-  const [n, cols] = shape;
-  const mean = new Float64Array(cols), squares = new Float64Array(cols);
-  for (let at = 0; at < data.length; at++) mean[at % cols] += data[at] / n;
-  for (let at = 0; at < data.length; at++) squares[at % cols] += (data[at] - mean[at % cols]) ** 2;
-  const scale = squares.map((s) => s > 0 ? 1 / Math.sqrt(s / n) : 0);
-  return { data: data.map((x, at) => (x - mean[at % cols]) * scale[at % cols]), shape };
+export function zscore(x: HostMatrix): HostMatrix {
+  return zscorePerRun(x);
 }
 
 /**

@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  ncsnr,
-  noiseCeiling,
-  RepeatAverager,
-  zscoreSession,
-} from "../../pipelines/encoding/betas.ts";
+import { RepeatAverager, zscoreSession } from "../../pipelines/encoding/betas.ts";
+import { ncsnr, noiseCeiling } from "../../pipelines/encoding/noise_ceiling.ts";
 import { parseVocabAndMerges } from "../../pipelines/models/bpe_files.ts";
 import { ClipTokenizer } from "../../pipelines/models/clip_bpe.ts";
 import { captionScene, categoryPrompts, VOCABULARY } from "../../pipelines/phantom/captions.ts";

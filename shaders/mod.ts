@@ -11,12 +11,7 @@ import { castFromF32Kernel, castToF32Kernel } from "./elementwise/cast.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
 import { patchifyKernel, unpatchifyKernel } from "./image/patchify.ts";
-import {
-  addDiagonalKernel,
-  blockCopyKernel,
-  diagonalKernel,
-  triangleKernels,
-} from "./linalg/blocks.ts";
+import { addDiagonalKernel, diagonalKernel, triangleKernels } from "./linalg/blocks.ts";
 import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
 import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
@@ -79,7 +74,6 @@ export const kernels: readonly KernelSpec[] = [
   softmaxGradientKernel,
   attentionKernel,
   attentionGradientKernel,
-  blockCopyKernel,
   ...Object.values(triangleKernels),
   diagonalKernel,
   addDiagonalKernel,

@@ -1,14 +1,15 @@
 /**
- * Cholesky factors, triangular systems and inverses, in f32. The recursion halves a matrix until the blocks fit one workgroup;
- * everything above the leaves is matrix product, so the tuned product sets the speed.
+ * Cholesky factors, triangular systems and inverses, in f32. A matrix is cut into blocks that fit one workgroup; everything
+ * above them is matrix product, so the tuned product sets the speed, and known zeros are left out of it.
  *
  * @module
  */
 import { NotPositiveDefiniteError, ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
-import { allocate, type Tensor, tidy } from "../tensor.ts";
+import { allocate, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
 import { full, neg, scale, sub } from "./elementwise.ts";
+import { gram } from "./gram.ts";
 import { matmul } from "./matmul.ts";
 import {
   diagonal,
@@ -22,14 +23,15 @@ import {
 import { broadcastTo } from "./shape.ts";
 import { ceilDiv } from "../../shaders/kernel.ts";
 import {
+  CHOLESKY_BLOCK,
   choleskyKernel,
   FACTOR_BLOCK,
   triangularSolveKernel,
 } from "../../shaders/linalg/factor.ts";
 
 /** Rows of the first half: whole leaves, so that only the last one is ragged. */
-function half(n: number): number {
-  return ceilDiv(ceilDiv(n, FACTOR_BLOCK), 2) * FACTOR_BLOCK;
+function half(n: number, block: number): number {
+  return ceilDiv(ceilDiv(n, block), 2) * block;
 }
 
 /**
@@ -43,38 +45,56 @@ function half(n: number): number {
 export function cholesky(a: Tensor): Tensor {
   requireF32("factor", a);
   const { batch, rows: n } = matrices("factor", a, { square: true });
-  const flat = tidy(a.gpu, () => {
-    const l = full(a.gpu, [batch, n, n], 0);
-    if (l.size > 0) factorInto(l, a.alias([batch, n, n]), 0);
-    return l;
-  });
+  const flat = tidy(a.gpu, () => factor(a.alias([batch, n, n])).l);
   const l = flat.alias(a.shape);
   record(l, [a], [l], (g, [l]) => [() => choleskyGradient(l, g)]);
   flat.dispose();
   return l;
 }
 
-/** Factors `a: [batch, n, n]` and writes the factor into `l` from row and column `at` on. */
-function factorInto(l: Tensor, a: Tensor, at: number): void {
-  const n = a.shape[1];
-  if (n <= FACTOR_BLOCK) {
-    const [leaf] = run(choleskyKernel, [a]);
-    putBlock(leaf, l, { row: at, col: at });
-    leaf.dispose();
-    return;
+/** A Cholesky factor with what its making leaves behind. */
+interface Factor {
+  /** `[batch, n, n]` */
+  readonly l: Tensor;
+  /** Inverses of the blocks on its diagonal, from the first. */
+  readonly inverses: readonly Tensor[];
+}
+
+/**
+ * Factors `a: [batch, n, n]`, off the tape, one block of columns after the other: all that is left of it is known once the columns
+ * before have been taken off, so that no entry above the diagonal is made and every product has long sums.
+ */
+function factor(a: Tensor): Factor {
+  const [batch, n] = a.shape;
+  const l = full(a.gpu, a.shape, 0);
+  const inverses: Tensor[] = [];
+  for (let at = 0; at < n && batch > 0; at += CHOLESKY_BLOCK) {
+    const width = Math.min(CHOLESKY_BLOCK, n - at), rows = n - at;
+    inverses.push(tidy(a.gpu, () => {
+      let rest = takeBlock(a, { row: at, col: at, rows, cols: width });
+      if (at > 0) {
+        const before = takeBlock(l, { row: at, col: 0, rows, cols: at });
+        rest = sub(rest, matmul(before, rowsOf(before, 0, width), { transposeB: true }));
+      }
+      const [leaf, inverse] = run(choleskyKernel, [rowsOf(rest, 0, width)]);
+      putBlock(leaf, l, { row: at, col: at });
+      if (rows > width) {
+        const below = matmul(rowsOf(rest, width, rows), inverse, { transposeB: true });
+        putBlock(below, l, { row: at + width, col: at });
+      }
+      return inverse;
+    }));
   }
-  const n1 = half(n), n2 = n - n1;
-  const rest = tidy(a.gpu, () => {
-    factorInto(l, takeBlock(a, { row: 0, col: 0, rows: n1, cols: n1 }), at);
-    const right = takeBlock(a, { row: n1, col: 0, rows: n2, cols: n1 }, { transpose: true });
-    const l11 = takeBlock(l, { row: at, col: at, rows: n1, cols: n1 });
-    const w = solveBlocks(l11, right, { lower: true, transpose: false }); // l₂₁ᵀ: [batch, n1, n2]
-    putBlock(w, l, { row: at + n1, col: at, transpose: true });
-    const a22 = takeBlock(a, { row: n1, col: n1, rows: n2, cols: n2 });
-    return sub(a22, matmul(w, w, { transposeA: true }));
-  });
-  factorInto(l, rest, at + n1);
-  rest.dispose();
+  return { l, inverses };
+}
+
+/** Rows of every matrix of `x: [batch, rows, cols]`, without a copy where they lie together. */
+function rowsOf(x: Tensor, start: number, end: number): Tensor {
+  const [batch, , cols] = x.shape;
+  const { offsetAlignment } = x.gpu.caps;
+  const isAligned = start * cols * dtypeBytes(x.dtype) % offsetAlignment === 0;
+  if (batch === 1 && isAligned) return x.alias([1, end - start, cols], start * cols);
+  return takeBlock(x, { row: start, col: 0, rows: end - start, cols });
 }
 
 // Murray, "Differentiation of the Cholesky decomposition" (2016), eq. 9, for a symmetric a:
@@ -169,7 +189,7 @@ function solveBlocks(t: Tensor, b: Tensor, options: Required<TriangularOptions>)
     const args = { lower: Number(lower), transpose: Number(transpose) };
     return run(triangularSolveKernel, [t, b], { args })[0];
   }
-  const n1 = half(n), n2 = n - n1;
+  const n1 = half(n, FACTOR_BLOCK), n2 = n - n1;
   return tidy(t.gpu, () => {
     const forward = lower !== transpose;
     const parts = [{ row: 0, rows: n1 }, { row: n1, rows: n2 }];
@@ -203,10 +223,93 @@ export function choleskySolve(l: Tensor, b: Tensor): Tensor {
 
 /** The inverse of lower triangular matrices, off the tape. @internal */
 export function inverseOfLower(l: Tensor): Tensor {
-  const { rows: n } = matrices("invert", l, { square: true });
+  const { batch, rows: n } = matrices("invert", l, { square: true });
   return tidy(l.gpu, () => {
-    const ones = broadcastTo(identity(l.gpu, n), l.shape);
-    return solveTriangular(l.detach(), ones);
+    const flat = l.alias([batch, n, n]);
+    const inverses: Tensor[] = [];
+    for (let at = 0; at < n && batch > 0; at += FACTOR_BLOCK) {
+      const rows = Math.min(FACTOR_BLOCK, n - at);
+      const block = takeBlock(flat, { row: at, col: at, rows, cols: rows });
+      const ones = broadcastTo(identity(l.gpu, rows), block.shape);
+      inverses.push(run(triangularSolveKernel, [block, ones])[0]);
+    }
+    return inverseOfBlocks(flat, inverses, 0, n).alias(l.shape);
+  });
+}
+
+/** The inverse of rows and columns `start` to `end` of `l: [batch, n, n]`, whose blocks on the diagonal have these inverses. */
+function inverseOfBlocks(
+  l: Tensor,
+  inverses: readonly Tensor[],
+  start: number,
+  end: number,
+): Tensor {
+  if (inverses.length === 0) return l.alias();
+  const block = inverses[0].shape[1];
+  if (end - start <= block) return inverses[start / block];
+  return tidy(l.gpu, () => {
+    const rows = end - start;
+    const n1 = half(rows, block);
+    const x11 = inverseOfBlocks(l, inverses, start, start + n1);
+    const x22 = inverseOfBlocks(l, inverses, start + n1, end);
+    const l21 = takeBlock(l, { row: start + n1, col: start, rows: rows - n1, cols: n1 });
+    const x = full(l.gpu, [l.shape[0], rows, rows], 0);
+    putBlock(x11, x, { row: 0, col: 0 });
+    putBlock(x22, x, { row: n1, col: n1 });
+    lowerTimes(x22, neg(timesLower(l21, x11)), x, n1);
+    return x;
+  });
+}
+
+// Columns or rows at a time of a product with a triangle: the zeros beyond them are left out.
+const STRIP = 256;
+
+/** `b·t` with `t: [batch, n, n]` lower triangular. */
+function timesLower(b: Tensor, t: Tensor): Tensor {
+  const [, rows, n] = b.shape;
+  if (n <= STRIP) return matmul(b, t);
+  const c = allocate(b.gpu, b.shape, b.dtype);
+  for (let at = 0; at < n; at += STRIP) {
+    tidy(b.gpu, () => {
+      const cols = Math.min(STRIP, n - at);
+      const left = at > 0 ? takeBlock(b, { row: 0, col: at, rows, cols: n - at }) : b;
+      const right = takeBlock(t, { row: at, col: at, rows: n - at, cols });
+      putBlock(matmul(left, right), c, { row: 0, col: at });
+    });
+  }
+  return c;
+}
+
+/** Writes `t·b` with `t: [batch, n, n]` lower triangular into `c` from a row on. */
+function lowerTimes(t: Tensor, b: Tensor, c: Tensor, row: number): void {
+  const n = t.shape[1];
+  for (let at = 0; at < n; at += STRIP) {
+    tidy(t.gpu, () => {
+      const rows = Math.min(STRIP, n - at), cols = at + rows;
+      const left = cols < n || at > 0 ? takeBlock(t, { row: at, col: 0, rows, cols }) : t;
+      putBlock(matmul(left, rowsOf(b, 0, cols)), c, { row: row + at, col: 0 });
+    });
+  }
+}
+
+/** `tᵀ·t` with `t: [batch, n, n]` lower triangular, strip by strip of rows: strips higher up have fewer columns. */
+function squareOfLower(t: Tensor): Tensor {
+  const n = t.shape[1];
+  const strip = ceilDiv(ceilDiv(n, Math.min(8, ceilDiv(n, STRIP))), 4) * 4;
+  return tidy(t.gpu, () => {
+    let c: Tensor | undefined;
+    for (let end = n; end > 0; end = Math.floor((end - 1) / strip) * strip) {
+      const before = c;
+      const start = Math.floor((end - 1) / strip) * strip;
+      c ??= gram(rowsOf(t, start, end), { transpose: true });
+      if (!before) continue;
+      tidy(t.gpu, () => {
+        const rows = takeBlock(t, { row: start, col: 0, rows: end - start, cols: end });
+        const residual = takeBlock(before, { row: 0, col: 0, rows: end, cols: end });
+        putBlock(gram(rows, { transpose: true, residual }), before, { row: 0, col: 0 });
+      });
+    }
+    return c ?? t.alias();
   });
 }
 
@@ -215,11 +318,14 @@ export function inverseOfLower(l: Tensor): Tensor {
  * {@link choleskySolve} where only a product with the inverse is needed: it is cheaper and more accurate.
  *
  * @throws {ShapeError} when the matrices are not square.
+ * @throws {DTypeError} for another type than f32.
  */
 export function spdInverse(a: Tensor): Tensor {
+  requireF32("invert", a);
+  const { batch, rows: n } = matrices("invert", a, { square: true });
   const x = tidy(a.gpu, () => {
-    const inverse = inverseOfLower(cholesky(a.detach()));
-    return matmul(inverse, inverse, { transposeA: true });
+    const { l, inverses } = factor(a.alias([batch, n, n]));
+    return squareOfLower(inverseOfBlocks(l, inverses, 0, n)).alias(a.shape);
   });
   return record(x, [a], [x], (g, [x]) => [
     () => neg(matmul(matmul(x, g, { transposeA: true }), x, { transposeB: true })),

@@ -6,13 +6,13 @@
 import { DTypeError, ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
-import { allocate, type Tensor, tidy } from "../tensor.ts";
+import { type Tensor, tidy } from "../tensor.ts";
+import { copyBox, movedTo } from "./copy.ts";
 import { full } from "./elementwise.ts";
 import { sumTo } from "./reduce.ts";
 import type { Gpu } from "../gpu.ts";
 import {
   addDiagonalKernel,
-  blockCopyKernel,
   diagonalKernel,
   type Triangle,
   triangleKernels,
@@ -81,15 +81,12 @@ export interface Block {
 export function takeBlock(x: Tensor, block: Block, { transpose = false } = {}): Tensor {
   const { batch, rows, cols } = matrices("take a block of", x);
   const [m, n] = transpose ? [block.cols, block.rows] : [block.rows, block.cols];
-  const y = allocate(x.gpu, [batch, m, n], x.dtype);
-  run(blockCopyKernel, [x, y], {
-    dims: { batch, rows: block.rows, cols: block.cols, xSize: x.size, ySize: y.size },
-    args: {
-      ...{ xStart: block.row * cols + block.col, xBatch: rows * cols, xRow: cols, xCol: 1 },
-      ...{ yStart: 0, yBatch: m * n, yRow: transpose ? 1 : n, yCol: transpose ? n : 1 },
-    },
-  });
-  return y;
+  const axes = [
+    { n: batch, source: rows * cols, target: m * n },
+    { n: block.rows, source: cols, target: transpose ? 1 : n },
+    { n: block.cols, source: 1, target: transpose ? n : 1 },
+  ];
+  return movedTo(x, [batch, m, n], axes, { source: block.row * cols + block.col });
 }
 
 /** Writes a block into every matrix of `into: [batch, rows, cols]` at (row, col), transposed where asked. @internal */
@@ -99,17 +96,12 @@ export function putBlock(
   { row, col, transpose = false }: { row: number; col: number; transpose?: boolean },
 ): void {
   const from = matrices("put", block), to = matrices("put into", into);
-  run(blockCopyKernel, [block, into], {
-    dims: {
-      ...{ batch: from.batch, rows: from.rows, cols: from.cols },
-      ...{ xSize: block.size, ySize: into.size },
-    },
-    args: {
-      ...{ xStart: 0, xBatch: from.rows * from.cols, xRow: from.cols, xCol: 1 },
-      ...{ yStart: row * to.cols + col, yBatch: to.rows * to.cols },
-      ...{ yRow: transpose ? 1 : to.cols, yCol: transpose ? to.cols : 1 },
-    },
-  });
+  const axes = [
+    { n: from.batch, source: from.rows * from.cols, target: to.rows * to.cols },
+    { n: from.rows, source: from.cols, target: transpose ? 1 : to.cols },
+    { n: from.cols, source: 1, target: transpose ? to.cols : 1 },
+  ];
+  copyBox(block, into, axes, { target: row * to.cols + col });
 }
 
 /** A triangle of square matrices, off the tape. @internal */

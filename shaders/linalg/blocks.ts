@@ -1,62 +1,12 @@
 /**
- * Moving blocks, triangles and diagonals of matrices.
+ * Triangles and diagonals of matrices.
  *
  * @module
  */
 import addDiagonal from "./add_diagonal.wgsl" with { type: "text" };
-import blockCopy from "./block_copy.wgsl" with { type: "text" };
 import diagonal from "./diagonal.wgsl" with { type: "text" };
 import triangle from "./triangle.wgsl" with { type: "text" };
 import { ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../kernel.ts";
-
-/** Copies a block `[batch, rows, cols]` from one batch of matrices into another; strides are in elements. */
-export const blockCopyKernel: KernelSpec = defineKernel({
-  name: "block_copy",
-  buffers: { x: "xSize", y: "inout ySize" },
-  args: { xStart: 0, xBatch: 0, xRow: 1, xCol: 1, yStart: 0, yBatch: 0, yRow: 1, yCol: 1 },
-  flops: () => 0,
-  bytes: ({ batch, rows, cols }, elemBytes) => 2 * batch * rows * cols * elemBytes,
-  reference({ x, y }, { batch, rows, cols }, s) {
-    for (let b = 0; b < batch; b++) {
-      for (let i = 0; i < rows; i++) {
-        for (let j = 0; j < cols; j++) {
-          y[s.yStart + b * s.yBatch + i * s.yRow + j * s.yCol] =
-            x[s.xStart + b * s.xBatch + i * s.xRow + j * s.xCol];
-        }
-      }
-    }
-    return { y };
-  },
-  tolerance: { f32: 0, f16: 0 },
-  cases: [
-    { batch: 1, rows: 1, cols: 1, xSize: 1, ySize: 1 },
-    // [2, 7, 9] rows 2… and columns 3… into [2, 8, 10] at (1, 4)
-    {
-      ...{ batch: 2, rows: 5, cols: 6, xSize: 126, ySize: 160 },
-      ...{ xStart: 21, xBatch: 63, xRow: 9, yStart: 14, yBatch: 80, yRow: 10 },
-    },
-    // the same block transposed
-    {
-      ...{ batch: 2, rows: 5, cols: 6, xSize: 126, ySize: 160 },
-      ...{ xStart: 21, xBatch: 63, xRow: 9, yStart: 14, yBatch: 80, yRow: 1, yCol: 10 },
-    },
-  ],
-  large: [{
-    batch: 1,
-    rows: 1024,
-    cols: 1024,
-    xSize: 1 << 20,
-    ySize: 1 << 20,
-    xRow: 1024,
-    yRow: 1024,
-  }],
-  variants: [{
-    name: "block_copy",
-    source: blockCopy,
-    tunables: { WG: [64, 256] },
-    workgroups: ({ batch, rows, cols }, { WG }) => grid1d(ceilDiv(batch * rows * cols, WG)),
-  }],
-});
 
 const elements = ({ batch, n }: Dims) => batch * n * n;
 const cases = [{ batch: 1, n: 1 }, { batch: 2, n: 17 }, { batch: 1, n: 65 }];

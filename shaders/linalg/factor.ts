@@ -30,12 +30,30 @@ function positiveDefinite(size: number, random: () => number, { n }: Dims): Floa
   return a;
 }
 
-/** Lower Cholesky factors of matrices with up to 64 rows; `invalid` is what a pivot becomes that is not positive. */
+/** Inverses of lower triangular matrices. */
+function inverseReference(l: Float64Array, { batch, n }: Dims): Float64Array {
+  const inverse = new Float64Array(batch * n * n);
+  for (let start = 0; start < inverse.length; start += n * n) {
+    for (let k = 0; k < n; k++) {
+      for (let i = k; i < n; i++) {
+        let value = Number(i === k);
+        for (let j = k; j < i; j++) value -= l[start + i * n + j] * inverse[start + j * n + k];
+        inverse[start + i * n + k] = value / l[start + i * n + i];
+      }
+    }
+  }
+  return inverse;
+}
+
+/** Rows of the largest matrix that {@link choleskyKernel} takes at its best. */
+export const CHOLESKY_BLOCK = 64;
+
+/** Lower Cholesky factors and their inverses; `invalid` is what a pivot becomes that is not positive. */
 export const choleskyKernel: KernelSpec = defineKernel({
   name: "cholesky",
-  buffers: { a: "f32 batch n n", l: "out f32 batch n n" },
+  buffers: { a: "batch n n", l: "out batch n n", inverse: "out batch n n" },
   args: { invalid: NaN },
-  flops: ({ batch, n }) => batch * n ** 3 / 3,
+  flops: ({ batch, n }) => 2 * batch * n ** 3 / 3,
   reference({ a }, { batch, n }, { invalid }) {
     const l = new Float64Array(batch * n * n);
     for (let z = 0; z < batch; z++) {
@@ -50,23 +68,23 @@ export const choleskyKernel: KernelSpec = defineKernel({
         }
       }
     }
-    return { l };
+    return { l, inverse: inverseReference(l, { batch, n }) };
   },
   data: { a: positiveDefinite },
   // Backward stable: eps·n·κ(a) at worst, κ ≤ 9 and n ≤ 60 here; in practice eps·√n·few.
   tolerance: { f32: 5e-6 },
-  cases: [{ batch: 1, n: 1 }, { batch: 3, n: 31 }, { batch: 1, n: 32 }, { batch: 1, n: 60 }],
-  large: [{ batch: 64, n: 32 }],
+  cases: [{ batch: 1, n: 1 }, { batch: 3, n: 31 }, { batch: 1, n: 60 }, { batch: 2, n: 64 }],
+  large: [{ batch: 64, n: 64 }],
   variants: [{
     name: "cholesky_block",
     source: choleskyBlock,
-    supports: ({ n }) => n <= FACTOR_BLOCK,
-    loopTurns: ({ n }) => 3 * (n + 1) + n * (n + 1) / 2,
+    supports: ({ n }) => n <= CHOLESKY_BLOCK,
+    loopTurns: ({ n }) => 4 * (n + 1) + n * (n + 1),
     workgroups: ({ batch }) => grid1d(batch),
   }, {
     name: "cholesky_naive",
     source: choleskyNaive,
-    loopTurns: ({ n }) => n * (n + 1) * (n + 2) / 6 + n * (n + 2) + 1,
+    loopTurns: ({ n }) => n * (n + 1) * (n + 2) / 3 + 3 * n * (n + 2) + 2,
     workgroups: ({ batch }, { WG = 64 }) => grid1d(ceilDiv(batch, WG)),
   }],
 });

@@ -42,6 +42,9 @@ export const epilogue = ({ activation, hasBias, hasScale, hasResidual }: Args): 
 
 const divides = (by: number, ...sizes: number[]) => sizes.every((size) => size % by === 0);
 
+/** Whether the product of a matrix with its own transpose may make one triangle and mirror it. */
+export const symmetry = ({ symmetric }: Args): Constants => ({ SYMMETRIC: symmetric });
+
 /** One subgroup size, and a driver where barriers cost more than registers. */
 const hasLanes = ({ isSoftware, subgroupMinSize, subgroupMaxSize }: Caps) =>
   isSoftware && subgroupMinSize >= 8 && subgroupMinSize === subgroupMaxSize;
@@ -70,6 +73,9 @@ const subgroupConstants = ({ m }: Dims, args: Args, { subgroupMinSize }: Caps): 
   ROWS: tileRows(m),
   ...epilogue(args),
 });
+
+/** Tiles on and below the diagonal. */
+export const triangleOf = (tiles: number): number => tiles * (tiles + 1) / 2;
 
 /** Blocks of 32 along m and n: two of each as soon as that leaves enough workgroups for a GPU. */
 function tiledBlocks({ batch, m, n }: Dims): Constants {
@@ -112,13 +118,20 @@ const variants: readonly KernelVariant[] = [
     source: tiled,
     lib: [activations, matmulTile],
     tunables: { BK: [16, 32] },
-    constants: (dims, args) => ({ ...tiledBlocks(dims), ...flags(args), ...epilogue(args) }),
+    constants: (dims, args) => ({
+      ...tiledBlocks(dims),
+      ...flags(args),
+      ...epilogue(args),
+      ...symmetry(args),
+    }),
     supports: (_, { maxWorkgroupInvocations, maxWorkgroupStorage }) =>
       maxWorkgroupInvocations >= 64 && maxWorkgroupStorage >= 16384,
     loopTurns: ({ k }, { BK, ROW_BLOCKS, COL_BLOCKS }) =>
       ceilDiv(k, BK) * (BK + BK * (ROW_BLOCKS + COL_BLOCKS) / 8 + 4) + 1,
-    workgroups: ({ batch, m, n }, { ROW_BLOCKS, COL_BLOCKS }) =>
-      grid1d(batch * ceilDiv(m, 32 * ROW_BLOCKS) * ceilDiv(n, 32 * COL_BLOCKS)),
+    workgroups: ({ batch, m, n }, { ROW_BLOCKS, COL_BLOCKS, SYMMETRIC }) => {
+      const rows = ceilDiv(m, 32 * ROW_BLOCKS), cols = ceilDiv(n, 32 * COL_BLOCKS);
+      return grid1d(batch * (SYMMETRIC ? triangleOf(rows) : rows * cols));
+    },
   },
   {
     name: "matmul_naive",
@@ -139,6 +152,17 @@ const matrices = (
   ...{ biasSize: n, scaleSize: n, residualSize: batch * m * n },
 });
 
+/** Values with a variance of 1; the same ones for both operands of a symmetric product. */
+export function operandData(
+  size: number,
+  random: () => number,
+  _: Dims,
+  { symmetric }: Args,
+): Float64Array {
+  const drawn = (i: number) => symmetric ? ((i + 1) * Math.SQRT2) % 1 : random(); // √2 is irrational: its multiples fill [0, 1) evenly
+  return Float64Array.from({ length: size }, (_, i) => (drawn(i) - 0.5) * Math.sqrt(12));
+}
+
 /** Everything that may follow the sum. */
 export const wholeEpilogue: Dims = { hasBias: 1, hasScale: 1, hasResidual: 1 };
 
@@ -146,6 +170,7 @@ export const wholeEpilogue: Dims = { hasBias: 1, hasScale: 1, hasResidual: 1 };
 export const matmulArgs: Args = {
   ...{ transposeA: 0, transposeB: 0, strideA: 0, strideB: 0 },
   ...{ activation: 0, hasBias: 0, hasScale: 0, hasResidual: 0 },
+  symmetric: 0,
 };
 
 /**
@@ -153,7 +178,8 @@ export const matmulArgs: Args = {
  *
  * `transposeA`, `transposeB` and the `has…` flags are 0 or 1; `strideA`, `strideB` are the step from one matrix to the next, 0 for one
  * matrix shared by the batch; `activation` is a code of `activationCodes`. A buffer whose flag is 0 is bound but not read, so any
- * tensor (`a`, say) may stand in for it.
+ * tensor (`a`, say) may stand in for it. `symmetric` says that the product and the residual are symmetric because b is aᵀ, and that
+ * there is neither bias nor scale: variants may then make one triangle and mirror it.
  */
 export const matmulKernel: KernelSpec = defineKernel({
   name: "matmul",
@@ -185,6 +211,15 @@ export const matmulKernel: KernelSpec = defineKernel({
     }
     return { c };
   },
+  data: {
+    a: operandData,
+    b: operandData,
+    residual: (size, random, { n }, args) => {
+      const values = operandData(size, random, {}, args);
+      if (!args.symmetric) return values;
+      return values.map((_, at) => values[Math.abs(Math.floor(at / n) % n - at % n)]);
+    },
+  },
   // k additions of products of unit normals: eps·√k relative to √k, the worst of many outputs about six of those; k ≤ 1000.
   tolerance: { f32: 1e-5, f16: 2e-3 },
   cases: [
@@ -199,6 +234,7 @@ export const matmulKernel: KernelSpec = defineKernel({
     { ...matrices({ batch: 2, m: 5, n: 7, k: 19 }), transposeA: 1, transposeB: 1 },
     { ...matrices({ batch: 2, m: 69, n: 68, k: 18 }), transposeA: 1, hasBias: 1 },
     { ...matrices({ batch: 3, m: 33, n: 68, k: 20 }), bSize: 20 * 68, strideB: 0 },
+    { ...matrices({ batch: 2, m: 67, n: 67, k: 9 }), transposeB: 1, hasResidual: 1, symmetric: 1 },
   ],
   large: [
     matrices({ batch: 1, m: 1024, n: 1024, k: 1024 }),

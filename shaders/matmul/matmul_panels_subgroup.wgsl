@@ -14,6 +14,7 @@ const ACTIVATION: u32 = 0; // code of activate4
 const HAS_BIAS: bool = false;
 const HAS_SCALE: bool = false;
 const HAS_RESIDUAL: bool = false;
+const SYMMETRIC: bool = false; // b is a: tiles above the diagonal are not made but mirrored
 const_assert SG == 8 && (ROWS == 64 || ROWS == 32);
 
 struct Params {
@@ -42,11 +43,15 @@ fn main(
   let row_tiles = (params.m + ROWS - 1u) / ROWS;
   let col_tiles = (params.n + 63u) / 64u;
   let t = wid.y * nwg.x + wid.x;
-  if (t >= row_tiles * col_tiles * params.batch) {
+  if (!SYMMETRIC && t >= row_tiles * col_tiles * params.batch) {
     return; // the grid was folded and has a few workgroups too many
   }
-  let tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
+  var tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
+  if (SYMMETRIC) { tile = symmetric_tile(t, col_tiles, 64u / ROWS); }
   let row = tile.x * ROWS;
+  if (SYMMETRIC && (tile.z >= params.batch || row >= params.m)) {
+    return;
+  }
   let from_a = tile.z * (params.strideA / 4u) + (row / 64u) * params.k * 16u + (row % 64u) / 4u + lane;
   let from_b = tile.z * (params.strideB / 4u) + tile.y * params.k * 16u + lane;
   var c00 = mat4x4f(); var c01 = mat4x4f(); var c10 = mat4x4f(); var c11 = mat4x4f();
@@ -132,9 +137,7 @@ fn main(
     let l11 = pick(pick(pick(c81, c91, b0), pick(ca1, cb1, b0), b1), pick(pick(cc1, cd1, b0), pick(ce1, cf1, b0), b1), b2);
     let left = pick(l00, l10, b3);
     let right = pick(l01, l11, b3);
-    for (var r = 0u; r < 4u; r++) {
-      finish(row_of4(left, r), tile.z, row + i * 4u + r, tile.y * 16u + lane);
-      finish(row_of4(right, r), tile.z, row + i * 4u + r, tile.y * 16u + 8u + lane);
-    }
+    finish_rows(left, tile.z, row + i * 4u, tile.y * 16u + lane);
+    finish_rows(right, tile.z, row + i * 4u, tile.y * 16u + 8u + lane);
   }
 }

@@ -11,6 +11,7 @@ const ACTIVATION: u32 = 0; // code of activate4
 const HAS_BIAS: bool = false;
 const HAS_SCALE: bool = false;
 const HAS_RESIDUAL: bool = false;
+const SYMMETRIC: bool = false; // b is a: tiles above the diagonal are not made but mirrored
 const_assert WG == 8;
 
 struct Params {
@@ -40,11 +41,15 @@ fn main(
   let panels = (params.n + 63u) / 64u;
   let col_tiles = (panels + 1u) / 2u;
   let t = wid.y * nwg.x + wid.x;
-  if (t >= row_tiles * col_tiles * params.batch) {
+  if (!SYMMETRIC && t >= row_tiles * col_tiles * params.batch) {
     return; // the grid was folded and has a few workgroups too many
   }
-  let tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
+  var tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
+  if (SYMMETRIC) { tile = symmetric_tile(t, col_tiles, 8u); }
   let row = tile.x * 16u;
+  if (SYMMETRIC && (tile.z >= params.batch || row >= params.m)) {
+    return;
+  }
   let from_a = tile.z * (params.strideA / 4u) + (row / 64u) * params.k * 16u + (row % 64u) / 4u;
   let from_b = tile.z * (params.strideB / 4u) + tile.y * 2u * params.k * 16u + lane;
   let next = select(0u, params.k * 16u, tile.y * 2u + 1u < panels); // the last tile may have one panel: it is done twice
@@ -95,15 +100,13 @@ fn main(
     let d1 = pick(pick(c01, c11, b0), pick(c21, c31, b0), b1);
     let d2 = pick(pick(c02, c12, b0), pick(c22, c32, b0), b1);
     let d3 = pick(pick(c03, c13, b0), pick(c23, c33, b0), b1);
-    for (var r = 0u; r < 4u; r++) {
-      let at = row + i * 4u + r;
-      let col = tile.y * 32u + lane;
-      finish(row_of4(d0, r), tile.z, at, col);
-      finish(row_of4(d1, r), tile.z, at, col + 8u);
-      if (next != 0u) {
-        finish(row_of4(d2, r), tile.z, at, col + 16u);
-        finish(row_of4(d3, r), tile.z, at, col + 24u);
-      }
+    let at = row + i * 4u;
+    let col = tile.y * 32u + lane;
+    finish_rows(d0, tile.z, at, col);
+    finish_rows(d1, tile.z, at, col + 8u);
+    if (next != 0u) {
+      finish_rows(d2, tile.z, at, col + 16u);
+      finish_rows(d3, tile.z, at, col + 24u);
     }
   }
 }

@@ -16,10 +16,12 @@ const ACTIVATION: u32 = 0; // code of activate4
 const HAS_BIAS: bool = false;
 const HAS_SCALE: bool = false;
 const HAS_RESIDUAL: bool = false;
+const SYMMETRIC: bool = false; // b is a: tiles above the diagonal are not made but mirrored
 const ROWS4: u32 = 8 * ROW_BLOCKS; // vec4s along m
 const COLS4: u32 = 8 * COL_BLOCKS; // vec4s along n
 const_assert ROW_BLOCKS == 1 || ROW_BLOCKS == 2;
 const_assert COL_BLOCKS == 1 || COL_BLOCKS == 2;
+const_assert !SYMMETRIC || ROW_BLOCKS == COL_BLOCKS;
 
 struct Params {
   batch: u32,
@@ -66,7 +68,7 @@ fn load_b(from_b: u32, p: u32, col: u32) -> f32 {
   return v;
 }
 
-fn finish(sum: vec4f, z: u32, row: u32, col: u32) {
+fn finish(sum: vec4f, z: u32, row: u32, col: u32, mirror: bool) {
   if (row >= params.m) {
     return;
   }
@@ -85,6 +87,7 @@ fn finish(sum: vec4f, z: u32, row: u32, col: u32) {
       if (HAS_SCALE) { v *= f32(scale[j]); }
       if (HAS_RESIDUAL) { v += f32(residual[at + j]); }
       c[at + j] = Elem(v);
+      if (SYMMETRIC && mirror) { c[(z * params.m + j) * params.n + row] = Elem(v); }
     }
   }
 }
@@ -102,10 +105,15 @@ fn main(
   let row_tiles = (params.m + 4u * ROWS4 - 1u) / (4u * ROWS4);
   let col_tiles = (params.n + 4u * COLS4 - 1u) / (4u * COLS4);
   let t = wid.y * nwg.x + wid.x;
-  if (t >= row_tiles * col_tiles * params.batch) {
+  if (!SYMMETRIC && t >= row_tiles * col_tiles * params.batch) {
     return; // the grid was folded and has a few workgroups too many
   }
-  let tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
+  var tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
+  if (SYMMETRIC) { tile = symmetric_tile(t, col_tiles, 1u); }
+  if (SYMMETRIC && tile.z >= params.batch) {
+    return;
+  }
+  let mirror = tile.y < tile.x;
   let row0 = tile.x * 4u * ROWS4;
   let col0 = tile.y * 4u * COLS4;
   let from_a = tile.z * params.strideA;
@@ -153,9 +161,9 @@ fn main(
   for (var r = 0u; r < 4u; r++) {
     let row = row0 + 4u * ty + r;
     let col = col0 + 4u * tx;
-    finish(row_of4(c00, r), tile.z, row, col);
-    if (COL_BLOCKS == 2u) { finish(row_of4(c01, r), tile.z, row, col + 32u); }
-    if (ROW_BLOCKS == 2u) { finish(row_of4(c10, r), tile.z, row + 32u, col); }
-    if (ROW_BLOCKS == 2u && COL_BLOCKS == 2u) { finish(row_of4(c11, r), tile.z, row + 32u, col + 32u); }
+    finish(row_of4(c00, r), tile.z, row, col, mirror);
+    if (COL_BLOCKS == 2u) { finish(row_of4(c01, r), tile.z, row, col + 32u, mirror); }
+    if (ROW_BLOCKS == 2u) { finish(row_of4(c10, r), tile.z, row + 32u, col, mirror); }
+    if (ROW_BLOCKS == 2u && COL_BLOCKS == 2u) { finish(row_of4(c11, r), tile.z, row + 32u, col + 32u, mirror); }
   }
 }

@@ -6,6 +6,7 @@
  */
 import activations from "../_lib/activations.wgsl" with { type: "text" };
 import matmulFinish from "../_lib/matmul_finish.wgsl" with { type: "text" };
+import matmulFinishRows from "../_lib/matmul_finish_rows.wgsl" with { type: "text" };
 import matmulTile from "../_lib/matmul_tile.wgsl" with { type: "text" };
 import outer from "../_lib/outer.wgsl" with { type: "text" };
 import subgroupQuads from "../_lib/subgroup_quads.wgsl" with { type: "text" };
@@ -24,7 +25,15 @@ import {
   type HostArrays,
   type KernelSpec,
 } from "../kernel.ts";
-import { epilogue, matmulArgs, matmulKernel, wholeEpilogue } from "./matmul.ts";
+import {
+  epilogue,
+  matmulArgs,
+  matmulKernel,
+  operandData,
+  symmetry,
+  triangleOf,
+  wholeEpilogue,
+} from "./matmul.ts";
 
 /** Rows or columns of a panel. */
 export const PANEL = 64;
@@ -44,9 +53,13 @@ export function panelSize({ batch, panels, kPadded }: Dims): number {
  * packed value costs what 300 products save with subgroups; 100 where rows lie a multiple of 4 KiB apart, on the same set of the
  * first cache; 8 without subgroups, where the alternatives are slow.
  */
-export function panelsPay({ m, n, k }: Dims, { isSoftware, subgroupMinSize }: Caps): boolean {
+export function panelsPay(
+  { m, n, k }: Dims,
+  { isSoftware, subgroupMinSize }: Caps,
+  isSymmetric = false,
+): boolean {
   const collides = k % 1024 === 0 || n % 1024 === 0;
-  const least = subgroupMinSize !== 8 ? 8 : collides ? 100 : 300;
+  const least = subgroupMinSize !== 8 ? 8 : isSymmetric ? 32 : collides ? 100 : 300;
   return isSoftware && n % 4 === 0 && k >= 32 && m * n >= least * (m + n);
 }
 
@@ -115,12 +128,13 @@ function unpacked(panels: Float64Array, count: number, rows: number, k: number):
   return x;
 }
 
+type Data = typeof operandData;
+
 /** Zero beyond the last row, as the packing leaves it. */
-const panelData = (rows: "m" | "n") => (size: number, random: () => number, dims: Dims) => {
+const panelData = (rows: "m" | "n"): Data => (size, random, dims, args) => {
   const edge = dims[rows] % PANEL || PANEL, each = ceilDiv(dims[rows], PANEL);
-  return Float64Array.from({ length: size }, (_, i) => {
+  return operandData(size, random, dims, args).map((value, i) => {
     const panel = Math.floor(i / (PANEL * dims.k)) % each;
-    const value = (random() + random() + random() - 1.5) * 2; // a variance of 1
     return panel === each - 1 && i % PANEL >= edge ? 0 : value;
   });
 };
@@ -153,38 +167,48 @@ export const matmulPanelsKernel: KernelSpec = defineKernel({
     const strides = { strideA: args.strideA && m * k, strideB: args.strideB && n * k };
     return matmulKernel.reference(rows, dims, { ...args, ...strides, transposeB: 1 });
   },
-  data: { a: panelData("m"), b: panelData("n") },
+  data: { ...matmulKernel.data, a: panelData("m"), b: panelData("n") },
   tolerance: matmulKernel.tolerance,
   cases: [
     panelCase(1, 1, 4, 2),
     { ...panelCase(1, 70, 132, 64), ...wholeEpilogue, activation: 5 },
     { ...panelCase(2, 129, 64, 6), hasBias: 1 },
     { ...shared, bSize: shared.bSize / 3, strideB: 0, hasResidual: 1 },
+    { ...panelCase(2, 200, 200, 6), hasResidual: 1, symmetric: 1 },
   ],
   large: [panelCase(1, 1024, 1024, 1024), panelCase(1, 197, 2304, 768)],
   variants: [{
     name: "matmul_panels_subgroup",
     source: subgroup,
-    lib: [activations, matmulTile, matmulFinish, outer, subgroupQuads],
+    lib: [activations, matmulTile, matmulFinish, matmulFinishRows, outer, subgroupQuads],
     needs: ["subgroups"],
     tunables: { GROUP: [8] },
     // A half panel of rows is a third slower, and better where a whole one would be mostly empty.
     constants: ({ m }, args) => ({
       ...epilogue(args),
+      ...symmetry(args),
       ROWS: ceilDiv(m, 64) * 64 > 1.2 * ceilDiv(m, 32) * 32 ? 32 : 64,
     }),
     supports: (_, { isSoftware, subgroupMinSize, subgroupMaxSize }) =>
       isSoftware && subgroupMinSize === 8 && subgroupMaxSize === 8,
     loopTurns: ({ k }, { ROWS }) => k / 2 + ROWS / 4 + 2,
-    workgroups: ({ batch, m, n }, { ROWS }) => grid1d(batch * ceilDiv(m, ROWS) * ceilDiv(n, PANEL)),
+    workgroups: ({ batch, m, n }, { ROWS, SYMMETRIC }) => {
+      const tiles = ceilDiv(n, PANEL);
+      return grid1d(
+        batch * (SYMMETRIC ? triangleOf(tiles) * PANEL / ROWS : ceilDiv(m, ROWS) * tiles),
+      );
+    },
   }, {
     name: "matmul_panels_thread",
     source: thread,
-    lib: [activations, matmulTile, matmulFinish, outer],
+    lib: [activations, matmulTile, matmulFinish, matmulFinishRows, outer],
     tunables: { GROUP: [8] },
-    constants: (_, args) => epilogue(args),
+    constants: (_, args) => ({ ...epilogue(args), ...symmetry(args) }),
     loopTurns: ({ k }) => k / 2 + 1,
-    workgroups: ({ batch, m, n }) => grid1d(batch * ceilDiv(m, 16) * ceilDiv(ceilDiv(n, PANEL), 2)),
+    workgroups: ({ batch, m, n }, { SYMMETRIC }) => {
+      const tiles = ceilDiv(n, 2 * PANEL);
+      return grid1d(batch * (SYMMETRIC ? triangleOf(tiles) * 8 : ceilDiv(m, 16) * tiles));
+    },
   }, {
     name: "matmul_panels_naive",
     source: naive,

@@ -8,6 +8,7 @@ import {
   cumsum,
   gelu,
   Gpu,
+  gram,
   linear,
   matmul,
   max,
@@ -87,6 +88,24 @@ Deno.test("a kernel that cannot be split names the buffer and the limit", () => 
   using x = Tensor.zeros(pieces, [8, 65, 65]);
   using y = Tensor.zeros(pieces, [8, 65, 65]);
   assert.throws(() => matmul(x, y), { name: "UnsupportedError", message: /131072/ });
+});
+
+Deno.test("gram() over the limit is done in pieces", async () => {
+  await both([[600, 70]], (x) => gram(x, { transpose: true })); // of the sum
+  await both([[70, 600]], (x) => gram(x));
+  await both([[190, 65]], (x) => gram(x)); // of the result
+  await both([[65, 190]], (x) => gram(x, { transpose: true }));
+  await both([[20, 50, 40]], (x) => gram(x)); // of the batch
+  await both([[190, 65], [190, 190]], (x, r) => tidy(x.gpu, () => gram(x, { residual: gram(r) })));
+});
+
+Deno.test("gram() with more terms than a loop may have sums them in pieces", async () => {
+  await both([[70, 1001]], (x) => gram(x), short);
+  await both(
+    [[1001, 70], [70, 70]],
+    (x, r) => tidy(x.gpu, () => gram(x, { transpose: true, residual: gram(r) })),
+    short,
+  );
 });
 
 Deno.test("matmul() with more terms than a loop may have sums them in pieces", async () => {

@@ -4,17 +4,20 @@
 import assert from "node:assert/strict";
 import { Matrix } from "ml-matrix";
 import {
+  addDiagonal,
   assertPositiveDefinite,
   cholesky,
   choleskySolve,
   eighHost,
   eighTopK,
+  gram,
   identity,
   matmul,
   normal,
   qr,
   randomKey,
   readAll,
+  scale,
   solveTriangular,
   spdInverse,
   Tensor,
@@ -37,6 +40,12 @@ function relative(got: ArrayLike<number>, want: ArrayLike<number>): number {
     size += want[i] ** 2;
   }
   return Math.sqrt(error / size);
+}
+
+/** The values of what `work` makes. */
+async function onDevice(work: () => Tensor): Promise<ArrayLike<number> & Float32Array> {
+  using y = tidy(gpu, work);
+  return await y.data() as Float32Array;
 }
 
 function assertWithin(error: number, tolerance: number, what: string): void {
@@ -137,6 +146,17 @@ Deno.test("spdInverse() inverts batches of odd sizes", async () => {
   );
   // An error of 1 counts 1/(1 + 1/√47) on the diagonal; eps·κ·√n of it off the diagonal, which counts 7-fold.
   assertWithin(worst.value, 5e-5, "a⁻¹·a");
+});
+
+Deno.test("spdInverse() leaves out known zeros of large matrices only", async () => {
+  const n = 603;
+  const values = await onDevice(() => {
+    const x = Tensor.from(gpu, normal(randomKey(8), n * n), [n, n]);
+    const a = addDiagonal(scale(gram(x), 1 / n), 0.5);
+    return addDiagonal(matmul(spdInverse(a), a), -1);
+  });
+  // eps·κ with κ ≤ 9 of each of the n terms of size 1/√n of a sum: eps·κ·few.
+  assertWithin(values.reduce((worst, v) => Math.max(worst, Math.abs(v)), 0), 5e-6, "a⁻¹·a − 1");
 });
 
 Deno.test("linear algebra refuses what does not fit", () => {

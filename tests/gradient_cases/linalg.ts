@@ -6,9 +6,11 @@
 import { Matrix } from "ml-matrix";
 import { cholesky, choleskySolve, solveTriangular, spdInverse } from "../../engine/ops/cholesky.ts";
 import { irfft2, rfft2 } from "../../engine/ops/fft.ts";
+import { gram } from "../../engine/ops/gram.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { add } from "../../engine/ops/elementwise.ts";
 import { addDiagonal, diagonal, tril, triu } from "../../engine/ops/matrix.ts";
+import { transpose } from "../../engine/ops/shape.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { choleskyKernel, triangularSolveKernel } from "../../shaders/linalg/factor.ts";
 import type { GradientCase } from "../gradcheck.ts";
@@ -76,6 +78,25 @@ export const linalgCases: readonly GradientCase[] = [...systems, {
     });
     return triangularSolveKernel.reference({ t: l, b: half.x }, wide, { lower: 1, transpose: 1 }).x;
   },
+}, {
+  name: "gram with a residual",
+  shapes: [[4, 3], [4, 4]],
+  f: (x, residual) => gram(x, { residual: add(residual, transpose(residual)) }),
+  reference: (x, r) =>
+    Float64Array.from({ length: 16 }, (_, at) => {
+      const i = Math.floor(at / 4), j = at % 4;
+      const products = [0, 1, 2].map((p) => x[i * 3 + p] * x[j * 3 + p]);
+      return products.reduce((sum, v) => sum + v, r[at] + r[j * 4 + i]);
+    }),
+}, {
+  name: "gram, transposed",
+  shapes: [[2, 3, 4]],
+  f: (x) => gram(x, { transpose: true }),
+  reference: (x) =>
+    Float64Array.from({ length: 32 }, (_, at) => {
+      const z = Math.floor(at / 16), i = Math.floor(at / 4) % 4, j = at % 4;
+      return [0, 1, 2].reduce((sum, p) => sum + x[z * 12 + p * 4 + i] * x[z * 12 + p * 4 + j], 0);
+    }),
 }, {
   name: "tril, triu and diagonal",
   shapes: [[2, 3, 3]],

@@ -217,6 +217,13 @@ export { rankColumns, spearman, zscore } from "./pipelines/stats/columns.ts";
 export { bhFdr } from "./pipelines/stats/fdr.ts";
 export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
 export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";
+export {
+  type BlockOptions,
+  blockPermutation,
+  type PermutationOptions,
+  type PermutationResult,
+  permutationTest,
+} from "./pipelines/stats/permutation.ts";
 export { pinvHost, type Svd, svdHost } from "./pipelines/stats/svd.ts";
 export {
   type ForwardOptions,

@@ -5,7 +5,7 @@ import { InputError } from "../errors.ts";
  *
  * @param p p-values in [0, 1]
  * @returns q-values in the order of `p`, in float64
- * @throws {InputError} for a value outside [0, 1]
+ * @throws {InputError} for a value outside [0, 1], which NaN is: leave out what was not tested
  */
 export function bhFdr(p: ArrayLike<number>): Float64Array<ArrayBuffer> {
   const n = p.length;

@@ -46,6 +46,7 @@ export {
   type SymmetricOperator,
   type TopEigen,
 } from "./engine/ops/eigh.ts";
+export { type Eigen, eigh, type EighOptions } from "./engine/ops/eigh_device.ts";
 export * from "./engine/ops/channel_norm.ts";
 export * from "./engine/ops/conv.ts";
 export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";

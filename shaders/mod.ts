@@ -6,6 +6,7 @@
 import type { KernelSpec } from "./kernel.ts";
 import { attentionKernel } from "./attention/attention.ts";
 import { attentionGradientKernel } from "./attention/attention_gradient.ts";
+import { axpyKernel } from "./elementwise/axpy.ts";
 import { binaryKernels } from "./elementwise/binary.ts";
 import { castFromF32Kernel, castToF32Kernel } from "./elementwise/cast.ts";
 import { fillKernel } from "./elementwise/fill.ts";
@@ -13,6 +14,7 @@ import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
 import { patchifyKernel, unpatchifyKernel } from "./image/patchify.ts";
 import { addDiagonalKernel, diagonalKernel, triangleKernels } from "./linalg/blocks.ts";
 import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
+import { tridiagonalColumnKernel, tridiagonalProductKernel } from "./linalg/tridiagonal.ts";
 import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
 import { stridedCopyKernel } from "./index/strided_copy.ts";
@@ -53,6 +55,7 @@ import {
 /** The explicit list of every kernel. */
 export const kernels: readonly KernelSpec[] = [
   fillKernel,
+  axpyKernel,
   ...Object.values(unaryKernels),
   ...Object.values(unaryGradientKernels),
   ...Object.values(binaryKernels),
@@ -79,6 +82,8 @@ export const kernels: readonly KernelSpec[] = [
   addDiagonalKernel,
   choleskyKernel,
   triangularSolveKernel,
+  tridiagonalColumnKernel,
+  tridiagonalProductKernel,
   adamwKernel,
   adamOptimKernel,
   sgdKernel,

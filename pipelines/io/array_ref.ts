@@ -1,9 +1,10 @@
 import { InputError } from "../errors.ts";
+import { type ArrayBlock, BLOCK_BYTES, placeBlock } from "./array_block.ts";
 import { RandomAccessFile, withFileErrors } from "./files.ts";
 import { Hdf5File } from "./hdf5.ts";
 import { NpyFile } from "./npy.ts";
 import { type FileTensor, openSafetensors } from "./safetensors_file.ts";
-import { dtypeBytes, type HostDType, type HostTensor, shapeSize, toFloat32 } from "./state_dict.ts";
+import { dtypeBytes, type HostDType, type HostTensor, shapeSize } from "./state_dict.ts";
 import { quote } from "./strict_json.ts";
 
 /** An array reference, `path[:name]`, in its parts. */
@@ -31,6 +32,8 @@ export interface RowSource extends Disposable {
   readonly dtype: HostDType;
   /** Lengths of the axes, slowest first; at least one. */
   readonly shape: readonly number[];
+  /** Rows that the file stores together: pieces of a multiple of them, from row 0 on, read nothing twice. */
+  readonly rowsPerChunk: number;
   /**
    * Rows `start` to before `end` as float32, `[end - start, ...shape.slice(1)]`.
    *
@@ -51,8 +54,38 @@ export interface RowSource extends Disposable {
 interface Rows {
   readonly dtype: HostDType;
   readonly shape: readonly number[];
+  readonly rowsPerChunk?: number;
   readTensor(start: number, end: number): HostTensor;
+  /** The rows part by part; each part is gone when the next one comes. */
+  readBlocks(start: number, end: number): Iterable<ArrayBlock>;
   close(): void;
+}
+
+/** Rows as float32: the result and one part of the file are in memory, never the whole twice. */
+function readRows(
+  source: string,
+  rows: Rows,
+  start: number,
+  end: number,
+): Float32Array<ArrayBuffer> {
+  const nColumns = shapeSize(rows.shape.slice(1))!;
+  let data: Float32Array<ArrayBuffer> | undefined;
+  for (const block of rows.readBlocks(start, end)) {
+    data ??= allocate(source, (end - start) * nColumns); // after the rows were checked
+    placeBlock(block, data, { nColumns, start });
+  }
+  return data ?? new Float32Array(0);
+}
+
+function allocate(source: string, length: number): Float32Array<ArrayBuffer> {
+  try {
+    return new Float32Array(length);
+  } catch (cause) {
+    throw new InputError(
+      `Cannot read ${quote(source)}: ${length} values at once do not fit in memory`,
+      { cause },
+    );
+  }
 }
 
 function rowSource(source: string, rows: Rows): RowSource {
@@ -66,8 +99,9 @@ function rowSource(source: string, rows: Rows): RowSource {
     source,
     dtype: rows.dtype,
     shape: rows.shape,
+    rowsPerChunk: rows.rowsPerChunk ?? 1,
     readTensor: (start, end) => rows.readTensor(start, end),
-    readRows: (start, end) => toFloat32(rows.readTensor(start, end)),
+    readRows: (start, end) => readRows(source, rows, start, end),
     close: () => rows.close(),
     [Symbol.dispose]: () => rows.close(),
   };
@@ -95,7 +129,9 @@ async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
     return {
       dtype: info.dtype,
       shape: info.shape,
+      rowsPerChunk: info.chunks?.[0],
       readTensor: (start, end) => file.readRows(info.name, start, end),
+      readBlocks: (start, end) => file.readBlocks(info.name, start, end),
       close: () => file.close(),
     };
   } catch (cause) {
@@ -111,18 +147,35 @@ function openSafetensorsRows({ path, name }: ArrayRef, text: string): Rows {
     const tensor = tensors.get(choose(path, name, [...tensors.keys()])) as FileTensor;
     const { dtype, shape } = tensor;
     const rowBytes = shapeSize(shape.slice(1))! * dtypeBytes[dtype];
+    const require = (start: number, end: number) => {
+      const whole = Number.isInteger(start) && Number.isInteger(end);
+      if (!whole || start < 0 || end < start || end > shape[0]) {
+        throw new InputError(
+          `Cannot read rows ${start} to ${end} of ${quote(text)}: its shape is [${shape}]`,
+        );
+      }
+    };
     return {
       dtype,
       shape,
       readTensor(start, end) {
-        const whole = Number.isInteger(start) && Number.isInteger(end);
-        if (!whole || start < 0 || end < start || end > shape[0]) {
-          throw new InputError(
-            `Cannot read rows ${start} to ${end} of ${quote(text)}: its shape is [${shape}]`,
-          );
-        }
+        require(start, end);
         const bytes = tensor.readBytes(start * rowBytes, end * rowBytes);
         return { dtype, shape: [end - start, ...shape.slice(1)], bytes };
+      },
+      *readBlocks(start, end) {
+        require(start, end);
+        const most = Math.max(1, Math.floor(BLOCK_BYTES / Math.max(1, rowBytes)));
+        for (let row = start; row < end; row += most) {
+          const last = Math.min(end, row + most);
+          const bytes = tensor.readBytes(row * rowBytes, last * rowBytes);
+          const columns = rowBytes / dtypeBytes[dtype];
+          yield {
+            firstRow: row,
+            firstColumn: 0,
+            tensor: { dtype, shape: [last - row, columns], bytes },
+          };
+        }
       },
       close: () => checkpoint.close(),
     };
@@ -143,6 +196,7 @@ function openNpyRows({ path, name }: ArrayRef): Rows {
     dtype: file.dtype,
     shape: file.shape,
     readTensor: (start, end) => file.readRows(start, end),
+    readBlocks: (start, end) => file.readBlocks(start, end),
     close: () => file.close(),
   };
 }

@@ -1,10 +1,12 @@
 import { InputError } from "../errors.ts";
+import type { ArrayBlock } from "./array_block.ts";
 import { fileError, withFileErrors } from "./files.ts";
 import { type AttachedFile, type Hdf5Library, type Hdf5Metadata, loadHdf5 } from "./hdf5_disk.ts";
 import {
   absolute,
   boxes,
   causeIn,
+  chunkBoxes,
   classes,
   classNames,
   dtypeOf,
@@ -198,8 +200,18 @@ export class Hdf5File {
    * @throws {InputError} when there is no such dataset or it has fewer rows
    */
   readRows(name: string, start: number, end: number): HostTensor {
+    const info = this.#rowsOf(name, start, end);
+    return {
+      dtype: info.dtype,
+      shape: [end - start, ...info.shape.slice(1)],
+      bytes: this.#read(info, start, end),
+    };
+  }
+
+  /** What a dataset is that has these rows. */
+  #rowsOf(name: string, start: number, end: number): Hdf5DatasetInfo {
     const info = this.info(name);
-    const [rows, ...rest] = info.shape;
+    const [rows] = info.shape;
     const whole = Number.isInteger(start) && Number.isInteger(end);
     if (rows === undefined || !whole || start < 0 || end < start || end > rows) {
       throw new InputError(
@@ -209,23 +221,51 @@ export class Hdf5File {
           `its shape is [${info.shape}]`,
       );
     }
-    return {
-      dtype: info.dtype,
-      shape: [end - start, ...rest],
-      bytes: this.#read(info, start, end),
-    };
+    return info;
+  }
+
+  /**
+   * Rows `start` to before `end` of a dataset in blocks, so that a large one need not be in memory twice. Each chunk of the file is
+   * read once; blocks cover some columns only where chunks are tall.
+   *
+   * @throws {InputError} when there is no such dataset or it has fewer rows
+   */
+  *readBlocks(name: string, start: number, end: number): Generator<ArrayBlock> {
+    const info = this.#rowsOf(name, start, end);
+    for (const { firstRow, firstColumn, rows, columns, bytes } of this.#pieces(info, start, end)) {
+      const tensor = { dtype: info.dtype, shape: [rows, columns], bytes };
+      yield { firstRow, firstColumn, tensor };
+    }
   }
 
   #read(info: Hdf5DatasetInfo, start: number, end: number): Uint8Array<ArrayBuffer> {
+    const row = shapeSize(info.shape.slice(1))! * dtypeBytes[info.dtype];
+    const whole = this.#allocate(info.name, (end - start) * row);
+    for (const { firstRow, firstColumn, rows, columns, bytes } of this.#pieces(info, start, end)) {
+      const piece = columns * dtypeBytes[info.dtype];
+      const first = (firstRow - start) * row + firstColumn * dtypeBytes[info.dtype];
+      if (piece === row || rows === 1) {
+        whole.set(bytes, first);
+        continue;
+      }
+      for (let r = 0; r < rows; r++) {
+        whole.set(bytes.subarray(r * piece, (r + 1) * piece), first + r * row);
+      }
+    }
+    return whole;
+  }
+
+  /** Parts of a dataset, each as bytes of libhdf5's memory that the next one overwrites. */
+  *#pieces({ name, dtype, shape, chunks }: Hdf5DatasetInfo, start: number, end: number) {
     const { module } = this.#library;
-    const what = `read dataset ${quote(info.name)}`;
-    const width = dtypeBytes[info.dtype];
-    const row = shapeSize(info.shape.slice(1))!;
+    const what = `read dataset ${quote(name)}`;
+    const width = dtypeBytes[dtype];
+    const inner = shapeSize(shape.slice(2))!, row = inner * (shape[1] ?? 1);
+    // As much as one chunk needs, where that is more than usual.
+    const chunk = (chunks?.[0] ?? 1) * (chunks?.[1] ?? 1) * inner * width;
+    const limit = Math.min(Math.max(blockBytes, chunk), largestBlockBytes);
+    const maxElements = Math.floor(limit / width);
     const total = (end - start) * row * width;
-    // A box that ends inside a chunk makes libhdf5 read that chunk again for the next one.
-    const chunkRows = (info.chunks?.[0] ?? 1) * row * width;
-    const limit = Math.min(Math.max(blockBytes, chunkRows), largestBlockBytes);
-    const bytes = this.#allocate(info.name, total);
     const pointer = total === 0 ? 0 : module._malloc(Math.min(limit, total));
     try {
       if (total > 0 && pointer === 0) {
@@ -233,10 +273,10 @@ export class Hdf5File {
           `Cannot read HDF5 ${quote(this.path)}: could not ${what}: out of memory`,
         );
       }
-      let at = 0;
-      const pieces = info.shape.length === 0
+      const pieces = shape.length === 0
         ? [{ offset: [], count: [] }]
-        : boxes(info.shape, start, end, Math.floor(limit / width));
+        : chunks && chunkBoxes(shape, chunks, { start, end, maxElements }) ||
+          boxes(shape, start, end, maxElements);
       for (const { offset, count } of pieces) {
         const box: (bigint[] | null)[] = [count, offset, count.map(() => 1)].map((list) =>
           list.length === 0 ? null : list.map(BigInt)
@@ -244,19 +284,19 @@ export class Hdf5File {
         // The status is why the package's own slice() is not used: it ignores it, and gives zeros.
         this.#call(
           what,
-          () =>
-            module.get_dataset_data(this.#id, info.name, box[0], box[1], box[2], BigInt(pointer)),
+          () => module.get_dataset_data(this.#id, name, box[0], box[1], box[2], BigInt(pointer)),
         );
-        const size = width * count.reduce((product, length) => product * length, 1);
-        bytes.set(module.HEAPU8.subarray(pointer, pointer + size), at);
-        at += size;
+        const [firstRow = 0, ...others] = offset, [rows = 1, ...lengths] = count;
+        const columns = lengths.reduce((product, length) => product * length, 1);
+        const firstColumn = others.reduce((at, place, axis) => at * shape[axis + 1] + place, 0);
+        const bytes = module.HEAPU8.subarray(pointer, pointer + rows * columns * width);
+        yield { firstRow, firstColumn, rows, columns, bytes };
       }
     } catch (cause) {
-      throw this.#withFilters(info.name, cause);
+      throw this.#withFilters(name, cause);
     } finally {
       if (pointer !== 0) module._free(pointer);
     }
-    return bytes;
   }
 
   #allocate(name: string, length: number): Uint8Array<ArrayBuffer> {

@@ -80,3 +80,39 @@ export function* boxes(
     if (offset[0] >= ends[0]) return;
   }
 }
+
+/**
+ * Boxes `[offset, count]` of about `maxElements` that cover rows `start` to `end` and end where chunks end, so that each chunk is read
+ * once. Where whole rows of chunks do not fit they are cut along the second axis too, so boxes need not be in C order.
+ *
+ * @returns nothing where one chunk with all of the further axes has more than `maxElements`
+ */
+export function chunkBoxes(
+  shape: readonly number[],
+  chunks: readonly number[],
+  { start, end, maxElements }: { start: number; end: number; maxElements: number },
+): { offset: number[]; count: number[] }[] | undefined {
+  const [height, width = 1] = chunks;
+  const [, across = 1, ...rest] = shape;
+  const inner = rest.reduce((product, length) => product * length, 1);
+  if (start >= end || across * inner === 0) return [];
+  if (height * Math.min(width, across) * inner > maxElements) return undefined;
+  const fitting = Math.floor(maxElements / (height * across * inner));
+  const rows = height * Math.max(1, fitting);
+  const columns = fitting > 0
+    ? across
+    : Math.max(1, Math.floor(maxElements / (height * width * inner))) * width;
+  const list = [];
+  for (let top = start; top < end;) {
+    const bottom = Math.min(end, Math.floor(top / height) * height + rows);
+    for (let left = 0; left < across; left += columns) {
+      const count = [bottom - top, Math.min(columns, across - left), ...rest];
+      list.push({
+        offset: [top, left, ...rest.map(() => 0)].slice(0, shape.length),
+        count: count.slice(0, shape.length),
+      });
+    }
+    top = bottom;
+  }
+  return list;
+}

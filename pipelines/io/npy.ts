@@ -1,4 +1,5 @@
 import { InputError } from "../errors.ts";
+import { type ArrayBlock, BLOCK_BYTES } from "./array_block.ts";
 import { AtomicFile } from "./atomic.ts";
 import { RandomAccessFile } from "./files.ts";
 import {
@@ -128,12 +129,7 @@ export class NpyFile {
   readRows(start: number, end: number): HostTensor {
     const { shape, dtype, dataStart, fortranOrder } = this.#header;
     const [rows, ...rest] = shape;
-    const whole = Number.isInteger(start) && Number.isInteger(end);
-    if (rows === undefined || !whole || start < 0 || end < start || end > rows) {
-      throw new InputError(
-        `Cannot read rows ${start} to ${end} of ${quote(this.path)}: its shape is [${shape}]`,
-      );
-    }
+    this.#requireRows(start, end);
     const width = dtypeBytes[dtype];
     const columns = shapeSize(rest)!;
     const count = end - start;
@@ -149,6 +145,48 @@ export class NpyFile {
       this.#file.readInto(dataStart + (column * rows + start) * width, into);
     }
     return normalize(bytes, this.#header, part);
+  }
+
+  #requireRows(start: number, end: number): void {
+    const { shape } = this.#header;
+    const whole = Number.isInteger(start) && Number.isInteger(end);
+    if (shape.length === 0 || !whole || start < 0 || end < start || end > shape[0]) {
+      throw new InputError(
+        `Cannot read rows ${start} to ${end} of ${quote(this.path)}: its shape is [${shape}]`,
+      );
+    }
+  }
+
+  /**
+   * Rows `start` to before `end` in blocks of about 16 MiB, so that a large array need not be in memory twice.
+   *
+   * @throws {InputError} when the array has fewer rows
+   */
+  *readBlocks(start: number, end: number): Generator<ArrayBlock> {
+    const { shape, dtype, dataStart, fortranOrder, bigEndian } = this.#header;
+    this.#requireRows(start, end);
+    const rows = end - start, columns = shapeSize(shape.slice(1))!, width = dtypeBytes[dtype];
+    if (rows * columns === 0) return;
+    if (fortranOrder && shape.length > 2) {
+      const tensor = { ...this.readRows(start, end), shape: [rows, columns] };
+      return yield { firstRow: start, firstColumn: 0, tensor };
+    }
+    const [lines, length] = fortranOrder ? [columns, rows] : [rows, columns];
+    const most = Math.min(lines, Math.max(1, Math.floor(BLOCK_BYTES / (length * width))));
+    const memory = new Uint8Array(most * length * width);
+    for (let line = 0; line < lines; line += most) {
+      const count = Math.min(most, lines - line);
+      const bytes = memory.subarray(0, count * length * width);
+      if (!fortranOrder) this.#file.readInto(dataStart + (start + line) * length * width, bytes);
+      for (let c = 0; c < count && fortranOrder; c++) {
+        const at = dataStart + ((line + c) * shape[0] + start) * width;
+        this.#file.readInto(at, bytes.subarray(c * length * width, (c + 1) * length * width));
+      }
+      if (bigEndian && width > 1) swapBytes(bytes, width);
+      const tensor = { dtype, shape: [count, length], bytes };
+      if (fortranOrder) yield { firstRow: start, firstColumn: line, tensor, isTransposed: true };
+      else yield { firstRow: start + line, firstColumn: 0, tensor };
+    }
   }
 
   /** The whole array. */

@@ -115,6 +115,7 @@ export {
   parseArrayRef,
   type RowSource,
 } from "./pipelines/io/array_ref.ts";
+export type { ArrayBlock } from "./pipelines/io/array_block.ts";
 export { type Hdf5Attribute, type Hdf5DatasetInfo, Hdf5File } from "./pipelines/io/hdf5.ts";
 export {
   type Hdf5DatasetOptions,

@@ -35,7 +35,7 @@ export interface Check {
 }
 
 /** Storage types that are checked; u32 stands for every integer in kernels that only move values. */
-export type CheckedType = "f32" | "f16" | "u32";
+export type CheckedType = "f32" | "f16" | "f64" | "u32";
 
 /** The scalars and the sizes of a case, apart. */
 export function splitCase(spec: KernelSpec, testCase: Dims): { dims: Dims; args: Args } {
@@ -47,7 +47,7 @@ export function splitCase(spec: KernelSpec, testCase: Dims): { dims: Dims; args:
   };
 }
 
-/** Random inputs of a kernel, as stored: rounded to f16 where the run is f16. */
+/** Random inputs of a kernel, as stored: rounded to f32 or f16 where the buffer is. */
 export function hostInputs(
   spec: KernelSpec,
   dims: Dims,
@@ -62,13 +62,20 @@ export function hostInputs(
     const make = spec.data?.[decl.name];
     const dtype = decl.dtype === "elem" ? elem : decl.dtype;
     const isInteger = dtype === "u32" || dtype === "i32";
-    const draw = () => isInteger ? randomBits(key, size) : normal(key, size);
+    const draw = () => isInteger ? randomBits(key, size) : draws(key, size);
     const values = make ? make(size, uniforms(key), dims, args) : draw();
     const f32 = Float32Array.from(values);
     const stored = dtype === "f16" ? decodeF16(encodeF16(f32)) : f32;
-    inputs[decl.name] = Float64Array.from(isInteger ? values : stored);
+    const isWide = isInteger || dtype === "f64";
+    inputs[decl.name] = Float64Array.from(isWide ? values : stored);
   });
   return inputs;
+}
+
+/** Standard normals that use all digits of a float64. */
+function draws(key: Key, size: number): Float64Array {
+  const low = normal(foldIn(key, size), size);
+  return Float64Array.from(normal(key, size), (value, i) => value + low[i] * 2 ** -26);
 }
 
 /** Sizes of a buffer's axes. */
@@ -137,7 +144,7 @@ function compare(
   got: ArrayLike<number>,
   expected: Float64Array,
 ): void {
-  const tolerance = spec.tolerance[elem === "f16" ? "f16" : "f32"] ?? spec.tolerance.f32;
+  const tolerance = spec.tolerance[elem === "u32" ? "f32" : elem] ?? spec.tolerance.f32;
   const error = worstError(got, expected);
   if (!(error.value <= tolerance)) {
     const share = tolerance > 0

@@ -6,7 +6,7 @@
 import type { Gpu } from "../engine/gpu.ts";
 import { run } from "../engine/run.ts";
 import { isSupported, select, simplest } from "../engine/select.ts";
-import { readAll, Tensor } from "../engine/tensor.ts";
+import { dtypeBytes, readAll, Tensor } from "../engine/tensor.ts";
 import {
   bufferDecls,
   type Dims,
@@ -121,10 +121,10 @@ async function benchVariant(
   const timing = await time(gpu, () => void launch(on, variant.name), options);
   on.forEach((t) => t.dispose());
 
-  const elemBytes = dtype === "f16" ? 2 : 4;
+  const elemBytes = dtypeBytes(dtype);
   const bytes = spec.bytes?.(dims, elemBytes) ??
     decls.reduce(
-      (sum, d) => sum + sizeOf(shapeOf(d, dims)) * (d.dtype === "elem" ? elemBytes : 4),
+      (sum, d) => sum + sizeOf(shapeOf(d, dims)) * dtypeBytes(d.dtype === "elem" ? dtype : d.dtype),
       0,
     );
   const flops = spec.flops(dims, args);

@@ -8,7 +8,7 @@ import { DTypeError, KernelError, ShapeError, UnsupportedError } from "./errors.
 import type { Gpu, TuningEntry } from "./gpu.ts";
 import type { Binding } from "./recorder.ts";
 import { select } from "./select.ts";
-import { allocate, type DType, dtypeBytes, type Tensor } from "./tensor.ts";
+import { allocate, type DType, dtypeBytes, dtypeFeatures, type Tensor } from "./tensor.ts";
 import { compose, type ElemType, reflect, type Reflection } from "./wgsl.ts";
 import {
   type Args,
@@ -108,7 +108,9 @@ function elemType(
   options: RunOptions,
 ): ElemType {
   let elem = options.dtype;
-  const isFloat = (type: DType) => type === "f32" || type === "f16";
+  const takes = (type: DType) =>
+    type === "f32" || type === "f16" ||
+    (type === "f64" ? spec.tolerance.f64 !== undefined : spec.integers);
   given.forEach((decl, i) => {
     const { dtype, gpu } = inputs[i];
     if (gpu !== (options.gpu ?? inputs[0].gpu)) {
@@ -120,9 +122,10 @@ function elemType(
           `Cannot run "${spec.name}": ${decl.name} must be ${decl.dtype}, got ${dtype}`,
         );
       }
-    } else if (!(spec.integers || isFloat(dtype)) || (elem ?? dtype) !== dtype) {
+    } else if (!takes(dtype) || (elem ?? dtype) !== dtype) {
+      const wanted = elem && takes(elem) ? elem : "f32 or f16";
       throw new DTypeError(
-        `Cannot run "${spec.name}": ${decl.name} must be ${elem ?? "f32 or f16"}, got ${dtype}`,
+        `Cannot run "${spec.name}": ${decl.name} must be ${wanted}, got ${dtype}`,
       );
     } else elem = dtype;
   });
@@ -215,10 +218,11 @@ function compile(
   if (hit) return hit;
   const label = variant.name;
   const features = new Set(variant.needs);
-  if (elem === "f16") features.add("shader-f16");
-  if (elem === "f16" && !gpu.caps.features.has("shader-f16")) {
+  const feature = dtypeFeatures[elem];
+  if (feature) features.add(feature);
+  if (feature && !gpu.caps.features.has(feature)) {
     throw new UnsupportedError(
-      `Cannot run "${label}" on f16: ${gpu.adapterName} has no shader-f16`,
+      `Cannot run "${label}" on ${elem}: ${gpu.adapterName} has no ${feature}`,
     );
   }
   const enables = [...features].flatMap((f) => gpu.enables.get(f) ?? []);

@@ -7,7 +7,7 @@
 import { KernelError, ShapeError } from "./errors.ts";
 import type { Gpu } from "./gpu.ts";
 import { run } from "./run.ts";
-import { allocate, type Tensor, tidy } from "./tensor.ts";
+import { allocate, floatType, type Tensor, tidy } from "./tensor.ts";
 import { binaryKernels } from "../shaders/elementwise/binary.ts";
 import { fillKernel } from "../shaders/elementwise/fill.ts";
 
@@ -164,7 +164,7 @@ function accumulate(a: Tensor, b: Tensor): Tensor {
 }
 
 function filled(gpu: Gpu, like: Tensor, value: number): Tensor {
-  const dtype = like.dtype === "f16" ? "f16" : "f32";
+  const dtype = floatType(like);
   const out = allocate(gpu, like.shape, dtype);
   run(fillKernel, [], { gpu, dtype, dims: { n: like.size }, args: { value }, out: { y: out } });
   return out;

@@ -21,18 +21,30 @@ import {
 } from "../shaders/random/random.ts";
 
 /** Storage type of a tensor. */
-export type DType = "f32" | "f16" | "u32" | "i32";
+export type DType = "f32" | "f16" | "f64" | "u32" | "i32";
 
-/** What {@link Tensor.data} returns for each storage type: f16 is widened. */
+/** What {@link Tensor.data} returns for each storage type: f16 is widened, f64 is a Float64Array. */
 export type HostData =
   | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>
   | Uint32Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>;
 
 /** Bytes of one value. */
 export function dtypeBytes(dtype: DType): number {
-  return dtype === "f16" ? 2 : 4;
+  return dtype === "f16" ? 2 : dtype === "f64" ? 8 : 4;
 }
+
+/** The storage type of what is computed from a tensor: its own where that is a float, f32 otherwise. @internal */
+export function floatType({ dtype }: Tensor): "f32" | "f16" | "f64" {
+  return dtype === "f16" || dtype === "f64" ? dtype : "f32";
+}
+
+/** The feature that a storage type needs, if any. @internal */
+export const dtypeFeatures: { readonly [dtype in DType]?: string } = {
+  f16: "shader-f16",
+  f64: "shader-f64",
+};
 
 /** Counted device memory. */
 export interface Storage {
@@ -79,10 +91,11 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * A tensor with these values; the shape defaults to one axis. A typed array keeps its type, f16 is asked for by `dtype`.
+   * A tensor with these values; the shape defaults to one axis. Integer arrays keep their type, all else becomes f32; f16 and f64 are
+   * asked for by `dtype`.
    *
    * @throws {ShapeError} when the shape does not hold as many values.
-   * @throws {UnsupportedError} for f16 on an adapter without the feature `shader-f16`.
+   * @throws {UnsupportedError} for f16 or f64 on an adapter without the feature `shader-f16` or `shader-f64`.
    */
   static from(
     gpu: Gpu,
@@ -129,10 +142,10 @@ export class Tensor implements Disposable {
 
   /**
    * A tensor on a buffer that someone else owns; disposing the tensor leaves the buffer alone. The buffer needs the usages
-   * STORAGE, and COPY_SRC to be read. Kernels read and write whole vec4s, so it must reach to a multiple of 16 bytes after the tensor.
+   * STORAGE, and COPY_SRC to be read. Kernels read and write whole vec4s, so it must reach to a multiple of 16 bytes (32 for f64) after the tensor.
    *
    * @throws {ShapeError} when the buffer is too small or `offset` (in bytes) is not aligned.
-   * @throws {UnsupportedError} for f16 on an adapter without the feature `shader-f16`.
+   * @throws {UnsupportedError} for f16 or f64 on an adapter without the feature `shader-f16` or `shader-f64`.
    */
   static borrow(
     gpu: Gpu,
@@ -175,7 +188,8 @@ export class Tensor implements Disposable {
       throw new DisposedError(`Cannot use a tensor [${this.shape}] ${this.dtype}: it was disposed`);
     }
     const { buffer } = this.#storage;
-    const bytes = Math.max(16, Math.ceil((this.size * dtypeBytes(this.dtype)) / 16) * 16);
+    const four = Math.max(16, 4 * dtypeBytes(this.dtype));
+    const bytes = Math.max(1, Math.ceil(this.size * dtypeBytes(this.dtype) / four)) * four;
     return { buffer, offset: this.#offset, bytes: Math.min(bytes, buffer.bytes - this.#offset) };
   }
 
@@ -294,15 +308,24 @@ export async function readAll(tensors: readonly Tensor[]): Promise<HostData[]> {
     const bytes = all.slice(offset, offset + ranges[i].bytes);
     offset += Math.ceil(ranges[i].bytes / 4) * 4;
     if (t.dtype === "f16") return decodeF16(new Uint16Array(bytes));
+    if (t.dtype === "f64") return new Float64Array(bytes);
     if (t.dtype === "u32") return new Uint32Array(bytes);
     return t.dtype === "i32" ? new Int32Array(bytes) : new Float32Array(bytes);
   });
 }
 
-function checkStorage(gpu: Gpu, dtype: DType): void {
-  if (dtype === "f16" && !gpu.caps.features.has("shader-f16")) {
+/**
+ * Refuses a storage type that the adapter lacks.
+ *
+ * @throws {UnsupportedError} for f16 or f64 without its feature.
+ *
+ * @internal
+ */
+export function checkStorage(gpu: Gpu, dtype: DType): void {
+  const feature = dtypeFeatures[dtype];
+  if (feature && !gpu.caps.features.has(feature)) {
     throw new UnsupportedError(
-      `Cannot store f16: it needs the feature shader-f16, which is not in use on ${gpu.adapterName}; take f32`,
+      `Cannot store ${dtype}: it needs the feature ${feature}, which is not in use on ${gpu.adapterName}; take f32`,
     );
   }
 }
@@ -325,6 +348,8 @@ function dtypeOf(values: ArrayLike<number>): DType {
 function toBytes(values: ArrayLike<number>, dtype: DType): Uint8Array<ArrayBuffer> {
   const host = dtype === "f16"
     ? encodeF16(values)
+    : dtype === "f64"
+    ? plain(values, Float64Array)
     : dtype === "u32"
     ? plain(values, Uint32Array)
     : dtype === "i32"

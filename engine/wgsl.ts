@@ -73,7 +73,7 @@ export function reflect(source: string, label: string): Reflection {
 }
 
 /** What `Elem` may stand for. */
-export type ElemType = "f32" | "f16" | "u32" | "i32";
+export type ElemType = "f32" | "f16" | "f64" | "u32" | "i32";
 
 /** What {@link compose} puts together. */
 export interface Composition {

@@ -74,8 +74,8 @@ export interface KernelSpec {
   /** Name in errors, benchmark rows and the README table. */
   readonly name: string;
   /**
-   * Storage buffers in binding order: `[out|inout] [f32|u32|i32] dim dim …`. Without a type the buffer holds `Elem` (f32 or
-   * f16). A dim is a name, an integer or a product such as `heads*headDim`.
+   * Storage buffers in binding order: `[out|inout] [f32|f64|u32|i32] dim dim …`. Without a type the buffer holds `Elem` (f32,
+   * f16, or f64 where the spec has a tolerance for it). A dim is a name, an integer or a product such as `heads*headDim`.
    */
   readonly buffers: Readonly<Record<string, string>>;
   /** Scalars with the value that the tests use. */
@@ -99,7 +99,7 @@ export interface KernelSpec {
     >
   >;
   /** Greatest allowed `|gpu − reference| / (|reference| + rms(reference))` by storage type. */
-  readonly tolerance: { readonly f32: number; readonly f16?: number };
+  readonly tolerance: { readonly f32: number; readonly f16?: number; readonly f64?: number };
   /** Small sizes (with scalars where a case changes one) that the tests run. */
   readonly cases: readonly Dims[];
   /** Sizes of record, for the benchmark. */
@@ -115,7 +115,7 @@ export interface BufferDecl {
   /** `in` is read, `out` is allocated by the engine and written, `inout` is given and updated in place. */
   readonly role: "in" | "out" | "inout";
   /** `elem` follows the storage type of the run. */
-  readonly dtype: "elem" | "f32" | "u32" | "i32";
+  readonly dtype: "elem" | "f32" | "f64" | "u32" | "i32";
   /** Each axis as a product of names and integers. */
   readonly shape: readonly (readonly (string | number)[])[];
 }
@@ -135,8 +135,8 @@ export function bufferDecls(spec: KernelSpec): readonly BufferDecl[] {
 function parseDecl(name: string, text: string): BufferDecl {
   const words = text.split(/\s+/).filter(Boolean);
   const role = words[0] === "out" || words[0] === "inout" ? words.shift() as "out" | "inout" : "in";
-  const dtype = ["f32", "u32", "i32"].includes(words[0])
-    ? words.shift() as "f32" | "u32" | "i32"
+  const dtype = ["f32", "f64", "u32", "i32"].includes(words[0])
+    ? words.shift() as "f32" | "f64" | "u32" | "i32"
     : "elem";
   const shape = words.map((word) =>
     word.split("*").map((factor) => /^\d+$/.test(factor) ? Number(factor) : factor)

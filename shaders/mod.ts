@@ -7,7 +7,7 @@ import type { KernelSpec } from "./kernel.ts";
 import { attentionKernel } from "./attention/attention.ts";
 import { attentionGradientKernel } from "./attention/attention_gradient.ts";
 import { axpyKernel } from "./elementwise/axpy.ts";
-import { binaryKernels } from "./elementwise/binary.ts";
+import { binaryKernels, f64Kernels } from "./elementwise/binary.ts";
 import { castFromF32Kernel, castToF32Kernel } from "./elementwise/cast.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
@@ -24,6 +24,7 @@ import { putKernel } from "./index/put.ts";
 import { gatherKernel } from "./index/gather.ts";
 import { scatterAddKernel, segmentSumKernel } from "./index/scatter_add.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
+import { matmulF64Kernel, packF64Kernel } from "./matmul/matmul_f64.ts";
 import { matmulPanelsKernel, packPanelsKernel } from "./matmul/panels.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import {
@@ -103,6 +104,9 @@ export const kernels: readonly KernelSpec[] = [
   stridedCopyKernel,
   castToF32Kernel,
   castFromF32Kernel,
+  ...Object.values(f64Kernels),
+  packF64Kernel,
+  matmulF64Kernel,
   whereKernel,
   gatherKernel,
   putKernel,

@@ -14,7 +14,9 @@ import { splitCase } from "../bench/check_kernel.ts";
 import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
-const elems = gpu.caps.features.has("shader-f16") ? ["f32", "f16"] as const : ["f32"] as const;
+const elems = (["f32", "f16", "f64"] as const).filter((e) =>
+  e === "f32" || gpu.caps.features.has(`shader-${e}`)
+);
 
 /** The constants that a variant is compiled with somewhere: of each case, and of each tunable's other values. */
 function constantSets(spec: KernelSpec, variant: KernelVariant): Constants[] {
@@ -33,8 +35,8 @@ function constantSets(spec: KernelSpec, variant: KernelVariant): Constants[] {
 
 /** The composed texts of a variant. */
 function texts(spec: KernelSpec, variant: KernelVariant): string[] {
-  return elems.filter((e) => e === "f32" || spec.tolerance.f16 !== undefined).flatMap((elem) => {
-    const features = [...variant.needs ?? [], ...(elem === "f16" ? ["shader-f16"] : [])];
+  return elems.filter((e) => spec.tolerance[e] !== undefined).flatMap((elem) => {
+    const features = [...variant.needs ?? [], ...(elem === "f32" ? [] : [`shader-${elem}`])];
     const enables = features.flatMap((feature) => gpu.enables.get(feature) ?? []);
     const { name: label, source, lib } = variant;
     return constantSets(spec, variant).map((constants) =>

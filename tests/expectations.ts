@@ -8,6 +8,7 @@
 /** What a test may need that is not everywhere. */
 export const reasons = {
   f16: "the adapter has no shader-f16: SwiftShader, and GPUs without it",
+  f64: "the adapter has no shader-f64: Dawn, SwiftShader, and GPUs without it",
   golden:
     "GYRUS_GOLDEN names no folder with the whole reference outputs, 90 MB that are not kept here",
   mountNamespace: "drivers are hidden in a mount namespace of Linux, which this user may not make",

@@ -5,11 +5,12 @@ import assert from "node:assert/strict";
 import { isSupported } from "../engine/select.ts";
 import { kernels } from "../shaders/mod.ts";
 import { type Check, checkKernel, splitCase } from "../bench/check_kernel.ts";
+import { needs } from "./expectations.ts";
 import { openTestGpu } from "./_gpu.ts";
 import type { Constants, KernelSpec, KernelVariant } from "../shaders/kernel.ts";
 
 const gpu = await openTestGpu();
-const elems = gpu.caps.features.has("shader-f16") ? ["f32", "f16"] as const : ["f32"] as const;
+const has = (feature: string) => gpu.caps.features.has(feature);
 
 /** The default tunables, then each other value of each tunable alone. */
 function tunings(variant: KernelVariant): Constants[] {
@@ -20,7 +21,9 @@ function tunings(variant: KernelVariant): Constants[] {
 }
 
 function storageTypes(spec: KernelSpec): Check["elem"][] {
-  const floats = elems.filter((e) => e === "f32" || spec.tolerance.f16 !== undefined);
+  const floats = (["f32", "f16", "f64"] as const).filter((e) =>
+    spec.tolerance[e] !== undefined && (e === "f32" || has(`shader-${e}`))
+  );
   return spec.integers ? [...floats, "u32"] : floats;
 }
 
@@ -55,8 +58,12 @@ function checks(spec: KernelSpec): Check[] {
 
 const hasDefaults = ({ tunables }: Check): boolean => Object.keys(tunables).length === 0;
 
+const needsF64 = ({ variants }: KernelSpec): boolean =>
+  variants.every(({ needs }) => needs?.includes("shader-f64"));
+
 for (const spec of kernels) {
-  Deno.test(`${spec.name} equals its float64 reference`, async () => {
+  const options = needsF64(spec) ? needs("f64", has("shader-f64")) : {};
+  Deno.test(`${spec.name} equals its float64 reference`, options, async () => {
     const all = checks(spec);
     assert(all.length > 0, `no variant of ${spec.name} runs on ${gpu.adapterName}`);
     for (const check of all) await checkKernel(gpu, check);

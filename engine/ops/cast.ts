@@ -13,11 +13,12 @@ import { broadcastTo } from "./shape.ts";
 import { castFromF32Kernel, castToF32Kernel } from "../../shaders/elementwise/cast.ts";
 import { whereKernel } from "../../shaders/elementwise/where.ts";
 
-const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";
+const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "f16" || dtype === "f64";
 
 /**
  * `x` in another storage type. f16 is rounded to nearest even; floats become integers by truncation, limited to the type's range
- * (NaN is undefined); u32 and i32 become each other by their bits, and f32 rounded above 2²⁴. Differentiable between floats.
+ * (NaN is undefined); u32 and i32 become each other by their bits, and f32 rounded above 2²⁴. f64 becomes f32 on the way to any other
+ * type, and so does any other on the way to f64. Differentiable between floats.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
   const y = converted(x, dtype);

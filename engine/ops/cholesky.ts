@@ -1,5 +1,5 @@
 /**
- * Cholesky factors, triangular systems and inverses, in f32. A matrix is cut into blocks that fit one workgroup; everything
+ * Cholesky factors, triangular systems and inverses, in f32 or f64. A matrix is cut into blocks that fit one workgroup; everything
  * above them is matrix product, so the tuned product sets the speed, and known zeros are left out of it.
  *
  * @module
@@ -16,7 +16,7 @@ import {
   identity,
   matrices,
   putBlock,
-  requireF32,
+  requirePrecise,
   takeBlock,
   triangle,
 } from "./matrix.ts";
@@ -40,10 +40,10 @@ function half(n: number, block: number): number {
  * {@link assertPositiveDefinite} reads that. The gradient is symmetric.
  *
  * @throws {ShapeError} when the matrices are not square.
- * @throws {DTypeError} for another type than f32.
+ * @throws {DTypeError} for another type than f32 or f64, or for two types.
  */
 export function cholesky(a: Tensor): Tensor {
-  requireF32("factor", a);
+  requirePrecise("factor", a);
   const { batch, rows: n } = matrices("factor", a, { square: true });
   const flat = tidy(a.gpu, () => factor(a.alias([batch, n, n])).l);
   const l = flat.alias(a.shape);
@@ -66,7 +66,7 @@ interface Factor {
  */
 function factor(a: Tensor): Factor {
   const [batch, n] = a.shape;
-  const l = full(a.gpu, a.shape, 0);
+  const l = full(a.gpu, a.shape, 0, { dtype: a.dtype });
   const inverses: Tensor[] = [];
   for (let at = 0; at < n && batch > 0; at += CHOLESKY_BLOCK) {
     const width = Math.min(CHOLESKY_BLOCK, n - at), rows = n - at;
@@ -141,14 +141,14 @@ export interface TriangularOptions {
  * diagonal gives infinities.
  *
  * @throws {ShapeError} when the shapes disagree.
- * @throws {DTypeError} for another type than f32.
+ * @throws {DTypeError} for another type than f32 or f64, or for two types.
  */
 export function solveTriangular(
   t: Tensor,
   b: Tensor,
   { lower = true, transpose = false }: TriangularOptions = {},
 ): Tensor {
-  requireF32("solve", t, b);
+  requirePrecise("solve", t, b);
   const { lead, batch, rows: n } = matrices("solve", t, { square: true });
   const right = matrices("solve for", b);
   if (right.rows !== n || `${right.lead}` !== `${lead}`) {
@@ -202,7 +202,7 @@ function solveBlocks(t: Tensor, b: Tensor, options: Required<TriangularOptions>)
       : takeBlock(t, { row: 0, col: n1, rows: n1, cols: n2 });
     const known = matmul(off, x1, { transposeA: transpose });
     const x2 = solveBlocks(corner(two), sub(rowsOf(two), known), options);
-    const x = allocate(t.gpu, [batch, n, cols], "f32");
+    const x = allocate(t.gpu, [batch, n, cols], t.dtype);
     putBlock(x1, x, { row: one.row, col: 0 });
     putBlock(x2, x, { row: two.row, col: 0 });
     return x;
@@ -230,7 +230,7 @@ export function inverseOfLower(l: Tensor): Tensor {
     for (let at = 0; at < n && batch > 0; at += FACTOR_BLOCK) {
       const rows = Math.min(FACTOR_BLOCK, n - at);
       const block = takeBlock(flat, { row: at, col: at, rows, cols: rows });
-      const ones = broadcastTo(identity(l.gpu, rows), block.shape);
+      const ones = broadcastTo(identity(l.gpu, rows, { dtype: l.dtype }), block.shape);
       inverses.push(run(triangularSolveKernel, [block, ones])[0]);
     }
     return inverseOfBlocks(flat, inverses, 0, n).alias(l.shape);
@@ -253,7 +253,7 @@ function inverseOfBlocks(
     const x11 = inverseOfBlocks(l, inverses, start, start + n1);
     const x22 = inverseOfBlocks(l, inverses, start + n1, end);
     const l21 = takeBlock(l, { row: start + n1, col: start, rows: rows - n1, cols: n1 });
-    const x = full(l.gpu, [l.shape[0], rows, rows], 0);
+    const x = full(l.gpu, [l.shape[0], rows, rows], 0, { dtype: l.dtype });
     putBlock(x11, x, { row: 0, col: 0 });
     putBlock(x22, x, { row: n1, col: n1 });
     lowerTimes(x22, neg(timesLower(l21, x11)), x, n1);
@@ -318,10 +318,10 @@ function squareOfLower(t: Tensor): Tensor {
  * {@link choleskySolve} where only a product with the inverse is needed: it is cheaper and more accurate.
  *
  * @throws {ShapeError} when the matrices are not square.
- * @throws {DTypeError} for another type than f32.
+ * @throws {DTypeError} for another type than f32 or f64, or for two types.
  */
 export function spdInverse(a: Tensor): Tensor {
-  requireF32("invert", a);
+  requirePrecise("invert", a);
   const { batch, rows: n } = matrices("invert", a, { square: true });
   const x = tidy(a.gpu, () => {
     const { l, inverses } = factor(a.alias([batch, n, n]));

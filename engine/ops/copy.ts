@@ -41,6 +41,16 @@ export function copyBox(
   { source = 0, target = 0 }: BoxStart = {},
 ): void {
   if (axes.some(({ n }) => n === 0)) return;
+  if (x.dtype === "f64") {
+    const twice = axes.map(({ n, source, target }) => ({
+      n,
+      source: 2 * source,
+      target: 2 * target,
+    }));
+    const both = [...twice, { n: 2, source: 1, target: 1 }];
+    const start = { source: 2 * source, target: 2 * target };
+    return tidy(x.gpu, () => copyBox(asWords(x), asWords(y), both, start));
+  }
   const merged = mergeAxes(axes);
   const values = x.gpu.caps.maxBindingBytes / dtypeBytes(x.dtype);
   const room = values - x.gpu.caps.offsetAlignment; // a window starts at an aligned offset before the box
@@ -55,6 +65,11 @@ export function copyBox(
     merged.map((axis, i) => (i === k ? { ...axis, n: length } : axis));
   copyBox(x, y, part(half), { source, target });
   copyBox(x, y, part(n - half), { source: source + half * s, target: target + half * t });
+}
+
+/** The bits of f64 as pairs of u32 on a last axis, as kernels that move integers take them; anything else as it is. @internal */
+export function asWords(x: Tensor): Tensor {
+  return x.dtype === "f64" ? x.alias([...x.shape, 2], 0, "u32") : x;
 }
 
 /** Drops axes of length 1, orders the rest by target stride, joins neighbours that are one axis in both tensors. */

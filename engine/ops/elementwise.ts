@@ -6,10 +6,11 @@
 import { DTypeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record, recordOpaque, type Vjp } from "../tape.ts";
-import { allocate, type DType, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
+import { allocate, type DType, dtypeBytes, floatType, Tensor, tidy } from "../tensor.ts";
 import { broadcastArgs, broadcastShape } from "./broadcast.ts";
+import { movedTo } from "./copy.ts";
 import { sumTo } from "./reduce.ts";
-import { binaryKernels, type BinaryName } from "../../shaders/elementwise/binary.ts";
+import { binaryKernels, type BinaryName, f64Kernels } from "../../shaders/elementwise/binary.ts";
 import { fillKernel } from "../../shaders/elementwise/fill.ts";
 import {
   unaryGradientKernels,
@@ -26,6 +27,12 @@ export function full(
   value: number,
   { dtype = "f32" }: { dtype?: DType } = {},
 ): Tensor {
+  if (dtype === "f64") { // a kernel's scalars are f32
+    return tidy(gpu, () => {
+      const one = Tensor.from(gpu, [value], [1], { dtype });
+      return movedTo(one, shape, [{ n: sizeOf(shape), source: 0, target: 1 }]);
+    });
+  }
   return inPieces(gpu, shape, { dtype, width: dtypeBytes(dtype) }, (y, n) => {
     run(fillKernel, [], { gpu, dtype, dims: { n }, args: { value }, out: { y } });
   });
@@ -83,14 +90,21 @@ function unary(name: UnaryName, x: Tensor): Tensor {
   ]);
 }
 
+function arithmeticF64(name: BinaryName): KernelSpec {
+  const spec = f64Kernels[name as keyof typeof f64Kernels];
+  if (!spec) throw new DTypeError(`Cannot ${name} f64: it has add, sub, mul and div only`);
+  return spec;
+}
+
 function binary(name: BinaryName, a: Tensor, b: Tensor): Tensor {
   const shape = broadcastShape(name, a.shape, b.shape);
   if (a.dtype !== b.dtype) {
     throw new DTypeError(`Cannot ${name} ${a.dtype} and ${b.dtype}: both must have one type`);
   }
   const n = sizeOf(shape);
-  if (a.size === n && b.size === n) return pointwise(binaryKernels[name], [a, b], shape);
-  const [y] = run(binaryKernels[name], [a, b], {
+  const spec = a.dtype === "f64" ? arithmeticF64(name) : binaryKernels[name];
+  if (a.size === n && b.size === n) return pointwise(spec, [a, b], shape);
+  const [y] = run(spec, [a, b], {
     dims: { n, aSize: a.size, bSize: b.size },
     args: broadcastArgs(a.shape, b.shape, shape),
     shapes: { y: shape },
@@ -182,14 +196,14 @@ export function scale(x: Tensor, factor: number): Tensor {
 }
 
 function withScalar(x: Tensor, value: number, op: (a: Tensor, b: Tensor) => Tensor): Tensor {
-  using b = full(x.gpu, [1], value, { dtype: x.dtype === "f16" ? "f16" : "f32" });
+  using b = full(x.gpu, [1], value, { dtype: floatType(x) });
   return op(x, b);
 }
 
 /** `x` limited to `[low, high]`; the gradient is 0 outside. */
 export function clamp(x: Tensor, low: number, high: number): Tensor {
   return tidy(x.gpu, () => {
-    const dtype = x.dtype === "f16" ? "f16" : "f32";
+    const dtype = floatType(x);
     const bounded = maximum(x, full(x.gpu, [1], low, { dtype }));
     return minimum(bounded, full(x.gpu, [1], high, { dtype }));
   });
@@ -245,7 +259,7 @@ export function softplus(x: Tensor): Tensor {
 
 /** `−x`. */
 export function neg(x: Tensor): Tensor {
-  return unary("neg", x);
+  return x.dtype === "f64" ? scale(x, -1) : unary("neg", x);
 }
 
 /** `|x|`. */

@@ -7,7 +7,7 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { Tensor, tidy } from "../tensor.ts";
-import { movedTo } from "./copy.ts";
+import { asWords, movedTo } from "./copy.ts";
 import { add } from "./elementwise.ts";
 import { normalizeAxes } from "./reduce.ts";
 import { slice } from "./shape.ts";
@@ -114,8 +114,11 @@ export function gather(x: Tensor, indices: Indices, options: GatherOptions = {})
   const k = sizeOf(picked);
   const y = tidy(x.gpu, () => {
     const list = onDevice(x, indices);
-    const dims = { outer, n, inner, rows, k };
-    return run(gatherKernel, [x, list], { dims, args: { share }, shapes: { y: shape } })[0];
+    const words = asWords(x); // f64 moves as pairs of integers
+    const dims = { outer, n, inner: inner * words.size / (x.size || 1), rows, k };
+    const shapes = { y: words === x ? shape : [...shape, 2] };
+    const [y] = run(gatherKernel, [words, list], { dims, args: { share }, shapes });
+    return y.alias(shape, 0, x.dtype);
   });
   const saved = indices instanceof Tensor ? [indices] : [];
   return record(y, [x], saved, (g, [list]) => [() => {

@@ -3,13 +3,15 @@
  *
  * @module
  */
-import { ShapeError } from "../errors.ts";
+import { DTypeError, ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { allocate, type Tensor, tidy } from "../tensor.ts";
+import { cast } from "./cast.ts";
 import { copyBox } from "./copy.ts";
 import { add } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
+import { packedRows, productF64 } from "./matmul_f64.ts";
 import { packed, productOfPacked, usesPanels } from "./matmul_panels.ts";
 import { mostTerms, mostValues, spans } from "./matmul_pieces.ts";
 import { matrices } from "./matrix.ts";
@@ -23,9 +25,12 @@ export interface GramOptions {
   readonly transpose?: boolean;
   /** `[…, m, m]`, symmetric: added to the product, so that the products of slabs are summed without a pass of their own. */
   readonly residual?: Tensor;
+  /** f64 makes and sums the products in double precision, of an `x` in f32 too; otherwise it must be the type of `x`. */
+  readonly dtype?: "f32" | "f64";
 }
 
 interface Plan {
+  readonly dtype: Tensor["dtype"];
   readonly batch: number;
   readonly m: number;
   readonly k: number;
@@ -36,8 +41,13 @@ interface Plan {
  * `x·xᵀ`, or `xᵀ·x`, for half the work of `matmul`. `x: […, m, k]` → `[…, m, m]`, symmetric to the last bit.
  *
  * @throws {ShapeError} when `x` holds no matrices or the residual does not fit.
+ * @throws {DTypeError} when the residual has another type than the result, or that is narrower than `x`.
+ * @throws {UnsupportedError} for f64 on an adapter without the feature `shader-f64`.
  */
-export function gram(x: Tensor, { transpose = false, residual }: GramOptions = {}): Tensor {
+export function gram(
+  x: Tensor,
+  { transpose = false, residual, dtype: wanted }: GramOptions = {},
+): Tensor {
   const { lead, batch, rows, cols } = matrices("take the Gram matrix of", x);
   const [m, k] = transpose ? [cols, rows] : [rows, cols];
   const shape = [...lead, m, m];
@@ -46,8 +56,19 @@ export function gram(x: Tensor, { transpose = false, residual }: GramOptions = {
       `Cannot add [${residual.shape}] to the Gram matrix of [${x.shape}]: it must be [${shape}]`,
     );
   }
+  const dtype = wanted ?? x.dtype;
+  if (dtype !== x.dtype && (dtype !== "f64" || x.dtype !== "f32")) {
+    throw new DTypeError(
+      `Cannot take the Gram matrix of ${x.dtype} as ${dtype}: only f32 becomes another type, f64`,
+    );
+  }
+  if (residual && residual.dtype !== dtype) {
+    throw new DTypeError(
+      `Cannot add ${residual.dtype} to a Gram matrix of ${dtype}: both must have one type`,
+    );
+  }
   const flat = tidy(x.gpu, () => {
-    const plan = { batch, m, k, transpose };
+    const plan = { dtype, batch, m, k, transpose };
     const start = residual?.alias([batch, m, m]);
     return symmetricProduct(x.alias([batch, rows, cols]), plan, start);
   });
@@ -57,17 +78,25 @@ export function gram(x: Tensor, { transpose = false, residual }: GramOptions = {
     () =>
       tidy(g.gpu, () => {
         const both = add(g, transposed(g));
-        return transpose ? matmul(x, both) : matmul(both, x);
+        const back = transpose ? matmul(x, both) : matmul(both, x);
+        return back.dtype === x.dtype ? back : cast(back, x.dtype);
       }),
     () => g,
   ]);
 }
 
+/** Values that one binding may hold of the wider one of `x` and the result. */
+const mostOf = ({ gpu }: Tensor, { dtype }: Plan): number => mostValues({ gpu, dtype });
+
+/** Terms that one launch may sum. */
+const termsOf = ({ gpu }: Tensor, { dtype, m }: Plan): number => mostTerms({ gpu, dtype }, m);
+
 /** The product of `x: [batch, m, k]`, or `[batch, k, m]`, off the tape; in pieces where a binding or a loop would be too long. */
 function symmetricProduct(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
   const { batch, m, k } = plan;
-  const most = mostValues(x);
-  const fits = Math.max(batch * m * k, batch * m * m) <= most && k <= mostTerms(x);
+  const most = mostOf(x, plan);
+  const rows = plan.dtype === "f64" ? packedRows(m) : m;
+  const fits = batch * rows * Math.max(k + 3, m) <= most && k <= termsOf(x, plan);
   if (fits) return launch(x, plan, residual);
   if (batch > 1) return byMatrix(x, plan, residual);
   return m * m <= most ? bySum(x, plan, residual) : byBlocks(x, plan, residual);
@@ -82,6 +111,13 @@ function launch(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
     isSharedA: false,
     isSharedB: false,
   };
+  if (plan.dtype === "f64") {
+    return tidy(x.gpu, () => {
+      const shape = [batch, m, m];
+      const c = productF64(x, x, { batch, m, n: m, k, ...same }, { shape }, { isSymmetric: true });
+      return residual ? add(c, residual) : c;
+    });
+  }
   if (usesPanels(x.gpu, x.dtype, { batch, m: n, n, k, ...same }, { isSymmetric: true })) {
     return tidy(x.gpu, () => {
       const panels = packed(x, { batch, rows: m, k, byRows: !transpose });
@@ -111,7 +147,7 @@ function launch(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
 
 function byMatrix(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
   const { batch, m } = plan;
-  const y = allocate(x.gpu, [batch, m, m], x.dtype);
+  const y = allocate(x.gpu, [batch, m, m], plan.dtype);
   for (let z = 0; z < batch; z++) {
     tidy(x.gpu, () => {
       const own = slice(x, { axis: 0, start: z, end: z + 1 });
@@ -127,7 +163,7 @@ function byMatrix(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
 function bySum(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
   const { m, k, transpose } = plan;
   let total = residual;
-  for (const [start, end] of spans(x, k, [m], Math.min(mostTerms(x), mostValues(x) / m))) {
+  for (const [start, end] of spans(x, k, [m], Math.min(termsOf(x, plan), mostOf(x, plan) / m))) {
     const before = total;
     total = tidy(x.gpu, () => {
       const terms = transpose
@@ -143,17 +179,22 @@ function bySum(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
 /** Splits the rows; a block below the diagonal is a product of two of them and is stored twice. */
 function byBlocks(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
   const { m, transpose } = plan;
-  const y = allocate(x.gpu, [1, m, m], x.dtype);
-  const side = Math.floor(Math.sqrt(mostValues(x)) / 4) * 4;
-  const rowsOf = (start: number) =>
-    slice(x, { axis: transpose ? 2 : 1, start, end: Math.min(m, start + side) });
+  const y = allocate(x.gpu, [1, m, m], plan.dtype);
+  const side = Math.floor(Math.sqrt(mostOf(x, plan)) / 4) * 4;
+  const rowsOf = (start: number) => {
+    const rows = slice(x, { axis: transpose ? 2 : 1, start, end: Math.min(m, start + side) });
+    return x.dtype === plan.dtype ? rows : cast(rows, plan.dtype);
+  };
   for (let i = 0; i < m; i += side) {
     for (let j = 0; j <= i; j += side) {
       tidy(x.gpu, () => {
         const rows = Math.min(side, m - i), cols = Math.min(side, m - j);
         const part = i === j
           ? symmetricProduct(rowsOf(i), { ...plan, m: rows })
-          : matmul(rowsOf(i), rowsOf(j), { transposeA: transpose, transposeB: !transpose });
+          : matmul(rowsOf(i), rowsOf(j), {
+            transposeA: transpose,
+            transposeB: !transpose,
+          });
         const places = [[m, 1, i * m + j], [1, m, j * m + i]];
         for (const [row, col, target] of places.slice(0, i === j ? 1 : 2)) {
           const axes = [{ n: rows, source: cols, target: row }, {

@@ -7,6 +7,7 @@ import { ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { type Tensor, tidy } from "../tensor.ts";
+import { cast } from "./cast.ts";
 import * as elementwise from "./elementwise.ts";
 import { productOfPanels, usesPanels } from "./matmul_panels.ts";
 import { mostValues, product, spans } from "./matmul_pieces.ts";
@@ -25,7 +26,8 @@ export interface MatmulOptions {
 }
 
 /**
- * Matrix product. `a: […, m, k]`, `b: […, k, n]` → `[…, m, n]`; the leading axes are equal, or one operand is a single matrix.
+ * Matrix product. `a: […, m, k]`, `b: […, k, n]` → `[…, m, n]`; the leading axes are equal, or one operand is a single matrix. Of f64
+ * where either is.
  *
  * @throws {ShapeError} when the inner or the leading axes disagree.
  */
@@ -43,6 +45,9 @@ export function matmul(
     );
   };
   if (a.shape.length < 2 || b.shape.length < 2) fail();
+  if ((a.dtype === "f64") !== (b.dtype === "f64")) {
+    return tidy(a.gpu, () => matmul(widened(a), widened(b), { transposeA, transposeB }));
+  }
   const [a0, a1] = a.shape.slice(-2), [b0, b1] = b.shape.slice(-2);
   const [m, k] = transposeA ? [a1, a0] : [a0, a1];
   const [kb, n] = transposeB ? [b1, b0] : [b0, b1];
@@ -63,6 +68,8 @@ export function matmul(
         : sumTo(matmul(a, g, { transposeA: !transposeA }), b.shape),
   ]);
 }
+
+const widened = (x: Tensor): Tensor => x.dtype === "f64" ? x : cast(x, "f64");
 
 /** Options of {@link linear}. */
 export interface LinearOptions {

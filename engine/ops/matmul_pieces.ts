@@ -6,10 +6,10 @@
  */
 import { add } from "./elementwise.ts";
 import { productOfPanels, usesPanels } from "./matmul_panels.ts";
+import { packedRows, productF64 } from "./matmul_f64.ts";
 import { concat, slice } from "./shape.ts";
 import { run } from "../run.ts";
 import { allocate, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
-import { sizeOf } from "../../shaders/kernel.ts";
 import { matmulKernel } from "../../shaders/matmul/matmul.ts";
 
 /** Sizes of a product: `batch` matrices `[m, n]`, each operand one matrix per item of the batch or one for all. */
@@ -36,13 +36,19 @@ export interface ProductPlan {
 const ALIGNMENT = 256;
 
 /** Values that one binding may hold. */
-export function mostValues({ gpu, dtype }: Tensor): number {
+export function mostValues({ gpu, dtype }: Pick<Tensor, "gpu" | "dtype">): number {
   return Math.floor(gpu.caps.maxBindingBytes / dtypeBytes(dtype));
 }
 
-/** Terms that one launch may sum: every variant takes fewer than two turns for a term. */
-export function mostTerms({ gpu }: Tensor): number {
-  return Math.floor(gpu.caps.maxLoopTurns / 2);
+/**
+ * Terms that one launch may sum, of operands with at most `rows` rows or columns: every variant takes fewer than two turns for a
+ * term, and an operand in f64 is packed whole.
+ */
+export function mostTerms(x: Pick<Tensor, "gpu" | "dtype">, rows: number): number {
+  const turns = Math.floor(x.gpu.caps.maxLoopTurns / 2);
+  if (x.dtype !== "f64") return turns;
+  const fours = Math.floor(mostValues(x) / packedRows(rows) / 4);
+  return Math.min(turns, Math.max(1, 4 * fours));
 }
 
 /** One launch of the kernel, into `out` where it is given. */
@@ -53,6 +59,7 @@ function launch(
   to: { readonly shape?: readonly number[]; readonly out?: Tensor } = {},
 ): Tensor {
   const { batch, m, n, k, transposeA, transposeB, isSharedA, isSharedB } = plan;
+  if (a.dtype === "f64") return productF64(a, b, plan, to);
   if (usesPanels(a.gpu, a.dtype, plan)) {
     return productOfPanels(a, b, plan, { bias: a, scale: a, residual: a, args: {} }, to);
   }
@@ -86,14 +93,23 @@ export function product(
   shape: readonly number[],
 ): Tensor {
   const most = mostValues(a);
-  if (plan.k > mostTerms(a)) return bySum(a, b, plan, shape);
-  if (Math.max(a.size, b.size, sizeOf(shape)) <= most) return launch(a, b, plan, { shape });
+  if (plan.k > mostTerms(a, Math.max(plan.m, plan.n))) return bySum(a, b, plan, shape);
+  if (sizeOfLargest(a, b, plan) <= most) return launch(a, b, plan, { shape });
   if (plan.batch > 1) return tidy(a.gpu, () => byMatrix(a, b, plan, shape));
   if (b.size > most && plan.transposeB) return byColumns(a, b, plan, shape);
-  if (b.size > most || (plan.transposeA && plan.m * plan.n <= most)) {
+  if (b.size > most || (plan.transposeA && plan.m * plan.n <= most && plan.k > 1)) {
     return bySum(a, b, plan, shape);
   }
   return tidy(a.gpu, () => byRows(a, b, plan, shape));
+}
+
+/** Values of the largest binding of a product: an operand, as it is and packed, or the result. */
+function sizeOfLargest(a: Tensor, b: Tensor, { batch, m, n, k, ...plan }: ProductPlan): number {
+  const most = Math.max(a.size, b.size, batch * m * n);
+  if (a.dtype !== "f64") return most;
+  const packedA = (plan.isSharedA ? 1 : batch) * packedRows(m);
+  const packedB = (plan.isSharedB ? 1 : batch) * packedRows(n);
+  return Math.max(most, Math.max(packedA, packedB) * 4 * Math.ceil(k / 4));
 }
 
 /**
@@ -118,7 +134,9 @@ export function* spans(
 function byMatrix(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]): Tensor {
   const { m, n, k, batch } = plan;
   const c = allocate(a.gpu, shape, a.dtype);
-  for (const [start, end] of spans(a, batch, [m * n, m * k, k * n])) {
+  const packed = packedRows(Math.max(m, n)) * (k + 3); // at most, of one matrix
+  const longest = a.dtype === "f64" ? mostValues(a) / packed : Infinity;
+  for (const [start, end] of spans(a, batch, [m * n, m * k, k * n], longest)) {
     tidy(a.gpu, () => {
       const count = end - start;
       const part = (t: Tensor, one: number, isShared: boolean) =>
@@ -134,7 +152,8 @@ function byMatrix(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly numbe
 function byRows(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]): Tensor {
   const { m, n, k } = plan;
   const c = allocate(a.gpu, shape, a.dtype);
-  for (const [start, end] of spans(a, m, [n, k])) {
+  const longest = a.dtype === "f64" ? mostValues(a) / (k + 3) - 32 : Infinity; // packed, at most
+  for (const [start, end] of spans(a, m, [n, k], longest)) {
     tidy(a.gpu, () => {
       const rows = plan.transposeA
         ? slice(a.alias([k, m]), { axis: 1, start, end })
@@ -164,7 +183,7 @@ function bySum(a: Tensor, b: Tensor, plan: ProductPlan, shape: readonly number[]
   const { m, n, k } = plan;
   return tidy(a.gpu, () => {
     let total: Tensor | undefined;
-    for (const [start, end] of spans(a, k, [m, n], mostTerms(a))) {
+    for (const [start, end] of spans(a, k, [m, n], mostTerms(a, Math.max(m, n)))) {
       const pieceA = terms(a, plan.transposeA, { k, other: m, start, end });
       const pieceB = terms(b, !plan.transposeB, { k, other: n, start, end });
       const part = product(pieceA, pieceB, { ...plan, k: end - start }, shape);

@@ -6,7 +6,7 @@
 import { DTypeError, ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
-import { type Tensor, tidy } from "../tensor.ts";
+import { type DType, floatType, type Tensor, tidy } from "../tensor.ts";
 import { copyBox, movedTo } from "./copy.ts";
 import { full } from "./elementwise.ts";
 import { sumTo } from "./reduce.ts";
@@ -61,6 +61,23 @@ export function requireF32(op: string, ...xs: readonly Tensor[]): void {
   if (other) {
     throw new DTypeError(
       `Cannot ${op} [${other.shape}] ${other.dtype}: factorisations need f32`,
+    );
+  }
+}
+
+/**
+ * Refuses anything but f32 or f64, and two types at once.
+ *
+ * @throws {DTypeError} for another storage type.
+ *
+ * @internal
+ */
+export function requirePrecise(op: string, ...xs: readonly Tensor[]): void {
+  const [{ dtype }] = xs;
+  const other = xs.find((x) => x.dtype !== dtype || dtype !== "f32" && dtype !== "f64");
+  if (other) {
+    throw new DTypeError(
+      `Cannot ${op} [${other.shape}] ${other.dtype}: factorisations need f32 or f64, and one type throughout`,
     );
   }
 }
@@ -143,13 +160,17 @@ export function diagonal(x: Tensor): Tensor {
 export function diagonalMatrix(d: Tensor): Tensor {
   return tidy(d.gpu, () => {
     const shape = [...d.shape, d.shape.at(-1) ?? 1];
-    return addDiagonal(full(d.gpu, shape, 0, { dtype: d.dtype === "f16" ? "f16" : "f32" }), d);
+    return addDiagonal(full(d.gpu, shape, 0, { dtype: floatType(d) }), d);
   });
 }
 
 /** The identity matrix `[n, n]`. */
-export function identity(gpu: Gpu, n: number): Tensor {
-  return tidy(gpu, () => addDiagonal(full(gpu, [n, n], 0), 1));
+export function identity(
+  gpu: Gpu,
+  n: number,
+  { dtype = "f32" }: { dtype?: DType } = {},
+): Tensor {
+  return tidy(gpu, () => addDiagonal(full(gpu, [n, n], 0, { dtype }), 1));
 }
 
 /**
@@ -161,8 +182,7 @@ export function addDiagonal(x: Tensor, d: Tensor | number): Tensor {
   const { lead, batch, rows: n } = matrices("add to the diagonal of", x, { square: true });
   if (typeof d === "number") {
     return tidy(x.gpu, () => {
-      const dtype = x.dtype === "f16" ? "f16" : "f32";
-      return addDiagonal(x, full(x.gpu, [...lead, n], d, { dtype }));
+      return addDiagonal(x, full(x.gpu, [...lead, n], d, { dtype: floatType(x) }));
     });
   }
   if (d.size !== batch * n) {

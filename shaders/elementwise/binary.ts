@@ -5,8 +5,17 @@
  */
 import contiguous from "./binary.wgsl" with { type: "text" };
 import broadcast from "./binary_broadcast.wgsl" with { type: "text" };
+import arithmetic from "./arithmetic_f64.wgsl" with { type: "text" };
 import ops from "../_lib/binary_ops.wgsl" with { type: "text" };
-import { type Args, ceilDiv, defineKernel, grid1d, type KernelSpec } from "../kernel.ts";
+import {
+  type Args,
+  ceilDiv,
+  defineKernel,
+  type Dims,
+  grid1d,
+  type HostArrays,
+  type KernelSpec,
+} from "../kernel.ts";
 
 /** Every function of two values with its code in the shader and its float64 definition. */
 export const binaryOps = {
@@ -32,6 +41,9 @@ const plain = { ...strides, n1: 1, n2: 1, n3: 1 };
 const eighths = (size: number, random: () => number) =>
   Float64Array.from({ length: size }, () => 0.5 + Math.round(16 * random()) / 8);
 
+const wide = (size: number, random: () => number) =>
+  Float64Array.from({ length: size }, () => 0.5 + Math.PI * random());
+
 /** Where index `i` of the result reads an operand. */
 function offset(i: number, s: Args, operand: "a" | "b"): number {
   let rest = i, at = 0;
@@ -43,38 +55,46 @@ function offset(i: number, s: Args, operand: "a" | "b"): number {
   return at + rest * s[`${operand}0`];
 }
 
+const cases = [
+  { n: 1, aSize: 1, bSize: 1, ...plain, n4: 1 },
+  { n: 259, aSize: 259, bSize: 259, ...plain, n4: 259 },
+  // [2, 3, 5] with a: [3, 1] and b: [2, 1, 5]
+  {
+    n: 30,
+    aSize: 3,
+    bSize: 10,
+    ...strides,
+    n1: 1,
+    n2: 2,
+    n3: 3,
+    n4: 5,
+    a3: 1,
+    a4: 0,
+    b2: 5,
+    b4: 1,
+  },
+];
+
+const common = (name: BinaryName) => ({
+  args: { ...plain, n4: 1 },
+  flops: ({ n }: Dims) => n,
+  reference: ({ a, b }: HostArrays, { n }: Dims, s: Args) => ({
+    y: new Float64Array(n).map((_, i) =>
+      binaryOps[name].f(a[offset(i, s, "a")], b[offset(i, s, "b")])
+    ),
+  }),
+  data: { a: eighths, b: eighths },
+  cases,
+});
+
 function kernel(name: BinaryName): KernelSpec {
-  const { code, f } = binaryOps[name];
+  const { code } = binaryOps[name];
   return defineKernel({
+    ...common(name),
     name,
     buffers: { a: "aSize", b: "bSize", y: "out n" },
-    args: { ...plain, n4: 1 },
-    flops: ({ n }) => n,
-    reference: ({ a, b }, { n }, s) => ({
-      y: new Float64Array(n).map((_, i) => f(a[offset(i, s, "a")], b[offset(i, s, "b")])),
-    }),
-    data: { a: eighths, b: eighths },
     // pow is exp2(b·log2 a), 12 ulp on the software drivers; the others are exact or one rounding.
     tolerance: { f32: name === "pow" ? 5e-6 : 3e-7, f16: 2e-3 },
-    cases: [
-      { n: 1, aSize: 1, bSize: 1, ...plain, n4: 1 },
-      { n: 259, aSize: 259, bSize: 259, ...plain, n4: 259 },
-      // [2, 3, 5] with a: [3, 1] and b: [2, 1, 5]
-      {
-        n: 30,
-        aSize: 3,
-        bSize: 10,
-        ...strides,
-        n1: 1,
-        n2: 2,
-        n3: 3,
-        n4: 5,
-        a3: 1,
-        a4: 0,
-        b2: 5,
-        b4: 1,
-      },
-    ],
     large: [{ n: 1 << 20, aSize: 1 << 20, bSize: 1 << 20, ...plain, n4: 1 << 20 }],
     variants: [{
       name,
@@ -99,3 +119,29 @@ function kernel(name: BinaryName): KernelSpec {
 export const binaryKernels: Readonly<Record<BinaryName, KernelSpec>> = Object.fromEntries(
   (Object.keys(binaryOps) as BinaryName[]).map((name) => [name, kernel(name)]),
 ) as Record<BinaryName, KernelSpec>;
+
+function kernelF64(name: BinaryName): KernelSpec {
+  return defineKernel({
+    ...common(name),
+    name: `${name}_f64`,
+    buffers: { a: "f64 aSize", b: "f64 bSize", y: "out f64 n" },
+    data: { a: wide, b: wide },
+    tolerance: { f32: 3e-16 }, // one rounding; all buffers are f64 whatever the run's storage type
+    variants: [{
+      name: `${name}_f64`,
+      source: arithmetic,
+      needs: ["shader-f64"],
+      tunables: { WG: [64] },
+      constants: () => ({ OP: binaryOps[name].code }),
+      workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, WG)),
+    }],
+  });
+}
+
+/** The arithmetic among them in double precision. */
+export const f64Kernels = {
+  add: kernelF64("add"),
+  sub: kernelF64("sub"),
+  mul: kernelF64("mul"),
+  div: kernelF64("div"),
+} as const;

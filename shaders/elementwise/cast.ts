@@ -15,7 +15,7 @@ const common = {
   integers: true,
   flops: () => 0,
   data: { x: wholes },
-  tolerance: { f32: 0, f16: 0 },
+  tolerance: { f32: 0, f16: 0, f64: 0 },
   cases: [{ n: 1 }, { n: 131 }],
   large: [{ n: 1 << 20 }],
 } as const;

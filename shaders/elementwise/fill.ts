@@ -14,7 +14,7 @@ export const fillKernel: KernelSpec = defineKernel({
   args: { value: 3 },
   flops: () => 0,
   reference: (_, { n }, { value }) => ({ y: new Float64Array(n).fill(value) }),
-  tolerance: { f32: 0, f16: 0 },
+  tolerance: { f32: 0, f16: 0, f64: 0 },
   cases: [{ n: 1 }, { n: 7 }, { n: 257 }],
   large: [{ n: 1 << 20 }],
   variants: [{

@@ -22,9 +22,9 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
     return;
   }
   let row = id / params.n;
-  var value = f32(x[id]);
+  var value = x[id];
   if (row % params.n == id % params.n) {
-    value += f32(d[row]);
+    value += d[row];
   }
-  y[id] = Elem(value);
+  y[id] = value;
 }

@@ -28,7 +28,7 @@ function triangleKernel(name: Triangle, mode: number): KernelSpec {
       });
       return { y };
     },
-    tolerance: { f32: 0, f16: 0 },
+    tolerance: { f32: 0, f16: 0, f64: 0 },
     cases,
     large,
     variants: [{
@@ -58,7 +58,7 @@ export const diagonalKernel: KernelSpec = defineKernel({
     const y = Float64Array.from({ length: batch * n }, (_, i) => x[i * n + i % n]);
     return { y };
   },
-  tolerance: { f32: 0, f16: 0 },
+  tolerance: { f32: 0, f16: 0, f64: 0 },
   cases,
   large,
   variants: [{
@@ -81,7 +81,7 @@ export const addDiagonalKernel: KernelSpec = defineKernel({
     });
     return { y };
   },
-  tolerance: { f32: 1e-6, f16: 2e-3 }, // one rounding
+  tolerance: { f32: 1e-6, f16: 2e-3, f64: 1e-15 }, // one rounding
   cases,
   large,
   variants: [{

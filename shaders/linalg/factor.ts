@@ -1,6 +1,6 @@
 /**
- * Cholesky factors and triangular systems of small matrices: the leaves of the blocked algorithms. f32 only, because a factor in
- * half precision has no correct digits left after a few dozen rows.
+ * Cholesky factors and triangular systems of small matrices: the leaves of the blocked algorithms. f32 and f64, because a factor
+ * in half precision has no correct digits left after a few dozen rows.
  *
  * @module
  */
@@ -72,7 +72,7 @@ export const choleskyKernel: KernelSpec = defineKernel({
   },
   data: { a: positiveDefinite },
   // Backward stable: eps·n·κ(a) at worst, κ ≤ 9 and n ≤ 60 here; in practice eps·√n·few.
-  tolerance: { f32: 5e-6 },
+  tolerance: { f32: 5e-6, f64: 1e-14 },
   cases: [{ batch: 1, n: 1 }, { batch: 3, n: 31 }, { batch: 1, n: 60 }, { batch: 2, n: 64 }],
   large: [{ batch: 64, n: 64 }],
   variants: [{
@@ -104,7 +104,7 @@ function triangular(size: number, random: () => number, { n }: Dims): Float64Arr
 /** Solves `op(t)·x = b`; `lower` says which triangle of `t` is read, `transpose` whether op is the transpose. */
 export const triangularSolveKernel: KernelSpec = defineKernel({
   name: "triangular_solve",
-  buffers: { t: "f32 batch n n", b: "f32 batch n cols", x: "out f32 batch n cols" },
+  buffers: { t: "batch n n", b: "batch n cols", x: "out batch n cols" },
   args: { lower: 1, transpose: 0 },
   flops: ({ batch, n, cols }) => batch * n * n * cols,
   reference({ t, b }, { batch, n, cols }, args) {
@@ -127,7 +127,7 @@ export const triangularSolveKernel: KernelSpec = defineKernel({
     return { x };
   },
   data: { t: triangular },
-  tolerance: { f32: 3e-6 }, // n ≤ 70 additions to a value of unit size, then a division: eps·√n·few
+  tolerance: { f32: 3e-6, f64: 6e-15 }, // n ≤ 70 additions to a value of unit size, then a division: eps·√n·few
   cases: [
     { batch: 1, n: 1, cols: 1 },
     { batch: 2, n: 31, cols: 65, transpose: 1 },

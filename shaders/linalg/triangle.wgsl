@@ -28,5 +28,5 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
     return;
   }
   let kept = select(j <= i, j >= i, MODE == 1u);
-  y[id] = Elem(select(0.0, f32(x[id]), kept));
+  y[id] = select(Elem(0.0), x[id], kept);
 }

@@ -3,6 +3,7 @@
 //   t: [batch, n, n], n ≤ LARGEST; its other triangle is not read   b, x: [batch, n, cols]
 //   one thread per column of b; the workgroup shares op(t) in workgroup memory; substitution runs down (FORWARD) or up
 
+alias Elem = f32;
 const WG: u32 = 64;
 const LARGEST: u32 = 32;
 const FORWARD: bool = true;
@@ -15,12 +16,12 @@ struct Params {
   cols: u32,
 }
 
-@group(0) @binding(0) var<storage, read> t: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(0) var<storage, read> t: array<Elem>;
+@group(0) @binding(1) var<storage, read> b: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> x: array<Elem>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-var<workgroup> tile: array<f32, LARGEST * LARGEST>;
+var<workgroup> tile: array<Elem, LARGEST * LARGEST>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -46,7 +47,7 @@ fn main(
     return;
   }
   let start = z * n * params.cols + col;
-  var solved: array<f32, LARGEST>;
+  var solved: array<Elem, LARGEST>;
   for (var step = 0u; step < n; step++) {
     let i = select(n - 1 - step, step, FORWARD);
     var value = b[start + i * params.cols];

@@ -3,6 +3,7 @@
 //   t: [batch, n, n]; its other triangle is not read   b, x: [batch, n, cols]
 //   one thread per column of b; substitution runs down (FORWARD) or up
 
+alias Elem = f32;
 const WG: u32 = 64;
 const FORWARD: bool = true;
 const TRANSPOSE: bool = false;
@@ -13,9 +14,9 @@ struct Params {
   cols: u32,
 }
 
-@group(0) @binding(0) var<storage, read> t: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(0) var<storage, read> t: array<Elem>;
+@group(0) @binding(1) var<storage, read> b: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> x: array<Elem>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(WG)

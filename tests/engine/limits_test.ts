@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import {
+  cast,
   conv2d,
   cumsum,
   gelu,
@@ -25,6 +26,7 @@ import {
   variance,
 } from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
+import { needs } from "../expectations.ts";
 
 const whole = await openTestGpu();
 const pieces = Gpu.from(whole.device, {
@@ -106,6 +108,21 @@ Deno.test("gram() with more terms than a loop may have sums them in pieces", asy
     (x, r) => tidy(x.gpu, () => gram(x, { transpose: true, residual: gram(r) })),
     short,
   );
+});
+
+const wide = needs("f64", whole.caps.features.has("shader-f64"));
+
+Deno.test("products of f64 over a limit are done in pieces", wide, async () => {
+  const twice = (f: (...xs: Tensor[]) => Tensor) => (...xs: Tensor[]) =>
+    tidy(xs[0].gpu, () => f(...xs.map((x) => cast(x, "f64"))));
+  await both([[300, 65], [65, 70]], twice((a, b) => matmul(a, b)));
+  await both([[65, 300], [65, 70]], twice((a, b) => matmul(a, b, { transposeA: true })));
+  await both([[70, 600], [600, 8]], twice((a, b) => matmul(a, b)), short);
+  for (const shape of [[70, 300], [190, 65]]) {
+    await both([shape], (x) => gram(x, { dtype: "f64" }));
+    await both([shape], (x) => gram(x, { transpose: true, dtype: "f64" }));
+  }
+  await both([[70, 1001]], (x) => gram(x, { dtype: "f64" }), short);
 });
 
 Deno.test("matmul() with more terms than a loop may have sums them in pieces", async () => {

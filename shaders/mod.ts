@@ -22,6 +22,7 @@ import { whereKernel } from "./elementwise/where.ts";
 import { cumsumKernel } from "./index/cumsum.ts";
 import { putKernel } from "./index/put.ts";
 import { gatherKernel } from "./index/gather.ts";
+import { gatherSumKernel } from "./index/gather_sum.ts";
 import { scatterAddKernel, segmentSumKernel } from "./index/scatter_add.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
 import { matmulF64Kernel, packF64Kernel } from "./matmul/matmul_f64.ts";
@@ -109,6 +110,7 @@ export const kernels: readonly KernelSpec[] = [
   matmulF64Kernel,
   whereKernel,
   gatherKernel,
+  gatherSumKernel,
   putKernel,
   cumsumKernel,
   sortKeysKernel,

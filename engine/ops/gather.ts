@@ -13,6 +13,7 @@ import { normalizeAxes } from "./reduce.ts";
 import { slice } from "./shape.ts";
 import { sortPairs } from "./sort.ts";
 import { gatherKernel } from "../../shaders/index/gather.ts";
+import { gatherSumKernel } from "../../shaders/index/gather_sum.ts";
 import { scatterAddKernel, segmentSumKernel } from "../../shaders/index/scatter_add.ts";
 import { sizeOf } from "../../shaders/kernel.ts";
 import { segmentStartsKernel } from "../../shaders/sort/sort.ts";
@@ -126,6 +127,21 @@ export function gather(x: Tensor, indices: Indices, options: GatherOptions = {})
     const flatList = list?.reshape([...list.shape.slice(0, options.batchAxes ?? 0), k]);
     return scatterAdd(flat, flatList ?? indices, { ...options, axis, size: n });
   }]);
+}
+
+/**
+ * `y[i, j] = Σ_s x[rows[s, i], columns[s, j]]`, off the tape; an index out of range adds nothing.
+ *
+ * @param x `[m, n]`
+ * @param rows u32 `[count, p]`
+ * @param columns u32 `[count, q]`
+ * @returns `[p, q]`
+ * @throws {ShapeError} when the lists are not as many as each other or `x` is no matrix.
+ * @throws {DTypeError} when indices are not u32.
+ * @internal
+ */
+export function gatherSum(x: Tensor, rows: Tensor, columns: Tensor): Tensor {
+  return run(gatherSumKernel, [x, rows, columns])[0];
 }
 
 const SCAN_LIMIT = 1 << 22; // comparisons above which sorting the indices pays

@@ -1,6 +1,4 @@
-import { add, full } from "../../engine/ops/elementwise.ts";
-import { gather } from "../../engine/ops/gather.ts";
-import { putBlock } from "../../engine/ops/matrix.ts";
+import { gatherSum } from "../../engine/ops/gather.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import { type HostMatrix, hostMatrix } from "./host_matrix.ts";
@@ -131,70 +129,29 @@ export function delayedGram(
   return delayedProducts(k, [n, n], delays, { ...options, columnRuns: options.runs });
 }
 
-const SLAB_BYTES = 16 * 2 ** 20; // rows of the result that are summed at once
-
 /**
- * {@link delayedProducts} on the GPU, in the type of `k`. Beside `k` and the result it holds a few slabs of rows.
+ * {@link delayedProducts} on the GPU, in the type of `k`.
  *
  * @param k products of undelayed rows, `[rows, columns]`
- * @param options.slabBytes size of a slab
  * @throws {InputError} for delays that are not distinct whole numbers, labels that are not runs, or other axes
  */
 export function delayedProductsTensor(
   k: Tensor,
   delays: readonly number[],
-  { runs, columnRuns, acrossRuns, slabBytes = SLAB_BYTES }:
-    & CrossDelayOptions
-    & { readonly slabBytes?: number } = {},
+  { runs, columnRuns, acrossRuns }: CrossDelayOptions = {},
 ): Tensor {
   requireDelays(delays);
   if (k.shape.length !== 2) {
     throw new InputError(`Cannot delay products [${k.shape}]: they must have rows and columns`);
   }
   const [rows, columns] = k.shape;
-  const parts = delays.map((delay) => ({
-    from: sources(rows, delay, { runs, acrossRuns }),
-    across: sources(columns, delay, { runs: columnRuns, acrossRuns }),
-  }));
-  const most = Math.max(1, Math.floor(slabBytes / 4 / columns));
-  if (rows <= most) return shiftedSum(k, parts);
-  const out = full(k.gpu, [rows, columns], 0, { dtype: k.dtype });
-  tidy(k.gpu, () => {
-    const whole = out.alias([1, rows, columns]);
-    for (let row = 0; row < rows; row += most) {
-      tidy(k.gpu, () => {
-        const slab = parts.map(({ from, across }) => ({
-          from: from.subarray(row, row + most),
-          across,
-        }));
-        const sum = shiftedSum(k, slab);
-        putBlock(sum.alias([1, ...sum.shape]), whole, { row, col: 0 });
-      });
-      k.gpu.submit(); // only then do the next rows get the memory of these
-    }
-  });
-  return out;
-}
-
-/** Rows and columns that a shift takes its values from, as the GPU reads them: what is out of range is gathered as zero. */
-function sources(n: number, delay: number, options: DelayOptions): Uint32Array<ArrayBuffer> {
-  return Uint32Array.from(shifted(n, delay, options)); // −1 becomes 2³² − 1
-}
-
-/** Sum over the delays of some rows, `[from.length, across.length]`. */
-function shiftedSum(
-  k: Tensor,
-  parts: readonly { from: Uint32Array; across: Uint32Array }[],
-): Tensor {
-  const list = (rows: Uint32Array) => Tensor.from(k.gpu, Uint32Array.from(rows), [rows.length]);
-  return parts.reduce<Tensor | undefined>((total, { from, across }) => {
-    const sum = tidy(k.gpu, () => {
-      const moved = gather(gather(k, list(from)), list(across), { axis: 1 });
-      return total ? add(total, moved) : moved;
-    });
-    total?.dispose();
-    return sum;
-  }, undefined) as Tensor;
+  // −1 becomes 2³² − 1: what is out of range adds nothing.
+  const sources = (n: number, labels?: ArrayLike<number>) => {
+    const list = new Uint32Array(delays.length * n);
+    delays.forEach((delay, d) => list.set(shifted(n, delay, { runs: labels, acrossRuns }), d * n));
+    return Tensor.from(k.gpu, list, [delays.length, n]);
+  };
+  return tidy(k.gpu, () => gatherSum(k, sources(rows, runs), sources(columns, columnRuns)));
 }
 
 /**

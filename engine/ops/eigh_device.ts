@@ -28,7 +28,7 @@ import { applyReflectors, tridiagonalize } from "./tridiagonal.ts";
 
 /** Options of {@link eigh}. */
 export interface EighOptions {
-  /** Matrices of at most this many rows are solved on the host in float64, which is faster for them. */
+  /** Matrices of at most this many rows are solved on the host in float64: by default those for which that is faster. */
   readonly hostRows?: number;
   /** Stops the work at the next panel or merge. */
   readonly signal?: AbortSignal;
@@ -44,7 +44,8 @@ export interface Eigen {
   readonly vectors: Tensor;
 }
 
-const HOST_ROWS = 256;
+// A matrix takes two dispatches a row, which outweigh their work up to here; a software driver's arithmetic is slower too.
+const HOST_ROWS = { gpu: 192, software: 448 };
 const PANELS_PER_WAIT = 16; // a wait bounds the queue, and lets an abort and other work in; it costs about 10 ms in Deno
 const ROWS_PER_WAIT = 2048; // of merged bases, for the same reason
 
@@ -63,7 +64,8 @@ export async function eigh(a: Tensor, options: EighOptions = {}): Promise<Eigen>
   if (lead.length > 0) throw new ShapeError(`Cannot decompose [${a.shape}]: it must be one matrix`);
   const { gpu } = a;
   options.signal?.throwIfAborted();
-  if (n <= (options.hostRows ?? HOST_ROWS) || n === 0) {
+  const { hostRows = gpu.caps.isSoftware ? HOST_ROWS.software : HOST_ROWS.gpu } = options;
+  if (n <= hostRows || n === 0) {
     const { values, vectors } = eighHost(await a.data(), n);
     return { values, vectors: Tensor.from(gpu, Float32Array.from(vectors), [n, n]) };
   }

@@ -8,6 +8,7 @@
  */
 
 const EPS = 2 ** -52;
+const SMALL_STEP = 1e-9; // the method is quadratic: what is left is the square of it
 const MAX_ITERATIONS = 100; // the middle way takes two to six; a bracket halves at worst
 
 /** The eigenvalues of `diag(d) + rho·z·zᵀ`, and its eigenvectors one at a time. @internal */
@@ -208,8 +209,9 @@ function refine(
     const step = isLast ? lastStep(w, near, dpsi) : middleWay(w, near, far, dpsi, dphi);
     let moved = tau + step;
     if (!(moved > low && moved < high)) moved = halfway(low, high);
-    if (moved === tau || Math.abs(moved - tau) <= EPS * Math.abs(tau)) break;
+    const change = Math.abs(moved - tau);
     tau = moved;
+    if (change <= SMALL_STEP * Math.abs(tau)) break;
   }
   return tau;
 }

@@ -8,8 +8,9 @@
 import { run } from "../run.ts";
 import { allocate, type Tensor, tidy } from "../tensor.ts";
 import { addScalar, full, maximum, neg, scale, sub } from "./elementwise.ts";
-import { solveTriangular } from "./cholesky.ts";
+import { inverseOfLower } from "./cholesky.ts";
 import { copyBox } from "./copy.ts";
+import { gram } from "./gram.ts";
 import { linear, matmul } from "./matmul.ts";
 import { addDiagonal, diagonal, takeBlock } from "./matrix.ts";
 import { axpyKernel } from "../../shaders/elementwise/axpy.ts";
@@ -32,7 +33,7 @@ export interface Tridiagonal {
   readonly diagonal: Tensor;
   /** `[n]`, beside the diagonal; the last one is zero. */
   readonly offDiagonal: Tensor;
-  /** `[n, n]`: row k is the reflector 1 − v·vᵀ that clears column k, zero up to its own column. */
+  /** `[≥ n, n]`: row k is the reflector 1 − v·vᵀ that clears column k, zero up to its own column; rows of zeros beyond n. */
   readonly reflectors: Tensor;
 }
 
@@ -59,7 +60,7 @@ export async function tridiagonalize(
     rest: padded(a),
     diagonal: full(gpu, [n], 0),
     offDiagonal: full(gpu, [n], 0),
-    reflectors: full(gpu, [n, n], 0),
+    reflectors: full(gpu, [ceilDiv(n, APPLIED) * APPLIED, n], 0),
   }));
   const state: Reduction = { ...tensors, n, done: 0 };
   const { diagonal, offDiagonal, reflectors } = state;
@@ -157,28 +158,38 @@ function updated(a: Tensor, panel: Tensor): Tensor {
 }
 
 /**
- * Applies the reflectors of {@link tridiagonalize} to eigenvectors of the tridiagonal matrix, in place: `q ← h·q`, `q: [n, k]`. Blocks
- * of reflectors are one block reflector `1 − vᵀ·s·v`, where the inverse of `s` is the upper triangle of `v·vᵀ` with half of its
- * diagonal (Puglisi 1992, the UT transform), so that nearly all is matrix product. @internal
+ * Applies the reflectors of {@link tridiagonalize} to eigenvectors of the tridiagonal matrix, in place: `q ← h·q`, `q: [n, k]`. A block
+ * of reflectors is one block reflector `1 − vᵀ·s·v`, so that nearly all is matrix product. @internal
  */
 export function applyReflectors(reflectors: Tensor, q: Tensor): void {
   const [n, k] = q.shape;
-  for (let row = Math.floor((n - 1) / APPLIED) * APPLIED; row >= 0; row -= APPLIED) {
-    tidy(q.gpu, () => {
-      const block = { row, col: row, rows: Math.min(APPLIED, n - row), cols: n - row };
-      const v = takeBlock(reflectors.alias([1, n, n]), block).alias([block.rows, block.cols]);
-      const part = q.alias([n - row, k], row * k);
-      const solved = solveTriangular(inverseFactor(v), matmul(v, part), { lower: false });
-      const change = matmul(v, solved, { transposeA: true });
-      run(axpyKernel, [change, part], { dims: { n: part.size }, args: { alpha: -1 } });
-    });
-  }
+  const rows = reflectors.shape[0];
+  const blocks = reflectors.alias([rows / APPLIED, APPLIED, n]);
+  tidy(q.gpu, () => {
+    const factors = middleFactors(blocks.alias());
+    for (let row = rows - APPLIED; row >= 0; row -= APPLIED) {
+      tidy(q.gpu, () => {
+        const block = { row, col: row, rows: APPLIED, cols: n - row };
+        const v = takeBlock(reflectors.alias([1, rows, n]), block).alias([APPLIED, n - row]);
+        const factor = factors.alias([APPLIED, APPLIED], row * APPLIED);
+        const part = q.alias([n - row, k], row * k);
+        const turned = matmul(factor, matmul(v, part), { transposeA: true });
+        const change = matmul(v, turned, { transposeA: true });
+        run(axpyKernel, [change, part], { dims: { n: part.size }, args: { alpha: -1 } });
+      });
+    }
+  });
+  blocks.dispose();
 }
 
-/** The triangular inverse of a block reflector's middle factor; 1 on the diagonal where the reflector is none. */
-function inverseFactor(v: Tensor): Tensor {
-  const gram = matmul(v, v, { transposeB: true });
-  const squares = diagonal(gram); // 2 to rounding, or 0
+/**
+ * The transposed middle factors `sᵀ` of block reflectors `v: [batch, rows, n]`: the inverse of `s` is the upper triangle of `v·vᵀ` with
+ * half of its diagonal (the UT transform of Puglisi 1992), which keeps the block reflector orthogonal to rounding where the lengths
+ * of the vectors are off by it. The diagonal is 1 where a reflector is none.
+ */
+function middleFactors(v: Tensor): Tensor {
+  const products = gram(v);
+  const squares = diagonal(products); // 2 to rounding, or 0
   const wanted = maximum(scale(squares, 0.5), addScalar(neg(squares), 1));
-  return addDiagonal(gram, sub(wanted, squares));
+  return inverseOfLower(addDiagonal(products, sub(wanted, squares)));
 }

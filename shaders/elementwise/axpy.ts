@@ -21,6 +21,6 @@ export const axpyKernel: KernelSpec = defineKernel({
     name: "axpy",
     source,
     tunables: { WG: [64, 256] },
-    workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, WG)),
+    workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, 4 * WG)),
   }],
 });

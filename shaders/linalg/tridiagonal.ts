@@ -6,7 +6,7 @@
  *
  * @module
  */
-import column from "./tridiagonal_column.wgsl" with { type: "text" };
+import columnVec4 from "./tridiagonal_column_vec4.wgsl" with { type: "text" };
 import columnNaive from "./tridiagonal_column_naive.wgsl" with { type: "text" };
 import productNaive from "./tridiagonal_product_naive.wgsl" with { type: "text" };
 import productSubgroup from "./tridiagonal_product_subgroup.wgsl" with { type: "text" };
@@ -85,12 +85,11 @@ export const tridiagonalColumnKernel: KernelSpec = defineKernel({
   cases,
   large,
   variants: [{
-    name: "tridiagonal_column_workgroup",
-    source: column,
+    name: "tridiagonal_column_vec4",
+    source: columnVec4,
     lib: [workgroupReduce],
-    supports: ({ width }, caps) =>
-      width <= MAX_PANEL && caps.maxWorkgroupInvocations >= COLUMN_PART,
-    loopTurns: ({ m }, _, { step }) => ceilDiv(m, COLUMN_PART) + 2 * step + 22,
+    supports: ({ m, width }) => m % 4 === 0 && width <= MAX_PANEL,
+    loopTurns: ({ m }, _, { step }) => ceilDiv(m, COLUMN_PART) + 2 * step + 18,
     workgroups: ({ parts }) => [parts, 1, 1],
   }, {
     name: "tridiagonal_column_naive",

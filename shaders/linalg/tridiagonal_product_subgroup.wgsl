@@ -59,9 +59,11 @@ fn main(
     if (rows + 4u > head) {
       for (var q = head / 4u + lane; q < m4; q += SG) {
         let c = column[q];
-        for (var r = 0u; r < 4u; r++) {
-          acc[r] += a[(rows + r) * m4 + q] * c;
-        }
+        let at = rows * m4 + q;
+        acc[0] += a[at] * c;
+        acc[1] += a[at + m4] * c;
+        acc[2] += a[at + 2u * m4] * c;
+        acc[3] += a[at + 3u * m4] * c;
       }
     }
     let product = total4(acc);

@@ -56,6 +56,10 @@ export * from "./engine/ops/cumsum.ts";
 export * from "./engine/ops/elementwise.ts";
 export * from "./engine/ops/gather.ts";
 export { gram, type GramOptions } from "./engine/ops/gram.ts";
+export {
+  largestEigenvalue,
+  type LargestEigenvalueOptions,
+} from "./engine/ops/largest_eigenvalue.ts";
 export { type ComplexParts, type FftOptions, irfft2, rfft2 } from "./engine/ops/fft.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";

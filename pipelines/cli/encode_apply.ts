@@ -12,7 +12,7 @@ import { requireFinite, requireSameRows } from "../io/checks.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { quote } from "../io/strict_json.ts";
 import type { GlobalOptions } from "./options.ts";
-import { openSamples, readSamples } from "./read_matrix.ts";
+import { openSamples, readSamples, slabRows } from "./read_matrix.ts";
 
 const BYTES_AT_ONCE = 64 * 2 ** 20;
 
@@ -45,7 +45,7 @@ export async function predictTo(
   requireFeatures(encoder, options.features, p);
   using file = await Hdf5Writer.create(path, { inPlace: true });
   file.createDataset("/predictions", { shape: [n, encoder.nTargets], dtype: "f32" });
-  const step = Math.max(1, Math.floor(BYTES_AT_ONCE / 4 / Math.max(p, encoder.nTargets)));
+  const step = slabRows(rows, BYTES_AT_ONCE / 4 / Math.max(p, encoder.nTargets));
   for (let start = 0; start < n; start += step) {
     const end = Math.min(n, start + step);
     const part = rows.readRows(start, end);

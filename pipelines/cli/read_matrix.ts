@@ -34,6 +34,19 @@ export async function openSamples(
 }
 
 /**
+ * Rows to read at a time: about as many as wanted, in whole chunks of the file, so that no chunk is read twice. Where chunks are taller
+ * it is one of them.
+ *
+ * @param wanted most rows that should be in memory
+ */
+export function slabRows(
+  { rowsPerChunk }: Pick<RowSource, "rowsPerChunk">,
+  wanted: number,
+): number {
+  return Math.max(1, Math.floor(wanted / rowsPerChunk)) * rowsPerChunk;
+}
+
+/**
  * Reads an array of samples whole.
  *
  * @throws {InputError} when there is no such array, it has other axes, or a value is not finite

@@ -6,7 +6,7 @@ import { requireRuns, rowsByLabel, runPieces } from "./runs.ts";
 
 /** Samples that a model is fitted on and samples that it is scored on. */
 export interface Split {
-  /** Row numbers, ascending. */
+  /** Row numbers, ascending. Take it once: where there are very many splits it is made at each access. */
   readonly train: Uint32Array<ArrayBuffer>;
   /** Row numbers, ascending. */
   readonly test: Uint32Array<ArrayBuffer>;
@@ -50,6 +50,24 @@ function rest(test: ArrayLike<number>, nSamples: number): Uint32Array<ArrayBuffe
   return range(nSamples).filter((row) => inside[row] === 0);
 }
 
+// Rows of all train sides together above which each is made when it is asked for: 256 MiB.
+const MOST_ROWS = 2 ** 26;
+
+/** Splits whose train sides are all other samples. */
+function heldOut(tests: readonly Uint32Array<ArrayBuffer>[], nSamples: number): Split[] {
+  const isLarge = tests.length * nSamples > MOST_ROWS;
+  return tests.map((test) =>
+    isLarge
+      ? {
+        get train() {
+          return rest(test, nSamples);
+        },
+        test,
+      }
+      : { train: rest(test, nSamples), test }
+  );
+}
+
 /** Cuts an order of samples into folds, of which the first `order.length mod nSplits` have one more. */
 function cut(order: Uint32Array, nSplits: number): Uint32Array[] {
   const small = Math.floor(order.length / nSplits), larger = order.length % nSplits;
@@ -80,10 +98,7 @@ export function kFold(
 ): Split[] {
   requireFolds(nSamples, nSplits, "samples");
   const order = key ? permutation(key, nSamples) : range(nSamples);
-  return cut(order, nSplits).map((rows) => {
-    const test = Uint32Array.from(rows).sort();
-    return { train: rest(test, nSamples), test };
-  });
+  return heldOut(cut(order, nSplits).map((rows) => Uint32Array.from(rows).sort()), nSamples);
 }
 
 /**
@@ -129,28 +144,20 @@ export function chunkedKFold(
   );
   requireFolds(chunks.length, nSplits, `chunks of ${chunkLength} samples`);
   const order = key ? permutation(key, chunks.length) : range(chunks.length);
-  return cut(order, nSplits).map((fold) => {
-    const test = Uint32Array.from([...fold].flatMap((chunk) => [...chunks[chunk]])).sort();
-    return { train: rest(test, nSamples), test };
-  });
+  const tests = cut(order, nSplits).map((fold) =>
+    Uint32Array.from([...fold].flatMap((chunk) => [...chunks[chunk]])).sort()
+  );
+  return heldOut(tests, nSamples);
 }
 
 /**
- * One split per sample. A train side is made when it is asked for, as all of them together would have `nSamples²` numbers.
+ * One split per sample. Where there are many, a train side is made each time it is asked for: all of them together would have
+ * `nSamples²` rows.
  *
  * @throws {InputError} when there are fewer than two samples
  */
 export function leaveOneOut(nSamples: number): Split[] {
-  requireFolds(nSamples, nSamples, "samples");
-  return Array.from({ length: nSamples }, (_, row) => {
-    const test = Uint32Array.of(row);
-    return {
-      get train() {
-        return rest(test, nSamples);
-      },
-      test,
-    };
-  });
+  return kFold(nSamples, nSamples);
 }
 
 /**
@@ -167,10 +174,7 @@ export function leaveOneRunOut(runs: ArrayLike<number>): Split[] {
       `Cannot leave one run out: there must be two runs or more, the labels of ${runs.length} samples name ${rows.size}`,
     );
   }
-  return [...rows.values()].map((test) => ({
-    train: rest(test, runs.length),
-    test: Uint32Array.from(test),
-  }));
+  return heldOut([...rows.values()].map((test) => Uint32Array.from(test)), runs.length);
 }
 
 /**
@@ -246,7 +250,7 @@ function foldsOf(
 
 /** One split as ascending rows, checked; `mark` has a zero for each sample and has them again at the end. */
 function checked(split: Split, i: number, mark: Uint8Array): Split {
-  const { train, test } = split; // asked for once: leaveOneOut() makes a train side each time
+  const { train, test } = split; // asked for once: of many splits each may be made anew
   const cannot = `Cannot use split ${i}:`;
   if (train.length === 0 || test.length === 0) throw new InputError(`${cannot} a side is empty`);
   for (const [value, rows] of [[1, train], [2, test]] as const) {

@@ -30,6 +30,16 @@ Deno.test("kFold() allows one sample per fold", () => {
   assert.equal(splitsOf(leaveOneOut(4), 4).length, 4);
 });
 
+Deno.test("leaveOneOut() of many samples does not hold all train sides", () => {
+  const n = 9000; // all together 324 MB
+  const splits = leaveOneOut(n);
+  assert.equal(splits.length, n);
+  assert.deepEqual([...splits[7].test], [7]);
+  assert.deepEqual([...splits[7].train.subarray(0, 9)], [0, 1, 2, 3, 4, 5, 6, 8, 9]);
+  assert.equal(splits[n - 1].train.length, n - 1);
+  assert.notEqual(splits[7].train, splits[7].train);
+});
+
 Deno.test("leaveOneRunOut() takes runs as they first appear", () => {
   assert.deepEqual(sides(leaveOneRunOut([5, 5, -1, 5, 0.5])), [
     { train: [2, 4], test: [0, 1, 3] },

@@ -2,7 +2,7 @@
  * Arrays that are read part by part: every element once, whatever the order and the chunks on disk.
  */
 import assert from "node:assert/strict";
-import { readSamples } from "../../pipelines/cli/read_matrix.ts";
+import { readSamples, slabRows } from "../../pipelines/cli/read_matrix.ts";
 import { openArray } from "../../pipelines/io/array_ref.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { chunkBoxes } from "../../pipelines/io/hdf5_layout.ts";
@@ -182,5 +182,12 @@ Deno.test("readSamples() names row and column of a value that is not finite", as
       name: "InputError",
       message: new RegExp(`row 2, column 1 \\(counted from 0\\) is ${bad}`),
     });
+  }
+});
+
+Deno.test("slabRows() reads whole chunks", () => {
+  const cases = [[1, 7.5, 7], [1, 0.2, 1], [4, 11, 8], [4, 3, 4], [100, 7, 100]];
+  for (const [rowsPerChunk, wanted, want] of cases) {
+    assert.equal(slabRows({ rowsPerChunk }, wanted), want);
   }
 });

@@ -131,7 +131,7 @@ const LEAST_EXPLAINABLE = 0.1;
 /**
  * Correlation of predictions with what repeats of the responses share, as tikreg's: `Σ_t ȳ_t·ŷ_t / (nSamples − 1) / √ev`, where every
  * repeat is z-scored before the mean ȳ over repeats, ŷ is z-scored, and ev is the corrected {@link explainableVariance}. A perfect
- * model of the signal reaches 1 on average, whatever the noise.
+ * model of the signal reaches 1 on average, whatever the noise. (tikreg z-scores with n, which makes all values `n / (n − 1)` larger.)
  *
  * @param predictions `[nSamples, nTargets]`
  * @param options.least explainable variance below which the result is NaN: it would divide by noise

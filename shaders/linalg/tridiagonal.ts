@@ -153,7 +153,7 @@ export const tridiagonalProductKernel: KernelSpec = defineKernel({
     needs: ["subgroups"],
     constants: (_, __, caps) => ({ SG: caps.subgroupMinSize }),
     supports: ({ m }, caps) => m % 4 === 0 && hasLanes(caps),
-    loopTurns: ({ m, parts }, { SG }) => parts + 1 + ceilDiv(m / 4, SG) + 1,
+    loopTurns: ({ m, parts }, { SG }) => ceilDiv(parts, SG) + ceilDiv(m / 4, SG) + 2,
     workgroups: (dims, _, args) => grid1d(dims.m / 4 + ceilDiv(2 * args.step, 4)),
   }, {
     name: "tridiagonal_product_naive",

@@ -47,7 +47,7 @@ export interface Eigen {
 }
 
 // A matrix takes two dispatches a row, which outweigh their work up to here; a software driver's arithmetic is slower too.
-const HOST_ROWS = { gpu: 192, software: 448 };
+const HOST_ROWS = { gpu: 192, software: 384 };
 const PANELS_PER_WAIT = 16; // a wait bounds the queue, and lets an abort and other work in; it costs about 10 ms in Deno
 const ROWS_PER_WAIT = 2048; // of merged bases, for the same reason
 

@@ -166,6 +166,7 @@ export {
   shiftedDual,
 } from "./pipelines/encoding/delays.ts";
 export {
+  type BandOptions,
   Encoder,
   ENCODER_ALPHAS,
   type EncoderDetails,
@@ -177,7 +178,12 @@ export {
 export { loadEncoder, saveEncoder } from "./pipelines/encoding/encoder_file.ts";
 export { type HostMatrix, hostMatrix } from "./pipelines/encoding/host_matrix.ts";
 export { hrfConvolve, hrfKernel, type HrfName } from "./pipelines/encoding/hrf.ts";
-export { LinearModel, type LongCall } from "./pipelines/encoding/linear_model.ts";
+export {
+  type EncodingModel,
+  LinearModel,
+  type LongCall,
+  type PredictOptions,
+} from "./pipelines/encoding/linear_model.ts";
 export {
   correctedCorrelation,
   countRepeats,
@@ -188,11 +194,32 @@ export {
 } from "./pipelines/encoding/noise_ceiling.ts";
 export {
   fitRidge,
-  FittedRidge,
   RidgeCV,
   type RidgeCVOptions,
+  type RidgeFitCall,
   type RidgeOptions,
 } from "./pipelines/encoding/ridge.ts";
+export {
+  GroupRidgeCV,
+  type GroupRidgeCVOptions,
+  solveFixedGamma,
+} from "./pipelines/encoding/group_ridge.ts";
+export { FittedGroupRidge, type GroupRidgeParts } from "./pipelines/encoding/fitted_group_ridge.ts";
+export type { Bands } from "./pipelines/encoding/bands.ts";
+export { dirichletGammas, type DirichletOptions } from "./pipelines/encoding/gammas.ts";
+export { fingerprintOf, ScoreCheckpoint } from "./pipelines/encoding/score_checkpoint.ts";
+export type { ChoiceOptions } from "./pipelines/encoding/choose_alphas.ts";
+export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
+export type { RidgeSolverOptions } from "./pipelines/encoding/ridge_plan.ts";
+export {
+  FittedRidge,
+  RidgeModel,
+  type RidgeModelParts,
+  type RidgeSelection,
+} from "./pipelines/encoding/fitted_ridge.ts";
+export type { FoldMoments, ScoreFunction } from "./pipelines/encoding/fold_scores.ts";
+export type { ScoreStore, ScoreUnit } from "./pipelines/encoding/ridge_scores.ts";
+export type { RidgePrecision } from "./pipelines/encoding/ridge_solver.ts";
 export { zscorePerRun } from "./pipelines/encoding/runs.ts";
 export {
   correlationScore,

@@ -367,7 +367,7 @@ function plain<A extends HostData>(
 }
 
 /** Anything that {@link tidy} may return. */
-export type Kept = void | Tensor | readonly Kept[] | { readonly [name: string]: Kept };
+export type Kept = void | number | Tensor | readonly Kept[] | { readonly [name: string]: Kept };
 
 /**
  * Runs `work` and disposes every tensor that it made and did not return. Synchronous, because a scope that spans an `await` would

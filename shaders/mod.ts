@@ -26,6 +26,7 @@ import { gatherSumKernel } from "./index/gather_sum.ts";
 import { scatterAddKernel, segmentSumKernel } from "./index/scatter_add.ts";
 import { matmulKernel } from "./matmul/matmul.ts";
 import { matmulF64Kernel, packF64Kernel } from "./matmul/matmul_f64.ts";
+import { foldSumsKernel } from "./matmul/fold_sums.ts";
 import { matmulPanelsKernel, packPanelsKernel } from "./matmul/panels.ts";
 import { adamOptimKernel, adamwKernel, sgdKernel } from "./optim/optim.ts";
 import {
@@ -72,6 +73,7 @@ export const kernels: readonly KernelSpec[] = [
   matmulKernel,
   packPanelsKernel,
   matmulPanelsKernel,
+  foldSumsKernel,
   layerNormKernel,
   layerNormGradientKernel,
   layerNormWeightsGradientKernel,

@@ -10,9 +10,7 @@
  *
  * Why not the alternatives: QR iteration with vectors is 6 n³ of rotations, which a device does badly; inverse iteration has to
  * orthogonalise clusters, which are the rule for Gram matrices of low rank; spectral divide and conquer by the polar decomposition and
- * two-sided Jacobi are matrix product alone, but 50 n³ and more of it; a reduction in two stages turns the products with a vector into
- * matrix products, but chases bulges for 6 n²·bandwidth operations on the host and applies 2 n³ more of short reflectors, while the
- * memory of a device reads the matrix n/3 times in less time than the host takes for that.
+ * two-sided Jacobi are matrix product alone, but 50 n³ and more of it.
  *
  * The error is that of f32 in the first and the last step: eps·√n or less of the greatest eigenvalue, whatever the spectrum.
  *
@@ -47,13 +45,13 @@ export interface Eigen {
 }
 
 // A matrix takes two dispatches a row, which outweigh their work up to here; a software driver's arithmetic is slower too.
-const HOST_ROWS = { gpu: 192, software: 384 };
+const HOST_ROWS = { gpu: 192, software: 448 };
 const PANELS_PER_WAIT = 16; // a wait bounds the queue, and lets an abort and other work in; it costs about 10 ms in Deno
 const ROWS_PER_WAIT = 2048; // of merged bases, for the same reason
 
 /**
  * All eigenvalues and eigenvectors of a symmetric matrix `a: [n, n]`, in f32 with an error of about `eps·√n·|λ|max`, in values and in
- * residuals, for any spectrum: clusters, low rank, graded. Its two triangles are averaged. About 14/3 n³ operations; no gradient.
+ * residuals, for any spectrum: clusters, low rank, graded. Its two triangles are averaged. About 14/3 n³ operations.
  *
  * @throws {ShapeError} when `a` is not one square matrix.
  * @throws {DTypeError} for another type than f32.
@@ -77,8 +75,7 @@ export async function eigh(a: Tensor, options: EighOptions = {}): Promise<Eigen>
     throw new RangeError(`Cannot decompose [${a.shape}]: it has a value that is not finite`);
   }
   if (size === 0) return { values: new Float64Array(n), vectors: identity(gpu, n) };
-  // A power of two scales without rounding; half of its inverse must be a normal number in f32.
-  const unit = 2 ** Math.max(-125, Math.min(125, Math.floor(Math.log2(size))));
+  const unit = 2 ** Math.floor(Math.log2(size)); // a power of two scales without rounding
   return await decompose(a, unit, options);
 }
 
@@ -96,7 +93,6 @@ async function decompose(a: Tensor, unit: number, options: EighOptions): Promise
     signal?.throwIfAborted();
     onProgress?.({ stage: "tridiagonal", done, total: n });
   });
-  symmetric.dispose(); // its memory is as much as a basis
   try {
     const [d, e] = (await readAll([diagonal, offDiagonal])).map((t) => Float64Array.from(t));
     const { values, basis } = await divideAndConquer(gpu, d, e, async (done) => {
@@ -104,13 +100,8 @@ async function decompose(a: Tensor, unit: number, options: EighOptions): Promise
       signal?.throwIfAborted();
       onProgress?.({ stage: "merge", done, total: n });
     });
-    try {
-      applyReflectors(reflectors, basis);
-      onProgress?.({ stage: "vectors", done: n, total: n });
-    } catch (error) {
-      basis.dispose();
-      throw error;
-    }
+    applyReflectors(reflectors, basis);
+    onProgress?.({ stage: "vectors", done: n, total: n });
     return { values: values.map((x) => x * unit), vectors: basis };
   } finally {
     [diagonal, offDiagonal, reflectors].forEach((t) => t.dispose());

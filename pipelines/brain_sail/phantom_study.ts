@@ -189,10 +189,10 @@ export async function runPhantomStudy(
   const n = phantom.images.length;
   const features = await timed("features", () => classTokens(gpu, model, phantom, options));
   const responses = hostMatrix(subject.responses, [n, subject.sheet.nVoxels]);
+  const fitting = { normalization: "l2", onProgress } as const;
   const encoder = await timed(
     "encoder",
-    () =>
-      fitEncoder(gpu, rowsOf(features, 0, nTrain), rowsOf(responses, 0, nTrain), { onProgress }),
+    () => fitEncoder(gpu, rowsOf(features, 0, nTrain), rowsOf(responses, 0, nTrain), fitting),
   );
   const r2 = await encoder.score(rowsOf(features, nTrain, n), rowsOf(responses, nTrain, n));
   const regions = drivenRegions(phantom);

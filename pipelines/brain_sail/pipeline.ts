@@ -9,8 +9,10 @@ import { Tensor, tidy } from "../../engine/tensor.ts";
 import { distillDense } from "../dense/distill.ts";
 import { whiteInfill } from "../dense/features.ts";
 import type { PatchShift } from "../dense/offsets.ts";
-import { relevanceMaps, type RoiVoxels, roiWeights } from "../dense/relevance.ts";
+import { relevanceMaps, type RoiVoxels, type RoiWeights, roiWeights } from "../dense/relevance.ts";
 import type { Encoder } from "../encoding/encoder.ts";
+import { RidgeModel } from "../encoding/fitted_ridge.ts";
+import type { EncodingModel } from "../encoding/linear_model.ts";
 import { InputError } from "../errors.ts";
 import type { ImageSize } from "../images/preprocess.ts";
 import type { VisionModel } from "../models/model.ts";
@@ -36,8 +38,8 @@ export interface RegionWeights {
  * @throws {InputError} when a region has no voxels, or one that the encoder does not have
  */
 export function regionWeights(encoder: Encoder, rois: readonly RoiVoxels[]): RegionWeights {
-  const { model: { coef, intercept }, normalizer: { kind, mean, std } } = encoder;
-  const region = roiWeights(coef.data, intercept, rois);
+  const { model, normalizer: { kind, mean, std } } = encoder;
+  const region = meanWeights(model, rois);
   if (kind === "zscore" && mean && std) {
     const k = rois.length;
     for (let f = 0; f < mean.length; f++) {
@@ -48,6 +50,28 @@ export function regionWeights(encoder: Encoder, rois: readonly RoiVoxels[]): Reg
     }
   }
   return { names: rois.map(({ name }) => name), ...region, unitNorm: kind === "l2" };
+}
+
+/** Means of weights over regions; where a model keeps coefficients of its samples, of those, which then meet the features once. */
+function meanWeights(model: EncodingModel, rois: readonly RoiVoxels[]): RoiWeights {
+  const { coef, intercept } = model;
+  if (coef) return roiWeights(coef.data, intercept, rois);
+  if (!(model instanceof RidgeModel) || !model.dualCoef || !model.xFit || model.delays) {
+    throw new InputError(
+      "Cannot take weights of features from this encoder: fit it without delays or bands, or with their coefficients (--coef)",
+    );
+  }
+  const dual = roiWeights(model.dualCoef.data, intercept, rois);
+  const { data, shape: [n, p] } = model.xFit;
+  const k = rois.length;
+  const weights = new Float64Array(p * k);
+  for (let r = 0; r < n; r++) {
+    for (let f = 0; f < p; f++) {
+      const x = data[r * p + f];
+      for (let j = 0; j < k; j++) weights[f * k + j] += x * dual.coef[r * k + j];
+    }
+  }
+  return { coef: Float32Array.from(weights), intercept: dual.intercept };
 }
 
 /** Images as the model takes them. */

@@ -3,45 +3,26 @@
  *
  * @module
  */
-import { type Command, Option } from "commander";
-import { randomKey } from "../../engine/random.ts";
-import { parseAlphas } from "../encoding/alphas.ts";
-import { kFold } from "../encoding/cross_validation.ts";
-import { type Encoder, ENCODER_ALPHAS, fitEncoder } from "../encoding/encoder.ts";
+import type { Command } from "commander";
 import { loadEncoder, saveEncoder } from "../encoding/encoder_file.ts";
-import type { Normalization } from "../encoding/normalize.ts";
-import { PROBE_DEFAULTS } from "../encoding/probe.ts";
-import type { Scoring } from "../encoding/scoring.ts";
-import { requireSameRows } from "../io/checks.ts";
 import { runRecord } from "../run_record.ts";
-import { type ApplyOptions, median, predictTo, scoreTo } from "./encode_apply.ts";
+import { type ApplyOptions, predictTo, scoreTo } from "./encode_apply.ts";
+import { fitFrom, type FitOptions, registerFit } from "./encode_fit.ts";
 import { openGpu } from "./open_gpu.ts";
-import { type GlobalOptions, wholeNumber } from "./options.ts";
+import type { GlobalOptions } from "./options.ts";
 import { beginOutput, writeOutput } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { readSamples } from "./read_matrix.ts";
-
-interface FitOptions extends GlobalOptions {
-  readonly features: string;
-  readonly responses: string;
-  readonly alphas: readonly number[];
-  readonly cv: number;
-  readonly shuffle: boolean;
-  readonly scoring: Scoring;
-  readonly solver: "ridge" | "probe";
-  readonly normalize: Normalization;
-  readonly epochs: number;
-}
 
 /** Adds the command. */
 export function register(program: Command): void {
   const encode = program.command("encode")
     .description("fit encoding models from features to brain responses, predict, score");
-  registerFit(encode);
+  registerFit(encode, fit);
   encode.command("predict")
     .description("predict responses: /predictions [samples, targets] in HDF5")
     .requiredOption("--encoder <file>", "a model from encode fit")
     .requiredOption("--features <ref>", "features [samples, features], as for encode fit")
+    .option("--runs <ref>", "run of each sample [samples], where features are delayed")
     .addHelpText(
       "after",
       "\nExample:\n  gyrus encode predict --encoder model.h5 --features test.h5:/cls --out predicted.h5\n",
@@ -51,6 +32,7 @@ export function register(program: Command): void {
     .description("score on held-out responses: /r2 and /correlation [targets] in HDF5")
     .requiredOption("--encoder <file>", "a model from encode fit")
     .requiredOption("--features <ref>", "features [samples, features], as for encode fit")
+    .option("--runs <ref>", "run of each sample [samples], where features are delayed")
     .requiredOption("--responses <ref>", "measured responses [samples, targets]")
     .option("--noise-ceiling <ref>", "share of variance that can be explained [targets], 0 to 1")
     .addHelpText(
@@ -62,79 +44,17 @@ export function register(program: Command): void {
     .action(async (_, command: Command) => await apply(command, "encode score", scoreTo));
 }
 
-function registerFit(encode: Command): void {
-  encode.command("fit")
-    .description("fit one linear model per target: ridge regression, or the paper's linear probe")
-    .requiredOption("--features <ref>", "features [samples, features]")
-    .requiredOption("--responses <ref>", "responses [samples, targets], in the same order")
-    .option(
-      "--alphas <list>",
-      "ridge: candidates, 0.1,1,10 or from:to:count on a log10 scale (default -4:5:19)",
-      (text: string) => parseAlphas(text),
-      ENCODER_ALPHAS,
-    )
-    .option("--cv <folds>", "ridge: folds of the cross-validation, contiguous", wholeNumber, 5)
-    .option("--shuffle", "ridge: shuffle the samples before they are split, by --seed", false)
-    .addOption(
-      new Option("--scoring <name>", "ridge: what alphas are chosen by")
-        .choices(["l2NegLoss", "r2", "correlation"]).default("l2NegLoss"),
-    )
-    .addOption(
-      new Option("--solver <name>", "ridge is exact; probe is BrainSAIL's AdamW training")
-        .choices(["ridge", "probe"]).default("ridge"),
-    )
-    .addOption(
-      new Option(
-        "--normalize <kind>",
-        "features first: each sample to unit norm (as BrainSAIL), each feature z-scored, or neither",
-      ).choices(["l2", "zscore", "none"]).default("l2"),
-    )
-    .option("--epochs <n>", "probe: passes over the samples", wholeNumber, PROBE_DEFAULTS.epochs)
-    .addHelpText(
-      "after",
-      "\nExample:\n  gyrus encode fit --features features.h5:/cls " +
-        "--responses responses_subj01.h5:train --out model.h5\n",
-    )
-    .action(async (_, command: Command) => await fit(command.optsWithGlobals()));
-}
-
 async function fit(options: FitOptions): Promise<void> {
   const started = new Date();
-  const features = await readSamples(options.features, "features");
-  const responses = await readSamples(options.responses, "targets");
-  requireSameRows(features, responses);
   const output = beginOutput(options.out);
   using gpu = await openGpu(options);
   const progress = new Progress({ silent: options.json });
-  const { solver, alphas, scoring, seed, epochs } = options;
-  const cv = options.shuffle
-    ? kFold(features.shape[0], options.cv, { key: randomKey(seed) })
-    : options.cv;
-  const encoder = await fitEncoder(gpu, features, responses, {
-    solver,
-    normalization: options.normalize,
-    ridge: { alphas, cv, scoring },
-    probe: { epochs, key: randomKey(seed) },
-    onProgress: progress.update,
-  });
+  const { encoder, results } = await fitFrom(gpu, options, progress);
   progress.end();
   await saveEncoder(output.partial, encoder, { inPlace: true });
-  const results = {
-    nSamples: features.shape[0],
-    nFeatures: encoder.nFeatures,
-    nTargets: encoder.nTargets,
-    ...summaryOf(encoder),
-  };
-  finish(options, "encode fit", { output, gpu, started, results }, {
-    features: options.features,
-    responses: options.responses,
-  });
-}
-
-function summaryOf({ details: { bestAlphas, cvScores, losses } }: Encoder): Record<string, number> {
-  return losses
-    ? { finalLoss: losses[losses.length - 1] }
-    : { medianAlpha: median(bestAlphas), medianCvScore: median(cvScores) };
+  const { features, responses, runs } = options;
+  const inputs = { features, responses, ...(runs === undefined ? {} : { runs }) };
+  finish(options, "encode fit", { output, gpu, started, results }, inputs);
 }
 
 async function apply(
@@ -153,8 +73,8 @@ async function apply(
     onProgress: progress.update,
   });
   progress.end();
-  const { encoder: path, features, responses, noiseCeiling } = options;
-  const given = Object.entries({ encoder: path, features, responses, noiseCeiling })
+  const { encoder: path, features, responses, runs, noiseCeiling } = options;
+  const given = Object.entries({ encoder: path, features, responses, runs, noiseCeiling })
     .filter((entry): entry is [string, string] => entry[1] !== undefined);
   finish(options, name, { output, gpu, started, results }, Object.fromEntries(given));
 }

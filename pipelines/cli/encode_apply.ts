@@ -12,7 +12,7 @@ import { requireFinite, requireSameRows } from "../io/checks.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { quote } from "../io/strict_json.ts";
 import type { GlobalOptions } from "./options.ts";
-import { openSamples, readSamples, slabRows } from "./read_matrix.ts";
+import { openSamples, readSamples, readVector, slabRows } from "./read_matrix.ts";
 
 const BYTES_AT_ONCE = 64 * 2 ** 20;
 
@@ -22,6 +22,8 @@ export interface ApplyOptions extends GlobalOptions {
   readonly encoder: string;
   /** Reference of the features. */
   readonly features: string;
+  /** Reference of the run of each sample, where features are delayed. */
+  readonly runs?: string;
   /** Reference of the responses, for `score`. */
   readonly responses?: string;
   /** Reference of the noise ceiling, for `score`. */
@@ -45,12 +47,17 @@ export async function predictTo(
   requireFeatures(encoder, options.features, p);
   using file = await Hdf5Writer.create(path, { inPlace: true });
   file.createDataset("/predictions", { shape: [n, encoder.nTargets], dtype: "f32" });
-  const step = slabRows(rows, BYTES_AT_ONCE / 4 / Math.max(p, encoder.nTargets));
+  const runs = options.runs === undefined
+    ? undefined
+    : await readVector(options.runs, n, "one per sample");
+  // Delayed features reach back into the rows before: they are read whole.
+  const isDelayed = "delays" in encoder.model && encoder.model.delays !== undefined;
+  const step = isDelayed ? n : slabRows(rows, BYTES_AT_ONCE / 4 / Math.max(p, encoder.nTargets));
   for (let start = 0; start < n; start += step) {
     const end = Math.min(n, start + step);
     const part = rows.readRows(start, end);
     requireFinite(part, { source: options.features, columns: p, firstRow: start });
-    const { data } = await encoder.predict(hostMatrix(part, [end - start, p]));
+    const { data } = await encoder.predict(hostMatrix(part, [end - start, p]), { runs });
     file.writeRows("/predictions", start, data);
     onProgress?.({ stage: "predict", done: end, total: n });
   }
@@ -78,7 +85,10 @@ export async function scoreTo(
   const ceiling = options.noiseCeiling === undefined
     ? undefined
     : await readCeiling(options.noiseCeiling, nTargets);
-  const predictions = await encoder.predict(features);
+  const runs = options.runs === undefined
+    ? undefined
+    : await readVector(options.runs, features.shape[0], "one per sample");
+  const predictions = await encoder.predict(features, { runs });
   const r2 = r2Score(responses, predictions);
   const correlation = correlationScore(responses, predictions);
   const arrays: Record<string, Float64Array<ArrayBuffer>> = { r2, correlation };

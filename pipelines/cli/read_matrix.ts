@@ -4,7 +4,9 @@
  * @module
  */
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
+import { InputError } from "../errors.ts";
 import { openArray, type RowSource } from "../io/array_ref.ts";
+import { quote } from "../io/strict_json.ts";
 import { requireAxes, requireFinite } from "../io/checks.ts";
 
 /** A matrix with what the user called it. */
@@ -57,4 +59,22 @@ export async function readSamples(reference: string, columns: string): Promise<N
   const data = rows.readRows(0, shape[0]);
   requireFinite(data, { source: reference, columns: shape[1] });
   return { ...hostMatrix(data, shape), source: reference };
+}
+
+/**
+ * Reads an array of one number each.
+ *
+ * @param what how many there must be, in words
+ * @throws {InputError} when there is no such array, a value is not finite, or there are not as many
+ */
+export async function readVector(
+  reference: string,
+  length: number,
+  what: string,
+): Promise<Float64Array> {
+  const { data, shape } = await readSamples(reference, "1");
+  if (data.length === length && shape[1] === 1) return Float64Array.from(data);
+  throw new InputError(
+    `Cannot use ${quote(reference)}: ${length} values are needed, ${what}, its shape is [${shape}]`,
+  );
 }

@@ -2,7 +2,7 @@ import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
 import { splitsOf } from "./cross_validation.ts";
 import type { HostMatrix } from "./host_matrix.ts";
-import type { LinearModel, LongCall } from "./linear_model.ts";
+import type { EncodingModel, LongCall, PredictOptions } from "./linear_model.ts";
 import {
   type FeatureNormalizer,
   fitNormalizer,
@@ -10,7 +10,9 @@ import {
   normalizeFeatures,
 } from "./normalize.ts";
 import { LinearProbe, type LinearProbeOptions, PROBE_DEFAULTS } from "./probe.ts";
+import { GroupRidgeCV, type GroupRidgeCVOptions } from "./group_ridge.ts";
 import { RidgeCV, type RidgeCVOptions } from "./ridge.ts";
+import type { ScoreStore } from "./ridge_scores.ts";
 import { r2Score } from "./scoring.ts";
 
 /** How an encoder is fitted. */
@@ -22,12 +24,12 @@ export type EncoderDetails = Readonly<Record<string, Float64Array<ArrayBuffer>>>
 /** What an encoder is made of. */
 export interface EncoderParts {
   /** The linear model on normalised features. */
-  readonly model: LinearModel;
+  readonly model: EncodingModel;
   /** What happens to features before it. */
   readonly normalizer: FeatureNormalizer;
   /** How it was fitted. */
   readonly solver: EncoderSolver;
-  /** `bestAlphas`, `cvScores` and `alphas` of a ridge regression, `losses` of a probe. */
+  /** `alphas`, `bestAlphas`, `cvSurface`, `cvR2` and of bands `deltas` of a ridge regression, `losses` of a probe. */
   readonly details: EncoderDetails;
   /** Options of the fit, as they were in force. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -35,7 +37,7 @@ export interface EncoderParts {
 
 /** A fitted encoding model: features of images in, predicted responses of voxels out. Frozen, without memory on the GPU. */
 export class Encoder implements EncoderParts {
-  readonly model: LinearModel;
+  readonly model: EncodingModel;
   readonly normalizer: FeatureNormalizer;
   readonly solver: EncoderSolver;
   readonly details: EncoderDetails;
@@ -53,23 +55,27 @@ export class Encoder implements EncoderParts {
 
   /** Number of features that it takes. */
   get nFeatures(): number {
-    return this.model.coef.shape[0];
+    return this.model.nFeatures;
   }
 
   /** Number of responses that it predicts. */
   get nTargets(): number {
-    return this.model.coef.shape[1];
+    return this.model.nTargets;
   }
 
   /**
    * Predicted responses.
    *
    * @param features as they came from the network, `[nSamples, nFeatures]`
+   * @param options.runs run of each sample, where features are delayed
    * @returns `[nSamples, nTargets]`
    * @throws {InputError} when the features are not as many as it was fitted on
    */
-  predict(features: HostMatrix): Promise<HostMatrix> {
-    return this.model.predict(normalizeFeatures(features, this.normalizer));
+  predict(
+    features: HostMatrix,
+    options: PredictOptions = {},
+  ): Promise<HostMatrix> {
+    return this.model.predict(normalizeFeatures(features, this.normalizer), options);
   }
 
   /**
@@ -79,19 +85,33 @@ export class Encoder implements EncoderParts {
    * @param responses `[nSamples, nTargets]`
    * @throws {InputError} when the shapes do not fit
    */
-  async score(features: HostMatrix, responses: HostMatrix): Promise<Float64Array<ArrayBuffer>> {
-    return r2Score(responses, await this.predict(features));
+  async score(
+    features: HostMatrix,
+    responses: HostMatrix,
+    options: PredictOptions = {},
+  ): Promise<Float64Array<ArrayBuffer>> {
+    return r2Score(responses, await this.predict(features, options));
   }
 }
+
+/** How weights of bands are searched: see {@link GroupRidgeCV}. */
+export type BandOptions = Pick<
+  GroupRidgeCVOptions,
+  "groups" | "nIter" | "concentrations" | "key" | "jitterAlphas" | "racing"
+>;
 
 /** Options of {@link fitEncoder}. */
 export interface FitEncoderOptions extends LongCall {
   /** Ridge regression with cross-validated alphas, or the paper's linear probe. */
   readonly solver?: EncoderSolver;
-  /** What happens to features first; unit norm as in BrainSAIL. */
+  /** What happens to features first; by default nothing for a ridge regression, unit norm as in BrainSAIL for a probe. */
   readonly normalization?: Normalization;
-  /** Options of the ridge regression. */
+  /** Options of the ridge regression; its coefficients of features are made unless told otherwise. */
   readonly ridge?: RidgeCVOptions;
+  /** Groups of features and how their weights are searched: makes the ridge regression a banded one. */
+  readonly bands?: BandOptions;
+  /** Keeps the scores of a ridge regression, so that a fit that was stopped goes on. */
+  readonly store?: (samples: HostMatrix) => ScoreStore;
   /** Options of the probe. */
   readonly probe?: LinearProbeOptions;
 }
@@ -118,7 +138,9 @@ export async function fitEncoder(
   responses: HostMatrix,
   options: FitEncoderOptions = {},
 ): Promise<Encoder> {
-  const { solver = "ridge", normalization = "l2", ridge = {}, probe = {}, ...call } = options;
+  const { solver = "ridge", ridge = {}, probe = {}, ...rest } = options;
+  const { normalization = solver === "probe" ? "l2" : "none" } = rest;
+  const { bands, store, normalization: _, ...call } = rest;
   requireVariation(responses);
   const normalizer = fitNormalizer(features, normalization);
   const normalized = normalizeFeatures(features, normalizer);
@@ -128,16 +150,25 @@ export async function fitEncoder(
     const details = { losses: model.losses };
     return new Encoder({ model, normalizer, solver, details, options: { ...named, key } });
   }
-  const filled = { alphas: ENCODER_ALPHAS, cv: 5, fitIntercept: true, ...ridge };
-  const model = await new RidgeCV(gpu, filled).fit(normalized, responses, call);
-  const { bestAlphas, cvScores } = model;
-  const { alphas, cv, fitIntercept, scoring = "l2NegLoss", localAlpha = true } = filled;
-  const folds = splitsOf(cv, features.shape[0]).length;
-  return new Encoder({
-    ...{ model, normalizer, solver },
-    details: { bestAlphas, cvScores, alphas: Float64Array.from(alphas) },
-    options: { folds, fitIntercept, scoring, localAlpha },
-  });
+  const filled = { alphas: ENCODER_ALPHAS, cv: 5, fitIntercept: true, coef: true, ...ridge };
+  const { fitIntercept, scoring = "l2NegLoss", localAlpha = true, conservative = false } = filled;
+  const told = {
+    ...{ folds: splitsOf(filled.cv, features.shape[0]).length, fitIntercept, localAlpha },
+    ...{ scoring: typeof scoring === "string" ? scoring : "custom", conservative },
+  };
+  const fitCall = { ...call, store: store?.(normalized) };
+  if (bands) {
+    const { alphas: _, ...grouped } = { ...filled, ...bands };
+    const search = new GroupRidgeCV(gpu, { ...grouped, alphas: filled.alphas });
+    const model = await search.fit(normalized, responses, fitCall);
+    const { alphas, bestAlphas, cvScores: cvSurface, cvR2, deltas } = model;
+    const details = { alphas, bestAlphas, cvSurface, cvR2, deltas };
+    return new Encoder({ model, normalizer, solver, details, options: told });
+  }
+  const model = await new RidgeCV(gpu, filled).fit(normalized, responses, fitCall);
+  const { alphas, bestAlphas, cvSurface, cvR2 } = model;
+  const details = { alphas, bestAlphas, cvSurface, cvR2 };
+  return new Encoder({ model, normalizer, solver, details, options: told });
 }
 
 // A voxel without variance has no R² and no alpha: it is outside the brain, or the file is not what it seems.

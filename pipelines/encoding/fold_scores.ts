@@ -1,69 +1,78 @@
-import { mean, sum } from "../../engine/ops/reduce.ts";
-import { mul, square, sub } from "../../engine/ops/elementwise.ts";
-import { type HostData, readAll, type Tensor, tidy } from "../../engine/tensor.ts";
+import type { FoldStats } from "./ridge_samples.ts";
 import type { Scoring } from "./scoring.ts";
 
-/** Sums over the samples that the scores are made of, still on the GPU. */
-export interface FoldSums {
-  /** Mean squared difference, `[nTargets]`. */
-  readonly error: Tensor;
-  /** Sums of squares of the centred predictions and of their products with the centred responses, for correlations. */
-  readonly products?: readonly [Tensor, Tensor];
+/** What one target's score over the test side of one split follows from. */
+export interface FoldMoments {
+  /** Number of samples. */
+  readonly count: number;
+  /** Σ(y − ŷ)². */
+  readonly squaredError: number;
+  /** Σ(y − ȳ)². */
+  readonly responseSquares: number;
+  /** Σ(ŷ − mean of ŷ)². */
+  readonly predictionSquares: number;
+  /** Σ(y − ȳ)·(ŷ − mean of ŷ). */
+  readonly products: number;
 }
 
-/** The responses of one side of a split, with what every alpha needs of them. */
-export interface FoldResponses {
-  /** `[nSamples, nTargets]` */
-  readonly y: Tensor;
-  /** The same with the means of these samples taken off. */
-  readonly centred: Tensor;
-  /** Sums of squares of `centred`, `[nTargets]`. */
-  readonly squares: Tensor;
+/** A score of one target over one split: the larger, the better. */
+export type ScoreFunction = (moments: FoldMoments) => number;
+
+// Rules for constant sides as himalaya's (scoring.py): a constant response has r² 0, a constant side correlation 0.
+const SCORES: Readonly<Record<Scoring, ScoreFunction>> = {
+  l2NegLoss: ({ squaredError, count }) => -squaredError / count,
+  r2: ({ squaredError, responseSquares }) =>
+    responseSquares === 0 ? 0 : 1 - squaredError / responseSquares,
+  correlation: ({ products, responseSquares, predictionSquares }) => {
+    const size = Math.sqrt(responseSquares * predictionSquares);
+    return size > 0 ? products / size : 0;
+  },
+};
+
+/** The function that a name stands for. */
+export function scoreFunction(scoring: Scoring | ScoreFunction): ScoreFunction {
+  return typeof scoring === "string" ? SCORES[scoring] : scoring;
 }
 
-/** Prepares the responses that predictions are scored against. */
-export function foldResponses(y: Tensor): FoldResponses {
-  return tidy(y.gpu, () => {
-    const centred = sub(y, mean(y, { axes: [0], keepDims: true }));
-    return { y, centred, squares: sum(square(centred), { axes: [0] }) };
-  });
-}
+// Squares of predictions about their mean that are below this share of the sum they come from are rounding errors of f32.
+const NOISE = 1e-6;
 
-/** Records what a score needs of predictions `[nSamples, nTargets]`. */
-export function foldSums(
-  { y, centred }: FoldResponses,
-  predictions: Tensor,
-  scoring: Scoring,
-): FoldSums {
-  return tidy(y.gpu, () => {
-    const error = mean(square(sub(y, predictions)), { axes: [0] });
-    if (scoring !== "correlation") return { error };
-    const moved = sub(predictions, mean(predictions, { axes: [0], keepDims: true }));
-    const products = [
-      sum(square(moved), { axes: [0] }),
-      sum(mul(moved, centred), { axes: [0] }),
-    ] as const;
-    return { error, products };
-  });
-}
-
-/** Reads the scores of several alphas with one wait, `[nTargets]` each. */
-export async function readScores(
-  responses: FoldResponses,
-  sums: readonly FoldSums[],
-  scoring: Scoring,
-): Promise<Float64Array<ArrayBuffer>[]> {
-  const nSamples = responses.y.shape[0];
-  const wanted = sums.flatMap(({ error, products = [] }) => [error, ...products]);
-  const [squares, ...values] = await readAll([responses.squares, ...wanted]);
-  const each = values.length / Math.max(1, sums.length);
-  return sums.map((_, i) => {
-    const [error, own, shared] = values.slice(i * each, (i + 1) * each) as HostData[];
-    return Float64Array.from(error, (e, j) => {
-      if (scoring === "l2NegLoss") return -e;
-      if (scoring === "r2") return squares[j] === 0 ? 0 : 1 - e * nSamples / squares[j];
-      const size = Math.sqrt(own[j] * squares[j]);
-      return size === 0 ? 0 : shared[j] / size;
+/**
+ * Scores of the targets of one split from the sums of the device.
+ *
+ * @param sums `[≥ columns.length, 4]`: Σp', Σp'², Σy'p' and Σ(y' − p')², where y' = y − shift
+ * @param columns targets that the sums belong to
+ * @returns `[nMeasures, columns.length]`, NaN where the problem was singular
+ */
+export function scoresOf(
+  sums: ArrayLike<number>,
+  columns: Uint32Array,
+  { stats, count, shifts, measures }: {
+    stats: FoldStats;
+    count: number;
+    shifts: Float64Array;
+    measures: readonly ScoreFunction[];
+  },
+): Float64Array<ArrayBuffer> {
+  const scores = new Float64Array(measures.length * columns.length);
+  columns.forEach((t, j) => {
+    const [p, pp, yp, squaredError] = [
+      sums[4 * j],
+      sums[4 * j + 1],
+      sums[4 * j + 2],
+      sums[4 * j + 3],
+    ];
+    // The shift was rounded to f32 on its way to the device.
+    const y = count * (stats.testMeans[t] - Math.fround(shifts[t]));
+    const about = pp - p * p / count;
+    const moments = {
+      ...{ count, squaredError, responseSquares: stats.testSquares[t] },
+      predictionSquares: about > NOISE * pp ? about : 0,
+      products: yp - y * p / count,
+    };
+    measures.forEach((measure, m) => {
+      scores[m * columns.length + j] = Number.isNaN(squaredError) ? NaN : measure(moments);
     });
   });
+  return scores;
 }

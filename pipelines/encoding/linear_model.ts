@@ -14,10 +14,39 @@ export interface LongCall {
   readonly onProgress?: (event: { stage: string; done: number; total: number }) => void;
 }
 
+/** Where predicted samples begin anew. */
+export interface PredictOptions {
+  /** Run of each sample, where features are delayed. */
+  readonly runs?: ArrayLike<number>;
+}
+
+/** A fitted linear model, whatever it is kept as. */
+export interface EncodingModel {
+  /** Number of features that it takes. */
+  readonly nFeatures: number;
+  /** Number of responses that it predicts. */
+  readonly nTargets: number;
+  /** Weights of the features, `[nFeatures, nTargets]`, where the model is kept as such. */
+  readonly coef?: HostMatrix;
+  /** Added to every prediction, `[nTargets]`. */
+  readonly intercept: Float32Array<ArrayBuffer>;
+  /** Predicted responses, `[nSamples, nTargets]`; `runs` say where delayed features begin anew. */
+  predict(
+    features: HostMatrix,
+    options?: PredictOptions,
+  ): Promise<HostMatrix>;
+  /** R² of each target, `[nTargets]`. */
+  score(
+    features: HostMatrix,
+    responses: HostMatrix,
+    options?: PredictOptions,
+  ): Promise<Float64Array<ArrayBuffer>>;
+}
+
 const BYTES_PER_BATCH = 64 * 2 ** 20;
 
 /** A fitted linear model: `ŷ = x·coef + intercept`. It holds no memory on the GPU. */
-export class LinearModel {
+export class LinearModel implements EncodingModel {
   /** Sets the weights. */
   constructor(
     /** Where predictions are computed. */
@@ -28,6 +57,16 @@ export class LinearModel {
     readonly intercept: Float32Array<ArrayBuffer>,
   ) {}
 
+  /** Number of features that it takes. */
+  get nFeatures(): number {
+    return this.coef.shape[0];
+  }
+
+  /** Number of responses that it predicts. */
+  get nTargets(): number {
+    return this.coef.shape[1];
+  }
+
   /**
    * Predicted responses.
    *
@@ -35,7 +74,10 @@ export class LinearModel {
    * @returns `[nSamples, nTargets]`
    * @throws {InputError} when the features are not as many as the model was fitted on
    */
-  async predict(features: HostMatrix): Promise<HostMatrix> {
+  async predict(
+    features: HostMatrix,
+    _options: PredictOptions = {},
+  ): Promise<HostMatrix> {
     const [rows, nFeatures] = features.shape;
     const [expected, nTargets] = this.coef.shape;
     if (nFeatures !== expected) {

@@ -1,58 +1,78 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
-import { type CrossValidation, splitsOf } from "./cross_validation.ts";
-import { type HostMatrix, requireSamples } from "./host_matrix.ts";
-import { LinearModel, type LongCall } from "./linear_model.ts";
+import { edgeReport, extendAlphas } from "./alphas.ts";
+import {
+  type ChoiceOptions,
+  chooseAlphas,
+  chosenScores,
+  meanScores,
+  type ScoreTable,
+} from "./choose_alphas.ts";
+import { type CrossValidation, isRunWise, splitsOf } from "./cross_validation.ts";
+import { type ScoreFunction, scoreFunction } from "./fold_scores.ts";
+import { FittedRidge, RidgeModel, type RidgeModelParts } from "./fitted_ridge.ts";
+import { type HostMatrix, range, requireSamples } from "./host_matrix.ts";
+import type { LongCall } from "./linear_model.ts";
+import { batchesOf } from "./ridge_batches.ts";
+import { centredProducts, interceptOf } from "./ridge_intercept.ts";
+import {
+  planOf,
+  requireAlphas,
+  requireScorable,
+  requireSolverOptions,
+  type RidgePlan,
+  type RidgeSolverOptions,
+} from "./ridge_plan.ts";
 import { RidgeProblem } from "./ridge_problem.ts";
+import { primalCoefficients, refit, roomForCoefficients } from "./ridge_refit.ts";
+import { RidgeSamples } from "./ridge_samples.ts";
+import type { ScoreStore } from "./ridge_scores.ts";
+import {
+  merged,
+  type ScreenOptions,
+  searchAlphas,
+  searchByGcv,
+  searchCoarseToFine,
+} from "./ridge_search.ts";
 import type { Scoring } from "./scoring.ts";
 
 /** Options of {@link RidgeCV}, in himalaya's words. */
-export interface RidgeCVOptions {
+export interface RidgeCVOptions extends RidgeSolverOptions, ChoiceOptions {
   /** Candidates, all above 0; the objective is `‖x·b − y‖² + alpha·‖b‖²`. */
   readonly alphas?: readonly number[];
-  /** Number of contiguous folds, or the splits. */
+  /** Number of contiguous folds, runs, or the splits. */
   readonly cv?: CrossValidation;
-  /** Centres features and responses, in every fold by the means of its training side. */
-  readonly fitIntercept?: boolean;
-  /** What an alpha is chosen by. */
-  readonly scoring?: Scoring;
-  /** One alpha for each target, or one for all. */
-  readonly localAlpha?: boolean;
-  /** `"eigh"`: float64 on the host, exact. `"cholesky"`: f32 on the GPU. By default by the size of the smaller side. */
-  readonly solver?: "auto" | "eigh" | "cholesky";
-  /** Targets that are on the GPU at once; by default as many as fit 64 MiB per array. */
-  readonly nTargetsBatch?: number;
+  /** What an alpha is chosen by: a name, or a function of what a fold's score follows from. */
+  readonly scoring?: Scoring | ScoreFunction;
+  /** Asks for the coefficients of the features where the problem is solved in the space of samples. */
+  readonly coef?: boolean;
+  /** Alphas whose operators are on the GPU at once. */
+  readonly nAlphasBatch?: number;
+  /** Scores every alpha for every target; without it {@link RidgeCVOptions.screening} leaves some out. */
+  readonly exact?: boolean;
+  /**
+   * How alphas are left out where the search is not exact: `"gcv"` scores each target's choice by generalised cross-validation and the
+   * two beside it, `"coarse"` every third alpha and then those beside the best. Alphas must ascend.
+   */
+  readonly screening?: "gcv" | "coarse";
+  /** Adds alphas, up to three times two, below or above the grid while a target's best one is the first or the last; alphas must ascend. */
+  readonly extendAlphas?: boolean;
 }
 
-// himalaya (_random_search.py) adds this times log(alpha) to the mean scores, so that ties go to the larger alpha.
-const TIE_SLOPE = 1e-10;
-
-/** A fitted ridge regression. It is frozen and holds no memory on the GPU. */
-export class FittedRidge extends LinearModel {
-  /** Sets what was fitted. */
-  constructor(
-    gpu: Gpu,
-    fitted: { coef: HostMatrix; intercept: Float32Array<ArrayBuffer> },
-    /** Regularisation of each target, `[nTargets]`. */
-    readonly bestAlphas: Float64Array<ArrayBuffer>,
-    /** Cross-validated score of each target at its alpha, `[nTargets]`. */
-    readonly cvScores: Float64Array<ArrayBuffer>,
-    /** Mean scores of all alphas, `[nAlphas, nTargets]`; −∞ where an alpha could not be solved for. */
-    readonly cvSurface: Float64Array<ArrayBuffer>,
-  ) {
-    super(gpu, fitted.coef, fitted.intercept);
-    Object.freeze(this);
-  }
+/** Options of a fit. */
+export interface RidgeFitCall extends LongCall {
+  /** Keeps what was scored, so that a fit that was stopped goes on. */
+  readonly store?: ScoreStore;
 }
 
 /**
- * Ridge regression with an alpha per target chosen by cross-validation, exact, as himalaya's `RidgeCV`: fold scores are averaged with
- * equal weight, the default score is minus the mean squared error, ties go to the larger alpha. Unlike there the intercept is fitted
- * unless told otherwise.
+ * Ridge regression with an alpha per target chosen by exact cross-validation, as himalaya's `RidgeCV` and `KernelRidgeCV`: fold scores
+ * are averaged with equal weight, the default score is minus the mean squared error, ties go to the larger alpha. Unlike there the
+ * intercept is fitted unless told otherwise, and the space of the problem is chosen by its size.
  */
 export class RidgeCV {
   readonly #gpu: Gpu;
-  readonly #options: Required<Omit<RidgeCVOptions, "nTargetsBatch">> & { nTargetsBatch?: number };
+  readonly #options: RidgeCVOptions & Required<Pick<RidgeCVOptions, "alphas" | "cv" | "scoring">>;
 
   /**
    * A ridge regression to fit.
@@ -60,11 +80,47 @@ export class RidgeCV {
    * @throws {InputError} for alphas that are not above 0, or an option out of range
    */
   constructor(gpu: Gpu, options: RidgeCVOptions = {}) {
-    const { alphas = [0.1, 1], cv = 5, fitIntercept = true, scoring = "l2NegLoss" } = options;
-    const { localAlpha = true, solver = "auto", nTargetsBatch } = options;
-    requireAlphas(alphas);
     this.#gpu = gpu;
-    this.#options = { alphas, cv, fitIntercept, scoring, localAlpha, solver, nTargetsBatch };
+    this.#options = { alphas: [0.1, 1], cv: 5, scoring: "l2NegLoss", ...options };
+    requireAlphas(this.#options.alphas);
+    requireSolverOptions(options, options.nAlphasBatch);
+    this.#requireScreening();
+  }
+
+  #requireScreening(): void {
+    const { exact = true, screening = "gcv", extendAlphas = false, alphas, cv } = this.#options;
+    if (exact && !extendAlphas) return;
+    const ascends = alphas.every((alpha, a) => a === 0 || alpha > alphas[a - 1]);
+    if (!ascends) {
+      throw new InputError(
+        `Cannot leave alphas out or extend them: they must ascend, they are [${alphas}]`,
+      );
+    }
+    if (exact || screening !== "gcv" || !isRunWise(cv)) return;
+    throw new InputError(
+      "Cannot screen alphas by generalised cross-validation: the splits keep runs, chunks or given samples together, as neighbouring " +
+        "samples resemble each other; it takes samples to be exchangeable and would choose too small alphas. Search exactly",
+    );
+  }
+
+  async #search(problem: RidgeProblem, search: ScreenOptions): Promise<ScoreTable> {
+    const { exact = true, screening = "gcv", extendAlphas: extend = false } = this.#options;
+    let table = exact
+      ? await searchAlphas(problem, search)
+      : screening === "gcv"
+      ? await searchByGcv(problem, search)
+      : await searchCoarseToFine(problem, search);
+    for (let round = 0; extend && round < 3; round++) {
+      const best = chooseAlphas(table, meanScores(table), this.#options);
+      const { lowest, highest } = edgeReport(best, table.alphas.length);
+      if (lowest + highest === 0) break;
+      const by = { below: lowest > 0 ? 2 : 0, above: highest > 0 ? 2 : 0 };
+      const alphas = extendAlphas(table.alphas, by);
+      const added = alphas.filter((alpha) => !table.alphas.includes(alpha));
+      const found = await searchAlphas(problem, { ...search, alphas: added, pass: 4 + round });
+      table = merged(alphas, [table, found]);
+    }
+    return table;
   }
 
   /**
@@ -77,37 +133,70 @@ export class RidgeCV {
   async fit(
     features: HostMatrix,
     responses: HostMatrix,
-    call: LongCall = {},
+    { store, ...call }: RidgeFitCall = {},
   ): Promise<FittedRidge> {
     requireSamples(features, responses);
-    const { alphas, cv, localAlpha } = this.#options;
+    const { alphas, cv, scoring, nAlphasBatch, ...rest } = this.#options;
     const splits = splitsOf(cv, features.shape[0]);
-    const problem = new RidgeProblem(this.#gpu, features, responses, { ...this.#options, splits });
-    const nTargets = responses.shape[1];
-    const surface = new Float64Array(alphas.length * nTargets);
-    for (const [fold, split] of splits.entries()) {
-      call.onProgress?.({ stage: "cv", done: fold, total: splits.length });
-      const scores = await problem.scoreFold(fold, split, call);
-      for (let at = 0; at < scores.length; at++) surface[at] += scores[at] / splits.length;
-    }
-    call.onProgress?.({ stage: "cv", done: splits.length, total: splits.length });
-    const best = chooseAlphas(surface, alphas, nTargets, localAlpha);
-    const bestAlphas = Float64Array.from(best, (a) => alphas[a]);
-    const cvScores = Float64Array.from(best, (a, t) => surface[a * nTargets + t]);
-    const fitted = await problem.refit(bestAlphas, call);
-    return new FittedRidge(this.#gpu, fitted, bestAlphas, cvScores, surface);
+    requireScorable(scoring, splits.map(({ test }) => test.length));
+    const nTrain = Math.min(...splits.map(({ train }) => train.length));
+    const plan = planOf(features, { ...rest, nTrain });
+    const samples = new RidgeSamples(this.#gpu, {
+      ...{ x: plan.x, y: responses, splits },
+      ...{ fitIntercept: plan.fitIntercept, centreFeatures: plan.centreFeatures },
+    });
+    using problem = new RidgeProblem(samples, plan);
+    const batches = batchesOf(samples, { ...plan, nAlphasBatch });
+    const search = { score: scoreFunction(scoring), ...batches, store, ...call };
+    const table = await this.#search(problem, { ...search, alphas, isDual: plan.isDual });
+    const surface = meanScores(table);
+    const best = chooseAlphas(table, surface, this.#options);
+    const bestAlphas = Float64Array.from(best, (a) => table.alphas[a]);
+    const cvScores = chosenScores(table, surface, best);
+    const r2 = meanScores(table, table.r2), nTargets = best.length;
+    const parts = await fitAlphas(problem, bestAlphas, { ...plan, ...batches, ...call });
+    return new FittedRidge(this.#gpu, {
+      ...parts,
+      ...{
+        alphas: Float64Array.from(alphas),
+        bestAlphas,
+        cvSurface: surface,
+        foldScores: table.scores,
+      },
+      ...{ cvScores, cvR2: Float64Array.from(best, (a, t) => r2[a * nTargets + t]) },
+      precisions: table.alphas.map((alpha) => problem.precisionOf(alpha) ?? "unusable"),
+      warnings: warningsOf(table.alphas, best),
+    });
   }
 }
 
+/** What the user should know of the alphas that were chosen. */
+function warningsOf(alphas: readonly number[], best: Uint32Array): string[] {
+  const order = range(alphas.length).sort((a, b) => alphas[a] - alphas[b]);
+  const { lowest, highest, nTargets } = edgeReport(
+    best.map((a) => order.indexOf(a)),
+    alphas.length,
+  );
+  const say = (count: number, which: string, alpha: number, way: string) =>
+    count === 0 ? [] : [
+      `${count} of ${nTargets} targets chose the ${which} alpha, ${alpha}: the best one may lie ${way} the grid`,
+    ];
+  return [
+    ...say(lowest, "smallest", Math.min(...alphas), "below"),
+    ...say(highest, "largest", Math.max(...alphas), "above"),
+  ];
+}
+
 /** Options of {@link fitRidge}. */
-export interface RidgeOptions
-  extends Pick<RidgeCVOptions, "fitIntercept" | "solver" | "nTargetsBatch"> {
+export interface RidgeOptions extends RidgeSolverOptions {
   /** One for all targets, or one for each. */
   readonly alpha?: number | ArrayLike<number>;
+  /** Asks for the coefficients of the features where the problem is solved in the space of samples. */
+  readonly coef?: boolean;
 }
 
 /**
- * Ridge regression with given alphas, as himalaya's `Ridge`.
+ * Ridge regression with given alphas, as himalaya's `Ridge` and `KernelRidge`.
  *
  * @param features `[nSamples, nFeatures]`
  * @param responses `[nSamples, nTargets]`
@@ -117,54 +206,46 @@ export async function fitRidge(
   gpu: Gpu,
   features: HostMatrix,
   responses: HostMatrix,
-  { alpha = 1, fitIntercept = true, solver = "auto", nTargetsBatch, ...call }:
-    & RidgeOptions
-    & LongCall = {},
-): Promise<LinearModel> {
+  { alpha = 1, signal, onProgress, ...options }: RidgeOptions & LongCall = {},
+): Promise<RidgeModel> {
   requireSamples(features, responses);
-  const nTargets = responses.shape[1];
   const alphas = Float64Array.from(
-    { length: nTargets },
+    { length: responses.shape[1] },
     (_, t) => typeof alpha === "number" ? alpha : alpha[t],
   );
-  requireAlphas([...alphas]);
-  const options = { alphas: [], scoring: "l2NegLoss" as const, splits: [] };
-  const problem = new RidgeProblem(gpu, features, responses, {
-    ...options,
-    ...{ fitIntercept, solver, nTargetsBatch },
-  });
-  const { coef, intercept } = await problem.refit(alphas, call);
-  return new LinearModel(gpu, coef, intercept);
+  const distinct = [...new Set(alphas)];
+  requireAlphas(distinct);
+  const plan = planOf(features, { ...options, nTrain: features.shape[0] });
+  const samples = new RidgeSamples(gpu, { ...plan, y: responses, splits: [] });
+  using problem = new RidgeProblem(samples, plan);
+  await problem.prepare(distinct);
+  const batches = batchesOf(samples, plan);
+  return new RidgeModel(
+    gpu,
+    await fitAlphas(problem, alphas, { ...plan, ...batches, signal, onProgress }),
+  );
 }
 
-function requireAlphas(alphas: readonly number[]): void {
-  const bad = alphas.find((alpha) => !(alpha > 0 && Number.isFinite(alpha)));
-  if (bad !== undefined || alphas.length === 0) {
-    throw new InputError(
-      `Cannot use alphas [${alphas}]: there must be some, all above 0 and finite`,
-    );
+/** Fits all samples at the alphas of the targets. */
+async function fitAlphas(
+  problem: RidgeProblem,
+  alphas: Float64Array,
+  { nTargetsBatch, ...plan }: RidgePlan & LongCall & { nTargetsBatch: number },
+): Promise<RidgeModelParts> {
+  const { isDual, fitIntercept, delays, delayOptions, expanded, signal, onProgress } = plan;
+  const call = { signal, onProgress };
+  const { samples } = problem;
+  const into = roomForCoefficients(samples, isDual);
+  await refit(problem, { alphas, nTargetsBatch, into, ...call });
+  const { coef: found, base } = into;
+  const parts = { fitIntercept, delays: expanded ?? delays, delayOptions };
+  if (!isDual) {
+    return { ...parts, coef: found, intercept: interceptOf(samples.xMeans, found, base) };
   }
-}
-
-/** The alpha with the best mean score of each target, as indices. */
-function chooseAlphas(
-  surface: Float64Array,
-  alphas: readonly number[],
-  nTargets: number,
-  localAlpha: boolean,
-): Uint32Array {
-  const best = new Uint32Array(nTargets);
-  const score = (a: number, t: number) =>
-    surface[a * nTargets + t] + TIE_SLOPE * Math.log(alphas[a]);
-  const argmax = (f: (a: number) => number) => {
-    let top = 0;
-    for (let a = 1; a < alphas.length; a++) if (f(a) > f(top)) top = a;
-    if (f(top) === -Infinity) {
-      throw new InputError("Cannot solve the ridge problem at any alpha: add larger ones");
-    }
-    return top;
-  };
-  if (localAlpha) return best.map((_, t) => argmax((a) => score(a, t)));
-  const total = (a: number) => best.reduce((sum, _, t) => sum + score(a, t) / nTargets, 0);
-  return best.fill(argmax(total));
+  // x·mean stands in for the features: their coefficients need not be there for the intercept.
+  const intercept = interceptOf(centredProducts(samples), found, base);
+  const dual = { ...parts, dualCoef: found, intercept, xFit: samples.x };
+  if (!plan.coef) return dual;
+  const options = { delays, delayOptions, ...call };
+  return { ...dual, coef: await primalCoefficients(samples, found, options) };
 }

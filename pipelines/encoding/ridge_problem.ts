@@ -1,193 +1,190 @@
-import type { Gpu } from "../../engine/gpu.ts";
+import { sub } from "../../engine/ops/elementwise.ts";
+import { largestEigenvalue } from "../../engine/ops/largest_eigenvalue.ts";
+import { gather } from "../../engine/ops/gather.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
-import { Tensor } from "../../engine/tensor.ts";
-import type { Split } from "./cross_validation.ts";
-import { type FoldResponses, foldResponses, foldSums, readScores } from "./fold_scores.ts";
-import { centreFeatureGram, partOfSampleGram, sampleGram, trainGrams } from "./gram.ts";
-import { centredPart, columnMeans, type HostMatrix, range, takeColumns } from "./host_matrix.ts";
-import type { LongCall } from "./linear_model.ts";
-import { choleskySystem, eigenSystem, type RidgeSystem } from "./ridge_system.ts";
-import type { Scoring } from "./scoring.ts";
+import { addDiagonal } from "../../engine/ops/matrix.ts";
+import { spdInverse } from "../../engine/ops/cholesky.ts";
+import { concat } from "../../engine/ops/shape.ts";
+import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { constant } from "./device_matrix.ts";
+import { delayedGram, delayedGramTensor, type DelayOptions } from "./delays.ts";
+import { productsOf } from "./host_products.ts";
+import { DualSolver, sampleGram } from "./ridge_dual.ts";
+import { HostSolver } from "./ridge_host.ts";
+import { featureGram, PrimalSolver } from "./ridge_primal.ts";
+import type { RidgeSamples } from "./ridge_samples.ts";
+import type { RidgePrecision, RidgeSolver } from "./ridge_solver.ts";
 
-// An eigendecomposition of this size takes a few seconds on the host, and each fold needs one.
-const LARGEST_EIGH = 640;
-const BYTES_PER_BATCH = 64 * 2 ** 20;
-
-/** What a {@link RidgeProblem} is told. */
+/** How systems are solved. */
 export interface RidgeProblemOptions {
-  /** Regularisations to score. */
-  readonly alphas: readonly number[];
-  /** Centres both sides, in every fold by the means of its training side. */
-  readonly fitIntercept: boolean;
-  /** What folds are scored by. */
-  readonly scoring: Scoring;
-  /** How systems are solved. */
-  readonly solver: "auto" | "eigh" | "cholesky";
-  /** Targets that are on the GPU at once. */
-  readonly nTargetsBatch?: number;
-  /** Every split that will be scored. */
-  readonly splits: readonly Split[];
+  /** In the space of samples; otherwise of features. */
+  readonly isDual: boolean;
+  /** Arithmetic of factors; `"auto"` chooses by alpha from the condition. */
+  readonly precision?: "auto" | "f32" | "f64";
+  /** Finite impulse response delays of the features, in samples. */
+  readonly delays?: readonly number[];
+  /** Which samples follow each other. */
+  readonly delayOptions?: DelayOptions;
+  /** The Gram matrix of the samples in f32, where it is known already; the problem takes each one over. */
+  readonly knownGram?: () => Tensor;
 }
 
-/** Features and responses with the float64 sums that all folds share. */
-export class RidgeProblem {
-  readonly #gpu: Gpu;
-  readonly #x: HostMatrix;
-  readonly #y: HostMatrix;
+// Above this condition number f32 is left: coefficients keep 3 digits there and predictions 4 (measured on power-law spectra).
+const MOST_CONDITION = 1e4;
+// Eigenvalues below this share of the largest cannot be told from 0 in f32.
+const F32_FLOOR = 3e-6;
+// Beyond this f32 factors with refinement lose what refinement gains.
+const MOST_REFINED = 1e6;
+// Rows of an eigendecomposition that the host does in about a second.
+const LARGEST_HOST = 640;
+
+/** Solvers of one ridge problem, made when an alpha first needs them. */
+export class RidgeProblem implements Disposable {
+  readonly samples: RidgeSamples;
   readonly #options: RidgeProblemOptions;
-  readonly #means: Float64Array<ArrayBuffer>;
-  #trainGrams?: readonly Float64Array<ArrayBuffer>[];
-  #sampleGram?: Float64Array<ArrayBuffer>;
+  readonly #solvers = new Map<RidgePrecision, RidgeSolver>();
+  readonly #chosen = new Map<number, RidgePrecision | undefined>();
 
-  /** Checks nothing: the callers have. */
-  constructor(gpu: Gpu, x: HostMatrix, y: HostMatrix, options: RidgeProblemOptions) {
-    this.#gpu = gpu;
-    this.#x = x;
-    this.#y = y;
+  /** A problem of these samples. */
+  constructor(samples: RidgeSamples, options: RidgeProblemOptions) {
+    this.samples = samples;
     this.#options = options;
-    this.#means = this.#meansOf(x, range(x.shape[0]));
   }
 
-  #meansOf(matrix: HostMatrix, rows: ArrayLike<number>): Float64Array<ArrayBuffer> {
-    return this.#options.fitIntercept
-      ? columnMeans(matrix, rows)
-      : new Float64Array(matrix.shape[1]);
-  }
-
-  /** A problem of some samples; `fold` numbers its Gram matrix, the last one being that of all samples. */
-  #system(rows: Uint32Array, fold: number): { system: RidgeSystem; xMeans: Float64Array } {
-    const { solver, splits, fitIntercept } = this.#options;
-    const [n, p] = this.#x.shape;
-    const xMeans = this.#meansOf(this.#x, rows);
-    const isDual = rows.length < p;
-    using x = Tensor.from(this.#gpu, centredPart(this.#x, rows, xMeans), [rows.length, p]);
-    const useEigh = solver === "eigh" ||
-      (solver === "auto" && Math.min(rows.length, p) <= LARGEST_EIGH);
-    const gram = () => {
-      if (isDual) {
-        this.#sampleGram ??= sampleGram(this.#x, this.#means);
-        return partOfSampleGram(this.#sampleGram, n, rows, { centre: fitIntercept });
+  /** Decides for every alpha what it is solved in; waits for an estimate of the extreme eigenvalues. */
+  async prepare(alphas: readonly number[]): Promise<void> {
+    const unknown = alphas.filter((alpha) => !this.#chosen.has(alpha));
+    if (unknown.length === 0) return;
+    const { precision = "auto" } = this.#options;
+    if (precision !== "auto") {
+      for (const alpha of unknown) {
+        this.#chosen.set(alpha, precision === "f64" ? this.#exact() : "f32");
       }
-      this.#trainGrams ??= trainGrams(this.#x, splits, this.#means);
-      const moved = xMeans.map((mean, j) => mean - this.#means[j]);
-      return centreFeatureGram(this.#trainGrams[fold], moved, rows.length);
-    };
-    const side = { x, gram, isDual };
-    return { system: useEigh ? eigenSystem(side) : choleskySystem(side), xMeans };
-  }
-
-  /** Columns of the responses that are handled together. */
-  #batches(columns: Uint32Array): Uint32Array[] {
-    const tallest = Math.max(...this.#x.shape);
-    const most = this.#options.nTargetsBatch ??
-      Math.max(1, Math.floor(BYTES_PER_BATCH / 4 / tallest));
-    const count = Math.ceil(columns.length / most);
-    return Array.from({ length: count }, (_, i) => columns.slice(i * most, (i + 1) * most));
-  }
-
-  /** Scores of one fold, `[nAlphas, nTargets]`. */
-  async scoreFold(fold: number, split: Split, { signal }: LongCall): Promise<Float64Array> {
-    const { alphas, scoring } = this.#options;
-    const nTargets = this.#y.shape[1];
-    const scores = new Float64Array(alphas.length * nTargets).fill(-Infinity);
-    const { system, xMeans } = this.#system(split.train, fold);
-    using held = new DisposableStack();
-    held.use(system);
-    const predictors: (Tensor | undefined)[] = [];
-    {
-      const part = centredPart(this.#x, split.test, xMeans);
-      using test = Tensor.from(this.#gpu, part, [split.test.length, this.#x.shape[1]]);
-      for (const alpha of alphas) {
-        signal?.throwIfAborted();
-        const predictor = await system.predictor(test, alpha);
-        predictors.push(predictor && held.use(predictor));
-      }
+      return;
     }
-    for (const columns of this.#batches(range(nTargets))) {
-      signal?.throwIfAborted();
-      const y = this.#y.shape[1] === columns.length ? this.#y : takeColumns(this.#y, columns);
-      const rows = await this.#scoreBatch(y, split, system, predictors, scoring);
-      rows.forEach((row, a) => row && columns.forEach((t, j) => scores[a * nTargets + t] = row[j]));
+    const smallest = Math.min(...unknown);
+    using matrix = this.gram("f32");
+    const largest = await largestEigenvalue(matrix);
+    const least = smallest * MOST_CONDITION > largest
+      ? 0
+      : await smallestEigenvalue(matrix, { largest, alpha: smallest });
+    for (const alpha of unknown) {
+      const condition = (largest + alpha) / (least + alpha);
+      this.#chosen.set(alpha, condition <= MOST_CONDITION ? "f32" : this.#exact(condition));
     }
-    return scores;
   }
 
-  async #scoreBatch(
-    y: HostMatrix,
-    { train, test }: Split,
-    system: RidgeSystem,
-    predictors: readonly (Tensor | undefined)[],
-    scoring: Scoring,
-  ): Promise<(Float64Array | undefined)[]> {
-    const means = this.#meansOf(y, train);
-    const upload = (rows: Uint32Array) =>
-      Tensor.from(this.#gpu, centredPart(y, rows, means), [rows.length, y.shape[1]]);
-    using held = new DisposableStack();
-    const right = (() => {
-      using train_ = upload(train);
-      return held.use(system.right(train_));
-    })();
-    const responses: FoldResponses = foldResponses(held.use(upload(test)));
-    held.use(responses.centred);
-    held.use(responses.squares);
-    const solved = predictors.flatMap((predictor, a) => predictor ? [{ predictor, a }] : []);
-    const sums = solved.map(({ predictor }) => {
-      using predictions = matmul(predictor, right, { transposeA: true });
-      const made = foldSums(responses, predictions, scoring);
-      [made.error, ...made.products ?? []].forEach((t) => held.use(t));
-      return made;
+  /** What resolves an alpha that f32 does not; undefined where nothing here does. */
+  #exact(condition = 0): RidgePrecision | undefined {
+    const { gpu, nSamples, nFeatures } = this.samples;
+    const size = this.#options.isDual ? nSamples : nFeatures;
+    if (gpu.caps.features.has("shader-f64")) return "f64";
+    if (size <= LARGEST_HOST) return "f64 on the host";
+    const canRefine = !this.#options.delays && condition <= MOST_REFINED;
+    return canRefine ? "f32 refined" : undefined;
+  }
+
+  /** What an alpha is solved in; undefined where this device cannot resolve it. */
+  precisionOf(alpha: number): RidgePrecision | undefined {
+    return this.#chosen.get(alpha);
+  }
+
+  /** The solver of an alpha that {@link prepare} was given. */
+  solverOf(alpha: number): RidgeSolver {
+    const precision = this.#chosen.get(alpha) ?? "f32";
+    let solver = this.#solvers.get(precision);
+    if (!solver) this.#solvers.set(precision, solver = this.#make(precision));
+    return solver;
+  }
+
+  #make(precision: RidgePrecision): RidgeSolver {
+    const { samples } = this;
+    const { isDual } = this.#options;
+    if (precision === "f64 on the host") {
+      return new HostSolver(samples, { isDual, k: isDual ? this.#hostGram() : undefined });
+    }
+    const dtype = precision === "f64" ? "f64" : "f32";
+    const matrix = this.gram(dtype);
+    return isDual
+      ? new DualSolver(samples, matrix, this.#meanSquare())
+      : new PrimalSolver(samples, matrix);
+  }
+
+  /** Trace of the Gram matrix over nSamples², without the ends of runs that delays leave out. */
+  #meanSquare(): number {
+    const { samples } = this;
+    const { x: { data }, xMeans, nSamples, nFeatures } = samples;
+    const squares = new Float64Array(nFeatures);
+    data.forEach((value, at) => squares[at % nFeatures] += (value - xMeans[at % nFeatures]) ** 2);
+    const sum = squares.reduce((total, square, j) => total + square * samples.scaleOf(j) ** 2, 0);
+    return sum * (this.#options.delays?.length ?? 1) / nSamples ** 2;
+  }
+
+  /** The Gram matrix of the smaller side, over some features: that of delayed samples where there are delays. */
+  gram(dtype: "f32" | "f64", columns?: Uint32Array): Tensor {
+    const { samples } = this;
+    if (!this.#options.isDual) return featureGram(samples, dtype);
+    const { delays, delayOptions, knownGram } = this.#options;
+    if (knownGram && dtype === "f32" && !columns) return knownGram();
+    const k = sampleGram(samples, dtype, columns);
+    if (!delays) return k;
+    using _k = k;
+    const { order } = samples.layout;
+    return tidy(samples.gpu, () => {
+      const delayed = delayedGramTensor(rearranged(k, inverseOf(order)), delays, delayOptions);
+      const laid = rearranged(delayed, order);
+      return samples.fitIntercept ? centredOnBothSides(laid) : laid;
     });
-    const values = await readScores(responses, sums, scoring);
-    const rows: (Float64Array | undefined)[] = predictors.map(() => undefined);
-    solved.forEach(({ a }, i) => rows[a] = values[i]);
-    return rows;
   }
 
-  /** Fits all samples with an alpha for each target. */
-  async refit(
-    alphas: Float64Array,
-    { signal, onProgress }: LongCall,
-  ): Promise<{ coef: HostMatrix; intercept: Float32Array<ArrayBuffer> }> {
-    const [n, p] = this.#x.shape;
-    const nTargets = alphas.length;
-    const coef = new Float32Array(p * nTargets);
-    const intercept = new Float64Array(nTargets);
-    const { system, xMeans } = this.#system(range(n), this.#options.splits.length);
-    using _system = system;
-    let done = 0;
-    for (const [alpha, targets] of groupTargets(alphas)) {
-      for (const columns of this.#batches(targets)) {
-        signal?.throwIfAborted();
-        onProgress?.({ stage: "refit", done, total: nTargets });
-        const y = takeColumns(this.#y, columns);
-        const means = this.#meansOf(y, range(n));
-        using on = Tensor.from(this.#gpu, centredPart(y, range(n), means), [n, columns.length]);
-        using right = system.right(on);
-        using weights = await system.coefficients(right, alpha);
-        const values = await weights.data();
-        columns.forEach((t, j) => {
-          intercept[t] = means[j];
-          for (let i = 0; i < p; i++) {
-            const weight = values[i * columns.length + j];
-            coef[i * nTargets + t] = weight;
-            intercept[t] -= xMeans[i] * weight;
-          }
-        });
-        done += columns.length;
-      }
-    }
-    onProgress?.({ stage: "refit", done, total: nTargets });
-    return { coef: { data: coef, shape: [p, nTargets] }, intercept: Float32Array.from(intercept) };
+  #hostGram(): Float64Array | undefined {
+    const { delays, delayOptions } = this.#options;
+    if (!delays) return undefined;
+    const { x: { data, shape }, layout: { order } } = this.samples;
+    const x = Float64Array.from(data, (value, at) => value * this.samples.scaleOf(at % shape[1]));
+    const k = delayedGram(productsOf(x, shape), delays, delayOptions);
+    const n = order.length;
+    return k.map((_, at) => k[order[Math.floor(at / n)] * n + order[at % n]]);
+  }
+
+  [Symbol.dispose](): void {
+    for (const solver of this.#solvers.values()) solver[Symbol.dispose]();
   }
 }
 
-/** Targets by their alpha. */
-function groupTargets(alphas: Float64Array): Map<number, Uint32Array> {
-  const groups = new Map<number, number[]>();
-  alphas.forEach((alpha, t) => {
-    const group = groups.get(alpha);
-    if (group) group.push(t);
-    else groups.set(alpha, [t]);
-  });
-  return new Map([...groups].map(([alpha, targets]) => [alpha, Uint32Array.from(targets)]));
+/** Rows and columns of a square matrix in another order. */
+function rearranged(k: Tensor, order: Uint32Array): Tensor {
+  if (order.every((from, to) => from === to)) return k.alias();
+  return gather(gather(k, order, { axis: 0 }), order, { axis: 1 });
+}
+
+function inverseOf(order: Uint32Array): Uint32Array {
+  const inverse = new Uint32Array(order.length);
+  order.forEach((from, to) => inverse[from] = to);
+  return inverse;
+}
+
+/** `h·k·h` with `h = 1 − 11ᵀ/n`. */
+function centredOnBothSides(k: Tensor): Tensor {
+  const n = k.shape[0];
+  const column = (value: number) => constant(k.gpu, [n, 1], value, k.dtype);
+  const means = matmul(k, column(1 / n));
+  const half = matmul(column(1), matmul(column(0.5 / n), means, { transposeA: true }));
+  const moved = sub(means, half); // each entry loses both means and gets the mean of all back
+  return sub(
+    k,
+    matmul(concat([moved, column(1)], 1), concat([column(1), moved], 1), { transposeB: true }),
+  );
+}
+
+/** The smallest eigenvalue of a positive semidefinite matrix from its inverse at an alpha; 0 where f32 cannot tell it from 0. */
+async function smallestEigenvalue(
+  matrix: Tensor,
+  { largest, alpha }: { largest: number; alpha: number },
+): Promise<number> {
+  const shift = Math.max(alpha, F32_FLOOR * largest);
+  using inverse = tidy(matrix.gpu, () => spdInverse(addDiagonal(matrix, shift)));
+  const size = await largestEigenvalue(inverse);
+  const least = 1 / size - shift;
+  return least > F32_FLOOR * largest ? least : 0;
 }

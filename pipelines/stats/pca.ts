@@ -1,5 +1,5 @@
 import { eighHost } from "../../engine/ops/eigh.ts";
-import { featureGram, sampleGram } from "../encoding/gram.ts";
+import { productsOf } from "../encoding/host_products.ts";
 import { columnMeans, type HostMatrix, range } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 
@@ -96,7 +96,8 @@ export function fitPca(samples: HostMatrix, nComponents: number): Pca {
   const mean = columnMeans(samples, range(n));
   const isWide = n < p;
   const size = isWide ? n : p;
-  const gram = isWide ? sampleGram(samples, mean) : featureGram(samples, range(n), mean);
+  const centred = Float64Array.from(samples.data, (value, at) => value - mean[at % p]);
+  const gram = productsOf(centred, samples.shape, { transpose: !isWide });
   const { values, vectors } = eighHost(gram, size);
   const total = values.reduce((sum, value) => sum + value, 0);
   const components = new Float64Array(nComponents * p);

@@ -78,11 +78,11 @@ for (const name of ["tall", "wide", "uneven"] as const) {
   Deno.test(`golden: RidgeCV on the ${name} case`, async () => {
     const { x, xTest, file, coef } = openCase(name);
     const y = matrixOf(file, "y");
-    const model = await new RidgeCV(gpu, { alphas }).fit(x, y);
+    const model = await new RidgeCV(gpu, { alphas, coef: true }).fit(x, y);
     assertSameAlphas(model.bestAlphas, file);
     assertWithin(relative(model.cvScores, file.f32("cv_scores").data), STATED, "cvScores");
     assertWithin(relative(model.cvSurface, file.f32("cv_surface").data), STATED, "cvSurface");
-    assertWithin(relative(model.coef.data, coef.data), STATED, "coef");
+    assertWithin(relative(model.coef!.data, coef.data), STATED, "coef");
     assertWithin(relative(model.intercept, file.f32("intercept").data), STATED, "intercept");
     const predictions = await model.predict(xTest);
     assertWithin(relative(predictions.data, file.f32("pred_test").data), STATED, "predictions");
@@ -130,7 +130,7 @@ Deno.test("golden: RidgeCV without intercept, and with one alpha for all", async
     STATED,
     "cvScores without intercept",
   );
-  const some = takeColumns(plain.coef, Array.from({ length: 24 }, (_, t) => t));
+  const some = takeColumns(plain.coef!, Array.from({ length: 24 }, (_, t) => t));
   assertWithin(relative(some.data, file.f32("nointercept.coef24").data), STATED, "coef");
   assert(plain.intercept.every((value) => value === 0));
   const shared = await new RidgeCV(gpu, { alphas, localAlpha: false }).fit(x, y);
@@ -148,7 +148,7 @@ Deno.test("golden: fitRidge() with an alpha for each target, down to 1/100 at co
   const y = takeColumns(matrixOf(file, "y"), Array.from({ length: 24 }, (_, t) => t));
   const alpha = Array.from({ length: 24 }, (_, t) => alphas[t % 15]);
   const model = await fitRidge(gpu, x, y, { alpha });
-  assertWithin(relative(model.coef.data, file.f32("pertarget_coef24").data), STATED, "coef");
+  assertWithin(relative(model.coef!.data, file.f32("pertarget_coef24").data), STATED, "coef");
   const intercept = file.f32("ridge_pertarget.intercept").data.subarray(0, 24);
   assertWithin(relative(model.intercept, intercept), STATED, "intercept");
 });
@@ -157,11 +157,11 @@ Deno.test("RidgeCV by Cholesky factors on the GPU agrees with the exact one", as
   for (const name of ["uneven", "wide"] as const) {
     const { x, file, coef } = openCase(name);
     const y = matrixOf(file, "y");
-    const model = await new RidgeCV(gpu, { alphas, solver: "cholesky" }).fit(x, y);
+    const model = await new RidgeCV(gpu, { alphas, precision: "f32", coef: true }).fit(x, y);
     assertSameAlphas(model.bestAlphas, file);
     assertWithin(relative(model.cvScores, file.f32("cv_scores").data), STATED, "cvScores");
     // eps·κ of the regularised problem: λ_max/alpha is at most 5·10⁵ here, of which f32 leaves two to three digits at worst.
-    assertWithin(relative(model.coef.data, coef.data), 2e-3, "coef");
+    assertWithin(relative(model.coef!.data, coef.data), 2e-3, "coef");
   }
 });
 
@@ -174,7 +174,7 @@ Deno.test("RidgeCV solves its normal equations, for any splits and batches", asy
   const whole = await new RidgeCV(gpu, options).fit(x, y);
   const batched = await new RidgeCV(gpu, { ...options, nTargetsBatch: 2 }).fit(x, y);
   assert.deepEqual(batched.bestAlphas, whole.bestAlphas);
-  assertWithin(relative(batched.coef.data, whole.coef.data), 1e-6, "batched");
+  assertWithin(relative(batched.coef!.data, whole.coef!.data), 1e-6, "batched");
   // Xᵀ(y − ŷ) = alpha·b and 1ᵀ(y − ŷ) = 0.
   const predictions = await whole.predict(x);
   for (let t = 0; t < nTargets; t++) {
@@ -185,7 +185,7 @@ Deno.test("RidgeCV solves its normal equations, for any splits and batches", asy
     assertWithin(Math.abs(rest.reduce((sum, e) => sum + e, 0)), 1e-4, "sum of residuals");
     for (let i = 0; i < p; i++) {
       const side = rest.reduce((sum, e, r) => sum + e * x.data[r * p + i], 0);
-      const alpha = whole.bestAlphas[t], b = whole.coef.data[i * nTargets + t];
+      const alpha = whole.bestAlphas[t], b = whole.coef!.data[i * nTargets + t];
       assertWithin(Math.abs(side - alpha * b), 2e-4, `normal equation ${i} of target ${t}`);
     }
   }

@@ -1,0 +1,132 @@
+import { cast } from "../../engine/ops/cast.ts";
+import { cholesky, choleskySolve } from "../../engine/ops/cholesky.ts";
+import { add, scale, sub } from "../../engine/ops/elementwise.ts";
+import { packPanels, type Panels } from "../../engine/ops/fold_sums.ts";
+import { gram } from "../../engine/ops/gram.ts";
+import { matmul } from "../../engine/ops/matmul.ts";
+import { addDiagonal } from "../../engine/ops/matrix.ts";
+import { transpose } from "../../engine/ops/shape.ts";
+import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { inF32, take } from "./device_matrix.ts";
+import type { LaidFold } from "./fold_layout.ts";
+import { range } from "./host_matrix.ts";
+import type { RidgeSamples } from "./ridge_samples.ts";
+import type { DeviceCoefficients, RidgeSolver } from "./ridge_solver.ts";
+
+const SLAB_BYTES = 64 * 2 ** 20;
+
+/** `xᵀ·x` of samples at some positions, by default all, `[nFeatures, nFeatures]`, summed over slabs of samples. */
+export function featureGram(
+  samples: RidgeSamples,
+  dtype: "f32" | "f64" = "f32",
+  positions: Uint32Array = range(samples.nSamples),
+): Tensor {
+  const step = Math.max(1, Math.floor(SLAB_BYTES / 4 / samples.nFeatures));
+  let total: Tensor | undefined;
+  for (let start = 0; start < positions.length; start += step) {
+    const before = total;
+    total = tidy(samples.gpu, () => {
+      const x = samples.features(positions.subarray(start, start + step));
+      return gram(x, { transpose: true, dtype, residual: before });
+    });
+    before?.dispose();
+  }
+  return total!;
+}
+
+/**
+ * Ridge regression in the space of features: a Cholesky factor of `xᵀ·x + alpha` per split and alpha, where the sums of a train side are
+ * those of all samples less those of what it leaves out.
+ */
+export class PrimalSolver implements RidgeSolver {
+  readonly isDual = false;
+  readonly precision: "f32" | "f64";
+  readonly #samples: RidgeSamples;
+  readonly #x: Tensor;
+  readonly #total: Tensor;
+  readonly #grams: readonly Tensor[];
+  readonly #means: readonly Tensor[];
+  #alpha = 0;
+
+  /** Takes over `total`, the {@link featureGram} of all samples in f32 or f64. */
+  constructor(samples: RidgeSamples, total: Tensor) {
+    this.#samples = samples;
+    this.#total = total;
+    this.precision = total.dtype === "f64" ? "f64" : "f32";
+    this.#x = samples.features();
+    const { folds } = samples.layout;
+    this.#means = folds.map(({ train }) => samples.trainMeanOfFeatures(train));
+    this.#grams = folds.map((fold, i) => this.#gramOfTrain(fold, this.#means[i]));
+  }
+
+  #gramOfTrain({ train, out }: LaidFold, mean: Tensor): Tensor {
+    const { gpu, fitIntercept } = this.#samples;
+    const dtype = this.precision;
+    return tidy(gpu, () => {
+      const whole = out.length <= train.length
+        ? sub(this.#total, featureGram(this.#samples, dtype, out))
+        : featureGram(this.#samples, dtype, train);
+      if (!fitIntercept) return whole;
+      return sub(whole, gram(scale(mean, Math.sqrt(train.length)), { transpose: true, dtype }));
+    });
+  }
+
+  get depth(): number {
+    return this.#samples.nFeatures;
+  }
+
+  setAlpha(alpha: number): void {
+    this.#alpha = alpha;
+  }
+
+  operator(fold: number): Panels {
+    const { test } = this.#samples.layout.folds[fold];
+    return tidy(this.#samples.gpu, () => {
+      const x = sub(take(this.#x, 0, test), this.#means[fold]);
+      return packPanels(this.#solve(this.#grams[fold], transpose(x)), { columns: true });
+    });
+  }
+
+  #solve(gramMatrix: Tensor, right: Tensor): Tensor {
+    const factor = cholesky(addDiagonal(gramMatrix, this.#alpha));
+    if (this.precision === "f32") return choleskySolve(factor, right);
+    return inF32(choleskySolve(factor, cast(right, "f64")));
+  }
+
+  sides(y: Tensor, means: readonly Tensor[]): Tensor[] {
+    const { gpu, nSamples, fitIntercept, layout: { folds } } = this.#samples;
+    const product = (at: Uint32Array) =>
+      matmul(take(this.#x, 0, at), take(y, 0, at), { transposeA: true });
+    return tidy(gpu, () => {
+      const parts = folds.map(({ train, out }) =>
+        out.length <= train.length ? product(out) : undefined
+      );
+      const isPartition = folds.reduce((n, { out }) => n + out.length, 0) === nSamples &&
+        new Set(folds.flatMap(({ out }) => [...out])).size === nSamples;
+      const total = isPartition && parts.every((part) => part)
+        ? parts.reduce((sum, part) => add(sum!, part!))!
+        : product(range(nSamples));
+      return folds.map(({ train }, i) => {
+        const part = parts[i];
+        const side = part ? sub(total, part) : product(train);
+        if (!fitIntercept) return side;
+        const column = scale(this.#means[i], train.length);
+        return sub(side, matmul(column, means[i], { transposeA: true }));
+      });
+    });
+  }
+
+  coefficients(y: Tensor): DeviceCoefficients {
+    return tidy(this.#samples.gpu, () => {
+      return { coef: this.solve(matmul(this.#x, y, { transposeA: true })) };
+    });
+  }
+
+  solve(right: Tensor): Tensor {
+    return tidy(this.#samples.gpu, () => this.#solve(this.#total, right));
+  }
+
+  [Symbol.dispose](): void {
+    [this.#x, this.#total, ...this.#grams, ...this.#means].forEach((t) => t.dispose());
+  }
+}

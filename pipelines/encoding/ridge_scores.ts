@@ -1,0 +1,204 @@
+import type { Panels } from "../../engine/ops/fold_sums.ts";
+import { readAll, type Tensor } from "../../engine/tensor.ts";
+import { type ScoreFunction, scoresOf } from "./fold_scores.ts";
+import type { LongCall } from "./linear_model.ts";
+import type { RidgeSamples } from "./ridge_samples.ts";
+import type { RidgeSolver } from "./ridge_solver.ts";
+import { TargetTile } from "./ridge_targets.ts";
+
+/** Where a score belongs, as a checkpoint keeps it. */
+export interface ScoreUnit {
+  /** Which of several searches: 0 where there is one. */
+  readonly pass: number;
+  /** Index of the alpha. */
+  readonly alpha: number;
+  /** Index of the split. */
+  readonly fold: number;
+  /** Index of the tile of targets. */
+  readonly tile: number;
+}
+
+/** Scores that outlive the process. */
+export interface ScoreStore {
+  /** Scores of a unit that was finished: measure after measure, one per target of its tile. */
+  read(unit: ScoreUnit): Float64Array | undefined;
+  /** Keeps the scores of a unit. */
+  write(unit: ScoreUnit, scores: Float64Array): void;
+}
+
+/** Options of {@link scoreAlphas}. */
+export interface ScoreOptions extends LongCall {
+  /** Regularisations. */
+  readonly alphas: readonly number[];
+  /** The solver of each alpha. */
+  readonly solverOf: (alpha: number) => RidgeSolver;
+  /** What splits are scored by; the first one is what alphas are chosen by. */
+  readonly measures: readonly ScoreFunction[];
+  /** Targets to score at an alpha; all where absent. */
+  readonly targetsOf?: (alpha: number) => Uint32Array;
+  /** Targets that are on the device at once. */
+  readonly nTargetsBatch: number;
+  /** Alphas whose operators are on the device at once. */
+  readonly nAlphasBatch: number;
+  /** Keeps finished units. */
+  readonly store?: ScoreStore;
+  /** Which of several searches this is, for the store. */
+  readonly pass?: number;
+  /** Splits to score; all where absent. */
+  readonly folds?: readonly number[];
+}
+
+/** A unit of work with the targets that it scores. */
+interface Unit extends ScoreUnit {
+  readonly columns: Uint32Array;
+}
+
+/**
+ * Scores every split at every alpha.
+ *
+ * @returns `[nAlphas, nSplits, nTargets]` for each measure: NaN where the problem was singular, −∞ where nothing was asked for
+ */
+export async function scoreAlphas(
+  samples: RidgeSamples,
+  options: ScoreOptions,
+): Promise<Float64Array<ArrayBuffer>[]> {
+  const { alphas, nAlphasBatch, store, measures } = options;
+  const nFolds = samples.layout.folds.length, nTargets = samples.y.shape[1];
+  const scores = measures.map(() =>
+    new Float64Array(alphas.length * nFolds * nTargets).fill(-Infinity)
+  );
+  const keep = ({ alpha, fold, columns }: Unit, values: Float64Array) => {
+    const start = (alpha * nFolds + fold) * nTargets;
+    scores.forEach((into, m) =>
+      columns.forEach((t, j) => into[start + t] = values[m * columns.length + j])
+    );
+  };
+  const units = alphas.map((_, alpha) => unitsOf(samples, alpha, options));
+  const total = units.flat().length;
+  const open = units.map((some) =>
+    some.filter((unit) => {
+      const known = store?.read(unit);
+      if (known) keep(unit, known);
+      return !known;
+    })
+  );
+  let done = total - open.flat().length;
+  using tiles = new TileCache(samples);
+  const report = () => options.onProgress?.({ stage: "cv", done, total });
+  report();
+  for (let first = 0; first < alphas.length; first += nAlphasBatch) {
+    const batch = open.slice(first, first + nAlphasBatch).flat();
+    await scoreBatch(samples, { batch, tiles, ...options }, (unit, values) => {
+      keep(unit, values);
+      store?.write(unit, values);
+      done++;
+      report();
+    });
+  }
+  return scores;
+}
+
+function unitsOf(
+  samples: RidgeSamples,
+  alpha: number,
+  { alphas, targetsOf, nTargetsBatch, pass = 0, folds }: ScoreOptions,
+): Unit[] {
+  const nTargets = samples.y.shape[1];
+  const targets = targetsOf?.(alphas[alpha]) ?? Uint32Array.from({ length: nTargets }, (_, t) => t);
+  const units: Unit[] = [];
+  for (let start = 0; start < targets.length; start += nTargetsBatch) {
+    const columns = targets.subarray(start, start + nTargetsBatch);
+    for (const fold of folds ?? samples.layout.folds.keys()) {
+      units.push({ pass, alpha, fold, tile: start / nTargetsBatch, columns });
+    }
+  }
+  return units;
+}
+
+/** The tile that was used last: where all targets fit one tile they are uploaded once. */
+class TileCache implements Disposable {
+  readonly #samples: RidgeSamples;
+  #columns?: Uint32Array;
+  #tile?: TargetTile;
+
+  constructor(samples: RidgeSamples) {
+    this.#samples = samples;
+  }
+
+  of(columns: Uint32Array): TargetTile {
+    const held = this.#columns;
+    const isSame = held?.length === columns.length && columns.every((t, j) => t === held[j]);
+    if (!this.#tile || !isSame) {
+      this.#tile?.[Symbol.dispose]();
+      this.#tile = undefined; // the next line may throw
+      this.#tile = new TargetTile(this.#samples, columns);
+      this.#columns = columns;
+    }
+    return this.#tile;
+  }
+
+  [Symbol.dispose](): void {
+    this.#tile?.[Symbol.dispose]();
+  }
+}
+
+/** Makes the operators of some alphas, then passes over the targets. */
+async function scoreBatch(
+  samples: RidgeSamples,
+  { batch, tiles, alphas, solverOf, signal, measures }: ScoreOptions & {
+    batch: readonly Unit[];
+    tiles: TileCache;
+  },
+  onScores: (unit: Unit, scores: Float64Array) => void,
+): Promise<void> {
+  using held = new DisposableStack();
+  const operators = new Map<string, Panels>();
+  let prepared = -1;
+  for (const { alpha, fold } of batch) {
+    if (operators.has(`${alpha} ${fold}`)) continue;
+    signal?.throwIfAborted();
+    const solver = solverOf(alphas[alpha]);
+    if (prepared !== alpha) solver.setAlpha(alphas[alpha]);
+    prepared = alpha;
+    const operator = solver.operator(fold);
+    held.use(operator.values);
+    operators.set(`${alpha} ${fold}`, operator);
+    samples.gpu.submit();
+  }
+  for (const units of byTile(batch)) {
+    signal?.throwIfAborted();
+    const tile = tiles.of(units[0].columns);
+    const sums: Tensor[] = units.map(({ alpha, fold }) =>
+      tile.score(solverOf(alphas[alpha]), fold, operators.get(`${alpha} ${fold}`)!)
+    );
+    const values = await readAll(sums);
+    sums.forEach((t) => t.dispose());
+    units.forEach((unit, i) => {
+      signal?.throwIfAborted();
+      const stats = samples.stats[unit.fold];
+      const count = samples.layout.folds[unit.fold].test.length;
+      const shifts = samples.fitIntercept ? stats.trainMeans : stats.testMeans;
+      onScores(unit, scoresOf(values[i], unit.columns, { stats, count, shifts, measures }));
+    });
+  }
+}
+
+/** Units that share a tile of targets; different alphas may score different targets. */
+function byTile(batch: readonly Unit[]): Unit[][] {
+  const groups: Unit[][] = [];
+  const seen = new Map<number, Unit[]>();
+  for (const unit of batch) {
+    const group = seen.get(unit.tile);
+    if (
+      group?.[0].columns.length === unit.columns.length &&
+      group[0].columns.every((t, j) => t === unit.columns[j])
+    ) {
+      group.push(unit);
+      continue;
+    }
+    const fresh = [unit];
+    seen.set(unit.tile, fresh);
+    groups.push(fresh);
+  }
+  return groups;
+}

@@ -9,8 +9,9 @@ import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { allocate, dtypeBytes, type Tensor, tidy } from "../tensor.ts";
 import { full, neg, scale, sub } from "./elementwise.ts";
-import { gram } from "./gram.ts";
+import { gramOfLower } from "./gram.ts";
 import { matmul } from "./matmul.ts";
+import { product, type Zeros } from "./matmul_pieces.ts";
 import {
   diagonal,
   identity,
@@ -256,61 +257,17 @@ function inverseOfBlocks(
     const x = full(l.gpu, [l.shape[0], rows, rows], 0, { dtype: l.dtype });
     putBlock(x11, x, { row: 0, col: 0 });
     putBlock(x22, x, { row: n1, col: n1 });
-    lowerTimes(x22, neg(timesLower(l21, x11)), x, n1);
+    const inner = neg(triangularProduct(l21, x11, "lower b"));
+    putBlock(triangularProduct(x22, inner, "lower a"), x, { row: n1, col: 0 });
     return x;
   });
 }
 
-// Columns or rows at a time of a product with a triangle: the zeros beyond them are left out.
-const STRIP = 256;
-
-/** `b·t` with `t: [batch, n, n]` lower triangular. */
-function timesLower(b: Tensor, t: Tensor): Tensor {
-  const [, rows, n] = b.shape;
-  if (n <= STRIP) return matmul(b, t);
-  const c = allocate(b.gpu, b.shape, b.dtype);
-  for (let at = 0; at < n; at += STRIP) {
-    tidy(b.gpu, () => {
-      const cols = Math.min(STRIP, n - at);
-      const left = at > 0 ? takeBlock(b, { row: 0, col: at, rows, cols: n - at }) : b;
-      const right = takeBlock(t, { row: at, col: at, rows: n - at, cols });
-      putBlock(matmul(left, right), c, { row: 0, col: at });
-    });
-  }
-  return c;
-}
-
-/** Writes `t·b` with `t: [batch, n, n]` lower triangular into `c` from a row on. */
-function lowerTimes(t: Tensor, b: Tensor, c: Tensor, row: number): void {
-  const n = t.shape[1];
-  for (let at = 0; at < n; at += STRIP) {
-    tidy(t.gpu, () => {
-      const rows = Math.min(STRIP, n - at), cols = at + rows;
-      const left = cols < n || at > 0 ? takeBlock(t, { row: at, col: 0, rows, cols }) : t;
-      putBlock(matmul(left, rowsOf(b, 0, cols)), c, { row: row + at, col: 0 });
-    });
-  }
-}
-
-/** `tᵀ·t` with `t: [batch, n, n]` lower triangular, strip by strip of rows: strips higher up have fewer columns. */
-function squareOfLower(t: Tensor): Tensor {
-  const n = t.shape[1];
-  const strip = ceilDiv(ceilDiv(n, Math.min(8, ceilDiv(n, STRIP))), 4) * 4;
-  return tidy(t.gpu, () => {
-    let c: Tensor | undefined;
-    for (let end = n; end > 0; end = Math.floor((end - 1) / strip) * strip) {
-      const before = c;
-      const start = Math.floor((end - 1) / strip) * strip;
-      c ??= gram(rowsOf(t, start, end), { transpose: true });
-      if (!before) continue;
-      tidy(t.gpu, () => {
-        const rows = takeBlock(t, { row: start, col: 0, rows: end - start, cols: end });
-        const residual = takeBlock(before, { row: 0, col: 0, rows: end, cols: end });
-        putBlock(gram(rows, { transpose: true, residual }), before, { row: 0, col: 0 });
-      });
-    }
-    return c ?? t.alias();
-  });
+/** `a·b` of batches of matrices, one of which is lower triangular. */
+function triangularProduct(a: Tensor, b: Tensor, zeros: Zeros): Tensor {
+  const [batch, m, k] = a.shape, n = b.shape[2];
+  const whole = { transposeA: false, transposeB: false, isSharedA: false, isSharedB: false };
+  return product(a, b, { batch, m, n, k, ...whole }, [batch, m, n], zeros);
 }
 
 /**
@@ -325,7 +282,7 @@ export function spdInverse(a: Tensor): Tensor {
   const { batch, rows: n } = matrices("invert", a, { square: true });
   const x = tidy(a.gpu, () => {
     const { l, inverses } = factor(a.alias([batch, n, n]));
-    return squareOfLower(inverseOfBlocks(l, inverses, 0, n)).alias(a.shape);
+    return gramOfLower(inverseOfBlocks(l, inverses, 0, n)).alias(a.shape);
   });
   return record(x, [a], [x], (g, [x]) => [
     () => neg(matmul(matmul(x, g, { transposeA: true }), x, { transposeB: true })),

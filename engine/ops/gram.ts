@@ -35,6 +35,8 @@ interface Plan {
   readonly m: number;
   readonly k: number;
   readonly transpose: boolean;
+  /** `x` is lower triangular and transposed: its zeros are left out. */
+  readonly isLower?: boolean;
 }
 
 /**
@@ -85,6 +87,12 @@ export function gram(
   ]);
 }
 
+/** `tᵀ·t` with `t: [batch, n, n]` lower triangular, off the tape: a third of a product. @internal */
+export function gramOfLower(t: Tensor): Tensor {
+  const [batch, n] = t.shape;
+  return symmetricProduct(t, { dtype: t.dtype, batch, m: n, k: n, transpose: true, isLower: true });
+}
+
 /** Values that one binding may hold of the wider one of `x` and the result. */
 const mostOf = ({ gpu }: Tensor, { dtype }: Plan): number => mostValues({ gpu, dtype });
 
@@ -104,6 +112,7 @@ function symmetricProduct(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
 
 function launch(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
   const { batch, m, k, transpose } = plan;
+  const terms = Number(plan.isLower ?? false);
   const n = 4 * ceilDiv(m, 4); // what the panels need; the rows beyond m are zero
   const same = {
     transposeA: transpose,
@@ -114,7 +123,10 @@ function launch(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
   if (plan.dtype === "f64") {
     return tidy(x.gpu, () => {
       const shape = [batch, m, m];
-      const c = productF64(x, x, { batch, m, n: m, k, ...same }, { shape }, { isSymmetric: true });
+      const c = productF64(x, x, { batch, m, n: m, k, ...same }, { shape }, {
+        symmetric: 1,
+        terms,
+      });
       return residual ? add(c, residual) : c;
     });
   }
@@ -125,7 +137,7 @@ function launch(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
       const plan = { batch, m: n, n, k, ...same };
       const added = isWhole ? residual : undefined;
       const absent = panels;
-      const args = { symmetric: 1, hasResidual: Number(!!added) };
+      const args = { symmetric: 1, terms, hasResidual: Number(!!added) };
       const after = { bias: absent, scale: absent, residual: added ?? absent, args };
       const c = productOfPacked(panels, panels, plan, after, { shape: [batch, n, n] });
       if (isWhole) return c;
@@ -169,7 +181,7 @@ function bySum(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
       const terms = transpose
         ? x.alias([1, end - start, m], start * m)
         : slice(x, { axis: 2, start, end });
-      return launch(terms, { ...plan, k: end - start }, before);
+      return launch(terms, { ...plan, k: end - start, isLower: false }, before);
     });
     if (before !== residual) before?.dispose();
   }
@@ -190,7 +202,7 @@ function byBlocks(x: Tensor, plan: Plan, residual?: Tensor): Tensor {
       tidy(x.gpu, () => {
         const rows = Math.min(side, m - i), cols = Math.min(side, m - j);
         const part = i === j
-          ? symmetricProduct(rowsOf(i), { ...plan, m: rows })
+          ? symmetricProduct(rowsOf(i), { ...plan, m: rows, isLower: false })
           : matmul(rowsOf(i), rowsOf(j), {
             transposeA: transpose,
             transposeB: !transpose,

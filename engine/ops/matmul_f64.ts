@@ -6,6 +6,7 @@
 import type { ProductPlan } from "./matmul_pieces.ts";
 import { run } from "../run.ts";
 import { checkStorage, type Tensor, tidy } from "../tensor.ts";
+import type { Args } from "../../shaders/kernel.ts";
 import {
   LEFT,
   matmulF64Kernel,
@@ -34,13 +35,13 @@ export function packedRows(rows: number): number {
   return RIGHT.width * Math.ceil(rows / RIGHT.width);
 }
 
-/** The product of a plan in f64. With `isSymmetric`, where b is aᵀ, one triangle is made and mirrored. */
+/** The product of a plan in f64. `symmetric` and `terms` are those of the kernel. */
 export function productF64(
   a: Tensor,
   b: Tensor,
   { batch, m, n, k, transposeA, transposeB, isSharedA, isSharedB }: ProductPlan,
   to: { readonly shape?: readonly number[]; readonly out?: Tensor },
-  { isSymmetric = false } = {},
+  { symmetric = 0, terms = 0 }: Args = {},
 ): Tensor {
   checkStorage(a.gpu, "f64");
   return tidy(a.gpu, () => {
@@ -52,7 +53,7 @@ export function productF64(
       args: {
         strideA: isSharedA ? 0 : left.size / batch,
         strideB: isSharedB ? 0 : right.size / batch,
-        symmetric: Number(isSymmetric),
+        ...{ symmetric, terms },
       },
       shapes: to.shape && { c: to.shape },
       out: to.out && { c: to.out },

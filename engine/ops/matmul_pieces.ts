@@ -51,17 +51,23 @@ export function mostTerms(x: Pick<Tensor, "gpu" | "dtype">, rows: number): numbe
   return Math.min(turns, Math.max(1, 4 * fours));
 }
 
+/** Which operand of a product is a triangle: its zeros are left out where that pays. The numbers are those of the kernels. */
+export type Zeros = "none" | "lower b" | "lower a";
+const termsOf = { none: 0, "lower b": 2, "lower a": 3 };
+
 /** One launch of the kernel, into `out` where it is given. */
 function launch(
   a: Tensor,
   b: Tensor,
   plan: ProductPlan,
   to: { readonly shape?: readonly number[]; readonly out?: Tensor } = {},
+  zeros: Zeros = "none",
 ): Tensor {
+  const terms = termsOf[zeros];
   const { batch, m, n, k, transposeA, transposeB, isSharedA, isSharedB } = plan;
-  if (a.dtype === "f64") return productF64(a, b, plan, to);
-  if (usesPanels(a.gpu, a.dtype, plan)) {
-    return productOfPanels(a, b, plan, { bias: a, scale: a, residual: a, args: {} }, to);
+  if (a.dtype === "f64") return productF64(a, b, plan, to, { terms });
+  if (usesPanels(a.gpu, a.dtype, plan, { isSymmetric: terms > 0 })) {
+    return productOfPanels(a, b, plan, { bias: a, scale: a, residual: a, args: { terms } }, to);
   }
   const absent = a.size; // bound in place of bias, scale and residual, and not read
   const [c = to.out!] = run(matmulKernel, [a, b, a, a, a], {
@@ -82,7 +88,7 @@ function launch(
 }
 
 /**
- * The product of a plan, with the shape given.
+ * The product of a plan, with the shape given. Whole products leave zeros out, pieces do not.
  *
  * @throws {UnsupportedError} where not even one row, one column or one matrix fits a binding.
  */
@@ -91,10 +97,11 @@ export function product(
   b: Tensor,
   plan: ProductPlan,
   shape: readonly number[],
+  zeros: Zeros = "none",
 ): Tensor {
   const most = mostValues(a);
   if (plan.k > mostTerms(a, Math.max(plan.m, plan.n))) return bySum(a, b, plan, shape);
-  if (sizeOfLargest(a, b, plan) <= most) return launch(a, b, plan, { shape });
+  if (sizeOfLargest(a, b, plan) <= most) return launch(a, b, plan, { shape }, zeros);
   if (plan.batch > 1) return tidy(a.gpu, () => byMatrix(a, b, plan, shape));
   if (b.size > most && plan.transposeB) return byColumns(a, b, plan, shape);
   if (b.size > most || (plan.transposeA && plan.m * plan.n <= most && plan.k > 1)) {

@@ -25,3 +25,16 @@ fn symmetric_tile(t: u32, tiles: u32, parts: u32) -> vec3u {
   }
   return vec3u(row * parts + t % parts, at - row * (row + 1u) / 2u, t / each);
 }
+
+// Terms of a tile's sums, from the first to the one after the last, where an operand is a triangle whose zeros are left out: `terms`
+// is 1 where a is transposed lower and b is a, 2 where b is lower, 3 where a is lower.
+fn terms_of(terms: u32, k: u32, first_row: u32, rows: u32, first_col: u32) -> vec2u {
+  let begin = select(select(0u, first_col, terms == 2u), first_row, terms == 1u);
+  return vec2u(min(begin, k), select(k, min(k, first_row + rows), terms == 3u));
+}
+
+// Workgroups in an order that pairs the first with the last, for tiles of unequal work: a CPU driver gives each of its threads an
+// equal run of workgroups.
+fn paired(t: u32, count: u32) -> u32 {
+  return select(t / 2u, count - 1u - t / 2u, t % 2u == 1u);
+}

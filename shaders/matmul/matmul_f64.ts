@@ -9,6 +9,7 @@ import subgroup from "./matmul_f64_subgroup.wgsl" with { type: "text" };
 import pack from "./pack_f64.wgsl" with { type: "text" };
 import { ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../kernel.ts";
 import { operandData, symmetry, triangleOf } from "./matmul.ts";
+import { zeroAt } from "./panels.ts";
 
 /** How the left operand is packed: `width` rows to a panel, `steps` places of a row together. */
 export const LEFT = { width: 32, steps: 4 };
@@ -88,7 +89,8 @@ const packedData = (rows: "m" | "n", packing: Packing): typeof operandData => {
     const values = operandData(size / each * dims[rows] * dims.k, random, dims, args);
     values.forEach((value, i) => {
       const z = Math.floor(i / (dims[rows] * dims.k)), row = Math.floor(i / dims.k) % dims[rows];
-      packed[z * each + placeOf(row, i % dims.k, dims.k, packing)] = value;
+      const p = i % dims.k, isZero = zeroAt(rows === "m", args.terms, row, p);
+      packed[z * each + placeOf(row, p, dims.k, packing)] = isZero ? 0 : value;
     });
     return packed;
   };
@@ -98,12 +100,13 @@ const one = productCase(3, 33, 40, 8);
 
 /**
  * `c[z] = a[z]·b[z]`, all in f64, of operands from {@link packF64Kernel}; k is a multiple of four. `strideA`, `strideB` are the step
- * from one packed matrix to the next, 0 for one shared by the batch; `symmetric` says that b is aᵀ.
+ * from one packed matrix to the next, 0 for one shared by the batch; `symmetric` says that b is aᵀ. `terms` says which
+ * operand is a triangle whose zeros may be left out: 1 that a is the transpose of a lower one and b is a, 2 that b is lower, 3 that a is.
  */
 export const matmulF64Kernel: KernelSpec = defineKernel({
   name: "matmul_f64",
   buffers: { a: "f64 aSize", b: "f64 bSize", c: "out f64 batch m n" },
-  args: { strideA: 0, strideB: 0, symmetric: 0 },
+  args: { strideA: 0, strideB: 0, symmetric: 0, terms: 0 },
   flops: ({ batch, m, n, k }) => 2 * batch * m * n * k,
   reference({ a, b }, { batch, m, n, k }, { strideA, strideB }) {
     const c = new Float64Array(batch * m * n);
@@ -124,6 +127,9 @@ export const matmulF64Kernel: KernelSpec = defineKernel({
     productCase(1, 37, 76, 64),
     { ...one, bSize: one.bSize / 3, strideB: 0 },
     { ...productCase(2, 69, 69, 12), symmetric: 1 },
+    { ...productCase(1, 68, 68, 68), symmetric: 1, terms: 1 },
+    { ...productCase(2, 40, 68, 68), terms: 2 },
+    { ...productCase(1, 68, 40, 68), terms: 3 },
   ],
   large: [productCase(1, 512, 512, 512)],
   variants: [{

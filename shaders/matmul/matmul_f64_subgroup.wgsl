@@ -17,6 +17,7 @@ struct Params {
   k: u32,
   strideA: u32,
   strideB: u32,
+  terms: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f64>>;
@@ -90,22 +91,22 @@ fn main(
 ) {
   let row_tiles = (params.m + 31u) / 32u;
   let col_tiles = (params.n + 31u) / 32u;
-  let t = wid.y * nwg.x + wid.x;
-  if (!SYMMETRIC && t >= row_tiles * col_tiles * params.batch) {
+  let tiles = select(row_tiles * col_tiles, col_tiles * (col_tiles + 1u) / 2u, SYMMETRIC) * params.batch;
+  var t = wid.y * nwg.x + wid.x;
+  if (t >= tiles) {
     return; // the grid was folded and has a few workgroups too many
   }
+  if (params.terms != 0u) { t = paired(t, tiles); }
   var tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
   if (SYMMETRIC) { tile = symmetric_tile(t, col_tiles, 1u); }
-  if (SYMMETRIC && tile.z >= params.batch) {
-    return;
-  }
   let from_a = tile.z * (params.strideA / 4u) + tile.x * params.k * 8u + lane;
   let from_b = tile.z * (params.strideB / 4u) + tile.y * params.k * 8u + lane;
   var top = Rows();
   var upper = Rows();
   var lower = Rows();
   var bottom = Rows();
-  for (var p = 0u; p < params.k; p += 4u) {
+  let terms = terms_of(params.terms, params.k, tile.x * 32u, 32u, tile.y * 32u);
+  for (var p = terms.x; p < terms.y; p += 4u) {
     // All loads before the arithmetic: a CPU driver branches around every load and would spill the sums in between.
     let at_a = from_a + p * 8u;
     let at_b = from_b + p * 8u;

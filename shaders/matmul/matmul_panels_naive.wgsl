@@ -18,6 +18,7 @@ struct Params {
   k: u32,
   strideA: u32,
   strideB: u32,
+  terms: u32, // says where zeros are: all are added up here
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<Elem>>;

@@ -24,6 +24,7 @@ struct Params {
   k: u32,
   strideA: u32,
   strideB: u32,
+  terms: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<Elem>>;
@@ -42,14 +43,16 @@ fn main(
 ) {
   let row_tiles = (params.m + ROWS - 1u) / ROWS;
   let col_tiles = (params.n + 63u) / 64u;
-  let t = wid.y * nwg.x + wid.x;
-  if (!SYMMETRIC && t >= row_tiles * col_tiles * params.batch) {
+  let tiles = select(row_tiles * col_tiles, col_tiles * (col_tiles + 1u) / 2u * (64u / ROWS), SYMMETRIC) * params.batch;
+  var t = wid.y * nwg.x + wid.x;
+  if (t >= tiles) {
     return; // the grid was folded and has a few workgroups too many
   }
+  if (params.terms != 0u) { t = paired(t, tiles); }
   var tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
   if (SYMMETRIC) { tile = symmetric_tile(t, col_tiles, 64u / ROWS); }
   let row = tile.x * ROWS;
-  if (SYMMETRIC && (tile.z >= params.batch || row >= params.m)) {
+  if (row >= params.m) {
     return;
   }
   let from_a = tile.z * (params.strideA / 4u) + (row / 64u) * params.k * 16u + (row % 64u) / 4u + lane;
@@ -62,7 +65,8 @@ fn main(
   var ca0 = mat4x4f(); var ca1 = mat4x4f(); var cb0 = mat4x4f(); var cb1 = mat4x4f();
   var cc0 = mat4x4f(); var cc1 = mat4x4f(); var cd0 = mat4x4f(); var cd1 = mat4x4f();
   var ce0 = mat4x4f(); var ce1 = mat4x4f(); var cf0 = mat4x4f(); var cf1 = mat4x4f();
-  for (var p = 0u; p < params.k; p += 2u) {
+  let terms = terms_of(params.terms, params.k, row / 64u * 64u, 64u, tile.y * 64u);
+  for (var p = terms.x; p < terms.y; p += 2u) {
     // All loads before the arithmetic: a CPU driver branches around every load and would spill the products in between.
     let at_a = from_a + p * 16u;
     let at_b = from_b + p * 16u;

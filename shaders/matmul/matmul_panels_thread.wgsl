@@ -21,6 +21,7 @@ struct Params {
   k: u32,
   strideA: u32,
   strideB: u32,
+  terms: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<Elem>>;
@@ -40,14 +41,16 @@ fn main(
   let row_tiles = (params.m + 15u) / 16u;
   let panels = (params.n + 63u) / 64u;
   let col_tiles = (panels + 1u) / 2u;
-  let t = wid.y * nwg.x + wid.x;
-  if (!SYMMETRIC && t >= row_tiles * col_tiles * params.batch) {
+  let tiles = select(row_tiles * col_tiles, col_tiles * (col_tiles + 1u) / 2u * 8u, SYMMETRIC) * params.batch;
+  var t = wid.y * nwg.x + wid.x;
+  if (t >= tiles) {
     return; // the grid was folded and has a few workgroups too many
   }
+  if (params.terms != 0u) { t = paired(t, tiles); }
   var tile = matmul_tile(t, row_tiles, col_tiles, GROUP);
   if (SYMMETRIC) { tile = symmetric_tile(t, col_tiles, 8u); }
   let row = tile.x * 16u;
-  if (SYMMETRIC && (tile.z >= params.batch || row >= params.m)) {
+  if (row >= params.m) {
     return;
   }
   let from_a = tile.z * (params.strideA / 4u) + (row / 64u) * params.k * 16u + (row % 64u) / 4u;
@@ -57,7 +60,8 @@ fn main(
   var c10 = mat4x4f(); var c11 = mat4x4f(); var c12 = mat4x4f(); var c13 = mat4x4f();
   var c20 = mat4x4f(); var c21 = mat4x4f(); var c22 = mat4x4f(); var c23 = mat4x4f();
   var c30 = mat4x4f(); var c31 = mat4x4f(); var c32 = mat4x4f(); var c33 = mat4x4f();
-  for (var p = 0u; p < params.k; p += 2u) {
+  let terms = terms_of(params.terms, params.k, row / 64u * 64u, 64u, tile.y * 128u);
+  for (var p = terms.x; p < terms.y; p += 2u) {
     let at_a = from_a + p * 16u;
     let at_b = from_b + p * 16u;
     let y0 = vec4f(b[at_b]);

@@ -130,12 +130,20 @@ function unpacked(panels: Float64Array, count: number, rows: number, k: number):
 
 type Data = typeof operandData;
 
+/** Whether the place p of a row of an operand, the left one or the transposed right one, is a zero that `terms` leaves out. */
+export function zeroAt(isLeft: boolean, terms: number, row: number, p: number): boolean {
+  if (terms === 1) return p < row;
+  return terms === 2 ? !isLeft && p < row : terms === 3 && isLeft && p > row;
+}
+
 /** Zero beyond the last row, as the packing leaves it. */
 const panelData = (rows: "m" | "n"): Data => (size, random, dims, args) => {
   const edge = dims[rows] % PANEL || PANEL, each = ceilDiv(dims[rows], PANEL);
   return operandData(size, random, dims, args).map((value, i) => {
     const panel = Math.floor(i / (PANEL * dims.k)) % each;
-    return panel === each - 1 && i % PANEL >= edge ? 0 : value;
+    const row = panel * PANEL + i % PANEL, p = Math.floor(i / PANEL) % dims.k;
+    const isZero = zeroAt(rows === "m", args.terms, row, p);
+    return panel === each - 1 && i % PANEL >= edge || isZero ? 0 : value;
   });
 };
 
@@ -152,12 +160,13 @@ const shared = panelCase(3, 65, 68, 18);
 
 /**
  * {@link matmulKernel} of operands in panels, from {@link packPanelsKernel}; k is even. `strideA`, `strideB` are the step from one
- * matrix's panels to the next, 0 for one matrix shared by the batch.
+ * matrix's panels to the next, 0 for one matrix shared by the batch. `terms` says which
+ * operand is a triangle whose zeros may be left out: 1 that a is the transpose of a lower one and b is a, 2 that b is lower, 3 that a is.
  */
 export const matmulPanelsKernel: KernelSpec = defineKernel({
   name: "matmul_panels",
   buffers: matmulKernel.buffers,
-  args: matmulArgs,
+  args: { ...matmulArgs, terms: 0 },
   flops: matmulKernel.flops,
   bytes: matmulKernel.bytes,
   reference({ a, b, ...rest }: HostArrays, dims, args) {
@@ -175,6 +184,9 @@ export const matmulPanelsKernel: KernelSpec = defineKernel({
     { ...panelCase(2, 129, 64, 6), hasBias: 1 },
     { ...shared, bSize: shared.bSize / 3, strideB: 0, hasResidual: 1 },
     { ...panelCase(2, 200, 200, 6), hasResidual: 1, symmetric: 1 },
+    { ...panelCase(2, 200, 200, 200), hasResidual: 1, symmetric: 1, terms: 1 },
+    { ...panelCase(1, 70, 200, 200), terms: 2 },
+    { ...panelCase(2, 200, 68, 200), hasBias: 1, terms: 3 },
   ],
   large: [panelCase(1, 1024, 1024, 1024), panelCase(1, 197, 2304, 768)],
   variants: [{

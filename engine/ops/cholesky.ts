@@ -21,6 +21,7 @@ import {
   takeBlock,
   triangle,
 } from "./matrix.ts";
+import { movedTo } from "./copy.ts";
 import { broadcastTo } from "./shape.ts";
 import { ceilDiv } from "../../shaders/kernel.ts";
 import {
@@ -184,29 +185,73 @@ export function solveTriangular(
 /** Solves with `t: [batch, n, n]` for `b: [batch, n, cols]`, off the tape. */
 function solveBlocks(t: Tensor, b: Tensor, options: Required<TriangularOptions>): Tensor {
   const { lower, transpose } = options;
-  const [batch, n, cols] = b.shape;
+  const n = t.shape[1];
   if (b.size === 0) return b.alias();
   if (n <= FACTOR_BLOCK) {
     const args = { lower: Number(lower), transpose: Number(transpose) };
     return run(triangularSolveKernel, [t, b], { args })[0];
   }
-  const n1 = half(n, FACTOR_BLOCK), n2 = n - n1;
   return tidy(t.gpu, () => {
-    const forward = lower !== transpose;
-    const parts = [{ row: 0, rows: n1 }, { row: n1, rows: n2 }];
-    const [one, two] = forward ? parts : parts.toReversed();
-    const corner = ({ row, rows }: typeof one) => takeBlock(t, { row, col: row, rows, cols: rows });
-    const rowsOf = ({ row, rows }: typeof one) => takeBlock(b, { row, col: 0, rows, cols });
-    const x1 = solveBlocks(corner(one), rowsOf(one), options);
-    const off = lower
-      ? takeBlock(t, { row: n1, col: 0, rows: n2, cols: n1 })
-      : takeBlock(t, { row: 0, col: n1, rows: n1, cols: n2 });
-    const known = matmul(off, x1, { transposeA: transpose });
-    const x2 = solveBlocks(corner(two), sub(rowsOf(two), known), options);
-    const x = allocate(t.gpu, [batch, n, cols], t.dtype);
-    putBlock(x1, x, { row: one.row, col: 0 });
-    putBlock(x2, x, { row: two.row, col: 0 });
+    const x = allocate(t.gpu, b.shape, b.dtype);
+    const system = { ...options, t, inverses: inverseBlocks(t, lower), x };
+    solveRows(system, b, 0, n);
     return x;
+  });
+}
+
+/** A triangular system with the inverses of the blocks on its diagonal, and its solution so far. */
+interface System extends Required<TriangularOptions> {
+  readonly t: Tensor;
+  readonly inverses: readonly Tensor[];
+  readonly x: Tensor;
+}
+
+/**
+ * Inverses of the blocks on the diagonal of `t: [batch, n, n]`, or of their transposes where they are upper triangles: products with
+ * them are faster than substitution, and blocks are too small to be much worse conditioned than that.
+ */
+function inverseBlocks(t: Tensor, lower: boolean): Tensor[] {
+  const [batch, n] = t.shape;
+  const step = CHOLESKY_BLOCK, whole = Math.floor(n / step);
+  const shape = [whole, batch, step, step];
+  const diagonal = movedTo(t, shape, [
+    { n: whole, source: step * (n + 1), target: batch * step * step },
+    { n: batch, source: n * n, target: step * step },
+    { n: step, source: lower ? n : 1, target: step },
+    { n: step, source: lower ? 1 : n, target: 1 },
+  ]);
+  const found = whole > 0 ? inverseOfLower(diagonal) : diagonal;
+  const each = Array.from({ length: whole }, (_, i) => {
+    return found.alias([batch, step, step], i * batch * step * step);
+  });
+  const [row, rows] = [whole * step, n - whole * step];
+  if (rows === 0) return each;
+  const last = takeBlock(t, { row, col: row, rows, cols: rows }, { transpose: !lower });
+  return [...each, inverseOfLower(last)];
+}
+
+/** Rows `start` to `end` of the solution, from what is left of these rows of the right-hand side. */
+function solveRows(system: System, rest: Tensor, start: number, end: number): void {
+  const { t, inverses, x, lower, transpose } = system;
+  const forward = lower !== transpose, n = end - start;
+  if (n <= CHOLESKY_BLOCK) {
+    const rows = matmul(inverses[start / CHOLESKY_BLOCK], rest, { transposeA: !forward });
+    return putBlock(rows, x, { row: start, col: 0 });
+  }
+  const middle = start + half(n, CHOLESKY_BLOCK);
+  const parts = [[start, middle], [middle, end]];
+  const [one, two] = forward ? parts : parts.toReversed();
+  const rowsLeft = ([from, to]: number[]) => rowsOf(rest, from - start, to - start);
+  tidy(t.gpu, () => {
+    solveRows(system, rowsLeft(one), one[0], one[1]);
+    const [row, col] = lower ? [middle, start] : [start, middle];
+    const size = {
+      rows: lower ? end - middle : middle - start,
+      cols: lower ? middle - start : end - middle,
+    };
+    const off = takeBlock(t, { row, col, ...size });
+    const known = matmul(off, rowsOf(x, one[0], one[1]), { transposeA: transpose });
+    solveRows(system, sub(rowsLeft(two), known), two[0], two[1]);
   });
 }
 
@@ -227,14 +272,20 @@ export function inverseOfLower(l: Tensor): Tensor {
   const { batch, rows: n } = matrices("invert", l, { square: true });
   return tidy(l.gpu, () => {
     const flat = l.alias([batch, n, n]);
-    const inverses: Tensor[] = [];
-    for (let at = 0; at < n && batch > 0; at += FACTOR_BLOCK) {
-      const rows = Math.min(FACTOR_BLOCK, n - at);
-      const block = takeBlock(flat, { row: at, col: at, rows, cols: rows });
-      const ones = broadcastTo(identity(l.gpu, rows, { dtype: l.dtype }), block.shape);
-      inverses.push(run(triangularSolveKernel, [block, ones])[0]);
-    }
+    if (l.size === 0) return l.alias();
+    const inverses = n > CHOLESKY_BLOCK ? inverseBlocks(flat, true) : inverseLeaves(flat);
     return inverseOfBlocks(flat, inverses, 0, n).alias(l.shape);
+  });
+}
+
+/** Inverses of the blocks on the diagonal that one workgroup solves. */
+function inverseLeaves(l: Tensor): Tensor[] {
+  const n = l.shape[1];
+  return Array.from({ length: ceilDiv(n, FACTOR_BLOCK) }, (_, i) => {
+    const at = i * FACTOR_BLOCK, rows = Math.min(FACTOR_BLOCK, n - at);
+    const block = takeBlock(l, { row: at, col: at, rows, cols: rows });
+    const ones = broadcastTo(identity(l.gpu, rows, { dtype: l.dtype }), block.shape);
+    return run(triangularSolveKernel, [block, ones])[0];
   });
 }
 

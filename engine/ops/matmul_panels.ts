@@ -36,7 +36,10 @@ export function usesPanels(
   { isSymmetric = false } = {},
 ): boolean {
   const { batch, m, n, k, isSharedA, isSharedB } = plan;
-  if (gpu.options.kernels === "naive" || !panelsPay({ m, n, k }, gpu.caps, isSymmetric)) {
+  if (
+    gpu.options.kernels === "naive" || dtype === "f64" ||
+    !panelsPay({ m, n, k }, gpu.caps, isSymmetric)
+  ) {
     return false;
   }
   const most = gpu.caps.maxBindingBytes / dtypeBytes(dtype);

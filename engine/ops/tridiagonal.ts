@@ -1,7 +1,7 @@
 /**
  * Reduction of symmetric matrices to tridiagonal ones by Householder reflectors on the device, with no read inside: LAPACK's sytrd,
  * blocked as its latrd. A panel of reflectors leaves the matrix as it is; the products with it, one per reflector, are bound by memory
- * and are half of the work, and the other half is one matrix product per panel.
+ * and are a third of the work, and the rest is one matrix product per panel, which makes both triangles.
  *
  * @module
  */

@@ -9,6 +9,7 @@
 import columnVec4 from "./tridiagonal_column_vec4.wgsl" with { type: "text" };
 import columnNaive from "./tridiagonal_column_naive.wgsl" with { type: "text" };
 import productNaive from "./tridiagonal_product_naive.wgsl" with { type: "text" };
+import productWorkgroup from "./tridiagonal_product_workgroup.wgsl" with { type: "text" };
 import productSubgroup from "./tridiagonal_product_subgroup.wgsl" with { type: "text" };
 import workgroupReduce from "../_lib/workgroup_reduce.wgsl" with { type: "text" };
 import { type Args, ceilDiv, defineKernel, type Dims, grid1d, type KernelSpec } from "../kernel.ts";
@@ -153,7 +154,14 @@ export const tridiagonalProductKernel: KernelSpec = defineKernel({
     needs: ["subgroups"],
     constants: (_, __, caps) => ({ SG: caps.subgroupMinSize }),
     supports: ({ m }, caps) => m % 4 === 0 && hasLanes(caps),
-    loopTurns: ({ m, parts }, { SG }) => parts + 1 + ceilDiv(m / 4, SG) + 1,
+    loopTurns: ({ m, parts }, { SG }) => ceilDiv(parts, SG) + ceilDiv(m / 4, SG) + 2,
+    workgroups: (dims, _, args) => grid1d(dims.m / 4 + ceilDiv(2 * args.step, 4)),
+  }, {
+    name: "tridiagonal_product_workgroup",
+    source: productWorkgroup,
+    tunables: { WG: [64, 128] },
+    supports: ({ m }) => m % 4 === 0,
+    loopTurns: ({ m, parts }, { WG }) => parts + ceilDiv(m / 4, WG) + Math.log2(WG) + 3,
     workgroups: (dims, _, args) => grid1d(dims.m / 4 + ceilDiv(2 * args.step, 4)),
   }, {
     name: "tridiagonal_product_naive",

@@ -41,10 +41,11 @@ fn main(
   let m4 = params.m / 4u;
   let j = params.step;
   let head = j + 1u;
-  var norm2 = 0.0;
-  for (var p = 0u; p < params.parts; p++) {
-    norm2 += squares[p];
+  var part = 0.0;
+  for (var p = lane; p < params.parts; p += SG) {
+    part += squares[p];
   }
+  let norm2 = subgroupAdd(part);
   let is_live = norm2 > NEGLIGIBLE && head < params.m;
   let first = select(0.0, column[min(head / 4u, m4 - 1u)][head % 4u], is_live);
   let norm = select(0.0, sqrt(norm2), is_live);

@@ -27,7 +27,7 @@ export function full(
   value: number,
   { dtype = "f32" }: { dtype?: DType } = {},
 ): Tensor {
-  if (dtype === "f64") { // a kernel's scalars are f32
+  if (dtype === "f64" && value !== Math.fround(value)) { // a kernel's scalars are f32
     return tidy(gpu, () => {
       const one = Tensor.from(gpu, [value], [1], { dtype });
       return movedTo(one, shape, [{ n: sizeOf(shape), source: 0, target: 1 }]);

@@ -5,6 +5,7 @@
 
 const WG: u32 = 64;
 const OP: u32 = 0;
+const BROADCASTS: bool = true; // without broadcasting there is nothing to divide
 
 struct Params {
   n: u32,
@@ -42,6 +43,10 @@ fn combine(a: f64, b: f64) -> f64 {
 fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
   let i = gid.y * (nwg.x * WG) + gid.x;
   if (i >= params.n) {
+    return;
+  }
+  if (!BROADCASTS) {
+    y[i] = combine(a[i], b[i]);
     return;
   }
   let i4 = i % params.n4;

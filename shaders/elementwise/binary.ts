@@ -132,7 +132,10 @@ function kernelF64(name: BinaryName): KernelSpec {
       source: arithmetic,
       needs: ["shader-f64"],
       tunables: { WG: [64] },
-      constants: () => ({ OP: binaryOps[name].code }),
+      constants: ({ n, aSize, bSize }) => ({
+        OP: binaryOps[name].code,
+        BROADCASTS: Number(aSize !== n || bSize !== n),
+      }),
       workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, WG)),
     }],
   });

@@ -71,7 +71,7 @@ export const packF64Kernel: KernelSpec = defineKernel({
     needs: ["shader-f64"],
     tunables: { WG: [64] },
     constants: (_, { byRows, width, steps }) => ({ BY_ROWS: byRows, WIDTH: width, STEPS: steps }),
-    workgroups: ({ ySize }, { WG }) => grid1d(ceilDiv(ySize, WG)),
+    workgroups: ({ ySize }, { WG }) => grid1d(ceilDiv(ySize, 4 * WG)),
   }],
 });
 

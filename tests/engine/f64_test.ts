@@ -33,6 +33,8 @@ import {
   transpose,
 } from "../../mod.ts";
 import { worstError } from "../../bench/check_kernel.ts";
+import { benchKernel } from "../../bench/rows.ts";
+import { f64Kernels } from "../../shaders/elementwise/binary.ts";
 import { choleskyKernel, triangularSolveKernel } from "../../shaders/linalg/factor.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { needs } from "../expectations.ts";
@@ -296,6 +298,12 @@ Deno.test("f64 is refused by name on an adapter without it", () => {
   assert.throws(() => cast(x, "f64"), refusal);
   assert.throws(() => full(plain, [1], 1, { dtype: "f64" }), refusal);
   assert.throws(() => gram(x, { dtype: "f64" }), refusal);
+});
+
+Deno.test("benchKernel() passes over kernels of f64 on an adapter without it", async () => {
+  const peaks = { gflops: 1, gbps: 1, dispatchUs: 1, recordUs: 1 };
+  const rows = await Array.fromAsync(benchKernel(plain, f64Kernels.add, peaks));
+  assert.deepEqual(rows, []);
 });
 
 Deno.test("close the devices", () => [gpu, plain].forEach((one) => one[Symbol.dispose]()));

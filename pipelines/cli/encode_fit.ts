@@ -268,10 +268,14 @@ export async function fitFrom(
     ...{ extendAlphas: options.extendAlphas, delays, delayOptions: { runs } },
     ...{ nTargetsBatch: options.targetsBatch, nAlphasBatch: options.alphasBatch },
   };
+  if (solver === "probe" && checkpoint !== undefined) {
+    throw new InputError("Cannot keep a checkpoint of a probe: --checkpoint is for --solver ridge");
+  }
   const held: { store?: ScoreCheckpoint } = {};
   const openStore = (samples: HostMatrix) => {
-    const { name, caps, kernels } = { name: gpu.adapterName, caps: gpu.caps, ...gpu.options };
-    const facts = { ...ridge, bands, runs: runs && [...runs], name, caps, kernels };
+    const adapter = { name: gpu.adapterName, ...gpu.caps, features: [...gpu.caps.features] };
+    const labels = { runs: runs && [...runs], groups: bands && [...bands.groups] };
+    const facts = { ...ridge, bands, ...labels, adapter, kernels: gpu.options.kernels };
     const fingerprint = fingerprintOf([samples, responses], facts);
     return held.store = new ScoreCheckpoint(checkpoint!, fingerprint);
   };

@@ -60,7 +60,8 @@ export class BestOfTargets {
       const at = (fold: number) => this.#folds[fold * nTargets + t];
       for (let fold = 0; fold < n; fold++) mean += at(fold) / n;
       for (let fold = 0; fold < n; fold++) squares += (at(fold) - mean) ** 2 / n;
-      return first[t] >= at(0) - margin * Math.sqrt(squares);
+      // Equal scores on all folds deviate by 0, which no infinite margin multiplies.
+      return margin === Infinity || first[t] >= at(0) - margin * Math.sqrt(squares);
     });
   }
 

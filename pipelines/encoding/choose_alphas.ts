@@ -41,6 +41,18 @@ export interface ChoiceOptions {
 }
 
 /**
+ * Refuses ways to choose that exclude each other.
+ *
+ * @throws {InputError} for `conservative` with one alpha for all
+ */
+export function requireChoice({ localAlpha = true, conservative = false }: ChoiceOptions): void {
+  if (localAlpha || !conservative) return;
+  throw new InputError(
+    "Cannot choose one alpha for all targets conservatively: choose one of both",
+  );
+}
+
+/**
  * The alpha of each target, as himalaya's `_select_best_alphas`.
  *
  * @returns indices of alphas, `[nTargets]`; the first one for a target without any score
@@ -51,11 +63,7 @@ export function chooseAlphas(
   means: Float64Array,
   { localAlpha = true, conservative = false }: ChoiceOptions = {},
 ): Uint32Array<ArrayBuffer> {
-  if (conservative && !localAlpha) {
-    throw new InputError(
-      "Cannot choose one alpha for all targets conservatively: choose one of both",
-    );
-  }
+  requireChoice({ localAlpha, conservative });
   const { alphas, nTargets } = table;
   const best = new Uint32Array(nTargets);
   const argmax = (score: (a: number) => number) => {

@@ -158,8 +158,16 @@ export async function fitEncoder(
   };
   const fitCall = { ...call, store: store?.(normalized) };
   if (bands) {
-    const { alphas: _, ...grouped } = { ...filled, ...bands };
-    const search = new GroupRidgeCV(gpu, { ...grouped, alphas: filled.alphas });
+    const { exact = true, screening: _, extendAlphas = false, ...grouped } = {
+      ...filled,
+      ...bands,
+    };
+    if (!exact || extendAlphas) {
+      throw new InputError(
+        "Cannot search weights of bands that way: every weighting is scored at the given alphas, none are left out or added",
+      );
+    }
+    const search = new GroupRidgeCV(gpu, grouped);
     const model = await search.fit(normalized, responses, fitCall);
     const { alphas, bestAlphas, cvScores: cvSurface, cvR2, deltas } = model;
     const details = { alphas, bestAlphas, cvSurface, cvR2, deltas };

@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { BandProblems } from "./band_problems.ts";
 import { bandsOf, requireGammas } from "./bands.ts";
 import { BestOfTargets, raceOf } from "./best_of_targets.ts";
-import { chooseAlphas, meanScores } from "./choose_alphas.ts";
+import { chooseAlphas, meanScores, requireChoice } from "./choose_alphas.ts";
 import { splitsOf } from "./cross_validation.ts";
 import { FittedGroupRidge } from "./fitted_group_ridge.ts";
 import type { RidgeModelParts } from "./fitted_ridge.ts";
@@ -26,7 +26,8 @@ import { primalCoefficients, refit, roomForCoefficients } from "./ridge_refit.ts
 import { RidgeSamples } from "./ridge_samples.ts";
 
 /** Options of {@link GroupRidgeCV}, in himalaya's words. */
-export interface GroupRidgeCVOptions extends Omit<RidgeCVOptions, "exact" | "extendAlphas"> {
+export interface GroupRidgeCVOptions
+  extends Omit<RidgeCVOptions, "exact" | "screening" | "extendAlphas"> {
   /** Label of each feature, `[nFeatures]`: features of one label share a weight. */
   readonly groups: ArrayLike<number>;
   /** Number of weightings to draw, or the weightings, `[nIter][nBands]`. */
@@ -67,6 +68,7 @@ export class GroupRidgeCV {
     const { alphas, nIter, racing } = this.#options;
     requireAlphas(alphas);
     requireSolverOptions(options, options.nAlphasBatch);
+    requireChoice(options);
     if (typeof nIter === "number" && !(Number.isInteger(nIter) && nIter >= 1)) {
       throw new InputError(`Cannot search: nIter must be a whole number from 1, it is ${nIter}`);
     }

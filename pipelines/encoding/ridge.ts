@@ -6,6 +6,7 @@ import {
   chooseAlphas,
   chosenScores,
   meanScores,
+  requireChoice,
   type ScoreTable,
 } from "./choose_alphas.ts";
 import { type CrossValidation, isRunWise, splitsOf } from "./cross_validation.ts";
@@ -84,12 +85,18 @@ export class RidgeCV {
     this.#options = { alphas: [0.1, 1], cv: 5, scoring: "l2NegLoss", ...options };
     requireAlphas(this.#options.alphas);
     requireSolverOptions(options, options.nAlphasBatch);
+    requireChoice(options);
     this.#requireScreening();
   }
 
   #requireScreening(): void {
     const { exact = true, screening = "gcv", extendAlphas = false, alphas, cv } = this.#options;
     if (exact && !extendAlphas) return;
+    if (!exact && this.#options.conservative) {
+      throw new InputError(
+        "Cannot leave alphas out and choose conservatively: the largest alpha near the best one may be among those left out",
+      );
+    }
     const ascends = alphas.every((alpha, a) => a === 0 || alpha > alphas[a - 1]);
     if (!ascends) {
       throw new InputError(
@@ -148,7 +155,8 @@ export class RidgeCV {
     using problem = new RidgeProblem(samples, plan);
     const batches = batchesOf(samples, { ...plan, nAlphasBatch });
     const search = { score: scoreFunction(scoring), ...batches, store, ...call };
-    const table = await this.#search(problem, { ...search, alphas, isDual: plan.isDual });
+    const { isDual } = plan, { localAlpha } = this.#options;
+    const table = await this.#search(problem, { ...search, alphas, isDual, localAlpha });
     const surface = meanScores(table);
     const best = chooseAlphas(table, surface, this.#options);
     const bestAlphas = Float64Array.from(best, (a) => table.alphas[a]);
@@ -158,7 +166,7 @@ export class RidgeCV {
     return new FittedRidge(this.#gpu, {
       ...parts,
       ...{
-        alphas: Float64Array.from(alphas),
+        alphas: Float64Array.from(table.alphas),
         bestAlphas,
         cvSurface: surface,
         foldScores: table.scores,
@@ -209,6 +217,14 @@ export async function fitRidge(
   { alpha = 1, signal, onProgress, ...options }: RidgeOptions & LongCall = {},
 ): Promise<RidgeModel> {
   requireSamples(features, responses);
+  requireSolverOptions(options);
+  if (typeof alpha !== "number" && alpha.length !== responses.shape[1]) {
+    throw new InputError(
+      `Cannot fit ${
+        responses.shape[1]
+      } targets with ${alpha.length} alphas: there must be one, or one for each`,
+    );
+  }
   const alphas = Float64Array.from(
     { length: responses.shape[1] },
     (_, t) => typeof alpha === "number" ? alpha : alpha[t],

@@ -9,14 +9,14 @@ import { range } from "./host_matrix.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { DeviceCoefficients, RidgeSolver } from "./ridge_solver.ts";
 
-/** A train side in the basis of its eigenvectors. */
-interface Side extends Disposable {
+/** A train side in the basis of its eigenvectors. On the host: tensors made in a scope of a caller would end with it. */
+interface Side {
   /** Eigenvalues, not below 0. */
   readonly values: Float64Array;
   /** Eigenvectors as columns, `[size, size]`. */
   readonly vectors: Float64Array;
   /** What projects the responses of the train side, `[train, size]`. */
-  readonly projection: Tensor;
+  readonly projection: Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -83,7 +83,7 @@ export class HostSolver implements RidgeSolver {
   #side(fold: number): Side {
     const known = this.#sides.get(fold);
     if (known) return known;
-    const { gpu, nSamples, layout: { folds } } = this.#samples;
+    const { nSamples, layout: { folds } } = this.#samples;
     const train = folds[fold]?.train ?? range(nSamples);
     const design = this.#rows(train, train);
     const size = design.length / train.length;
@@ -96,8 +96,7 @@ export class HostSolver implements RidgeSolver {
       : multiply(design, vectors, [train.length, size, size]);
     const side = {
       ...{ values: values.map((value) => Math.max(value, 0)), vectors },
-      projection: Tensor.from(gpu, Float32Array.from(projection), [train.length, size]),
-      [Symbol.dispose]: () => side.projection.dispose(),
+      projection: Float32Array.from(projection),
     };
     this.#sides.set(fold, side);
     return side;
@@ -129,7 +128,9 @@ export class HostSolver implements RidgeSolver {
 
   // Projections have no mean where there is an intercept, so that the responses' need not be taken off.
   #project(fold: number, y: Tensor): Tensor {
-    return matmul(this.#side(fold).projection, y, { transposeA: true });
+    const { projection, values } = this.#side(fold);
+    const shape = [y.shape[0], values.length];
+    return matmul(Tensor.from(y.gpu, projection, shape), y, { transposeA: true });
   }
 
   coefficients(y: Tensor): DeviceCoefficients {
@@ -152,6 +153,6 @@ export class HostSolver implements RidgeSolver {
   }
 
   [Symbol.dispose](): void {
-    for (const side of this.#sides.values()) side[Symbol.dispose]();
+    this.#sides.clear();
   }
 }

@@ -48,6 +48,9 @@ export class PrimalSolver implements RidgeSolver {
   readonly #means: readonly Tensor[];
   #alpha = 0;
 
+  /** Absent where a train side has fewer samples than there are features: operators are then those of its responses. */
+  readonly sides?: (y: Tensor, means: readonly Tensor[]) => Tensor[];
+
   /** Takes over `total`, the {@link featureGram} of all samples in f32 or f64. */
   constructor(samples: RidgeSamples, total: Tensor) {
     this.#samples = samples;
@@ -55,8 +58,10 @@ export class PrimalSolver implements RidgeSolver {
     this.precision = total.dtype === "f64" ? "f64" : "f32";
     this.#x = samples.features();
     const { folds } = samples.layout;
-    this.#means = folds.map(({ train }) => samples.trainMeanOfFeatures(train));
+    this.#means = folds.map(({ train }) => samples.trainMeanOfFeatures(train, this.precision));
     this.#grams = folds.map((fold, i) => this.#gramOfTrain(fold, this.#means[i]));
+    const isWide = folds.some(({ train }) => train.length < samples.nFeatures);
+    if (!isWide) this.sides = (y, means) => this.#sidesOf(y, means);
   }
 
   #gramOfTrain({ train, out }: LaidFold, mean: Tensor): Tensor {
@@ -80,20 +85,27 @@ export class PrimalSolver implements RidgeSolver {
   }
 
   operator(fold: number): Panels {
-    const { test } = this.#samples.layout.folds[fold];
+    const { test, train } = this.#samples.layout.folds[fold];
     return tidy(this.#samples.gpu, () => {
-      const x = sub(take(this.#x, 0, test), this.#means[fold]);
-      return packPanels(this.#solve(this.#grams[fold], transpose(x)), { columns: true });
+      const centred = (at: Uint32Array) =>
+        sub(this.#inOwn(take(this.#x, 0, at)), this.#means[fold]);
+      const weights = this.#solve(this.#grams[fold], transpose(centred(test))); // of the features, [nFeatures, test]
+      if (this.sides) return packPanels(inF32(weights), { columns: true });
+      // Directions that no train sample has are weighted by 1/alpha: against a rounded xᵀ·y they would count.
+      return packPanels(inF32(matmul(centred(train), weights)), { columns: true });
     });
+  }
+
+  #inOwn(x: Tensor): Tensor {
+    return x.dtype === this.precision ? x : cast(x, this.precision);
   }
 
   #solve(gramMatrix: Tensor, right: Tensor): Tensor {
     const factor = cholesky(addDiagonal(gramMatrix, this.#alpha));
-    if (this.precision === "f32") return choleskySolve(factor, right);
-    return inF32(choleskySolve(factor, cast(right, "f64")));
+    return choleskySolve(factor, this.#inOwn(right));
   }
 
-  sides(y: Tensor, means: readonly Tensor[]): Tensor[] {
+  #sidesOf(y: Tensor, means: readonly Tensor[]): Tensor[] {
     const { gpu, nSamples, fitIntercept, layout: { folds } } = this.#samples;
     const product = (at: Uint32Array) =>
       matmul(take(this.#x, 0, at), take(y, 0, at), { transposeA: true });
@@ -110,7 +122,7 @@ export class PrimalSolver implements RidgeSolver {
         const part = parts[i];
         const side = part ? sub(total, part) : product(train);
         if (!fitIntercept) return side;
-        const column = scale(this.#means[i], train.length);
+        const column = scale(inF32(this.#means[i]), train.length);
         return sub(side, matmul(column, means[i], { transposeA: true }));
       });
     });
@@ -118,12 +130,13 @@ export class PrimalSolver implements RidgeSolver {
 
   coefficients(y: Tensor): DeviceCoefficients {
     return tidy(this.#samples.gpu, () => {
-      return { coef: this.solve(matmul(this.#x, y, { transposeA: true })) };
+      const [x, right] = this.sides ? [this.#x, y] : [this.#inOwn(this.#x), this.#inOwn(y)];
+      return { coef: this.solve(matmul(x, right, { transposeA: true })) };
     });
   }
 
   solve(right: Tensor): Tensor {
-    return tidy(this.#samples.gpu, () => this.#solve(this.#total, right));
+    return tidy(this.#samples.gpu, () => inF32(this.#solve(this.#total, right)));
   }
 
   [Symbol.dispose](): void {

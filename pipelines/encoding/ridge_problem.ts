@@ -6,6 +6,7 @@ import { addDiagonal } from "../../engine/ops/matrix.ts";
 import { spdInverse } from "../../engine/ops/cholesky.ts";
 import { concat } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
 import { constant } from "./device_matrix.ts";
 import { delayedGram, delayedGramTensor, type DelayOptions } from "./delays.ts";
 import { productsOf } from "./host_products.ts";
@@ -57,9 +58,14 @@ export class RidgeProblem implements Disposable {
     if (unknown.length === 0) return;
     const { precision = "auto" } = this.#options;
     if (precision !== "auto") {
-      for (const alpha of unknown) {
-        this.#chosen.set(alpha, precision === "f64" ? this.#exact() : "f32");
+      const own = precision === "f64" ? this.#float64() : precision;
+      if (!own) {
+        throw new InputError(
+          `Cannot solve in f64: the adapter has no 64-bit floats (shader-f64), and the host does problems up to ${LARGEST_HOST} rows; ` +
+            'choose precision "auto"',
+        );
       }
+      for (const alpha of unknown) this.#chosen.set(alpha, own);
       return;
     }
     const smallest = Math.min(...unknown);
@@ -74,12 +80,18 @@ export class RidgeProblem implements Disposable {
     }
   }
 
-  /** What resolves an alpha that f32 does not; undefined where nothing here does. */
-  #exact(condition = 0): RidgePrecision | undefined {
+  /** Where this problem can be solved in float64. */
+  #float64(): RidgePrecision | undefined {
     const { gpu, nSamples, nFeatures } = this.samples;
     const size = this.#options.isDual ? nSamples : nFeatures;
     if (gpu.caps.features.has("shader-f64")) return "f64";
-    if (size <= LARGEST_HOST) return "f64 on the host";
+    return size <= LARGEST_HOST ? "f64 on the host" : undefined;
+  }
+
+  /** What resolves an alpha that f32 does not; undefined where nothing here does. */
+  #exact(condition: number): RidgePrecision | undefined {
+    const float64 = this.#float64();
+    if (float64) return float64;
     const canRefine = !this.#options.delays && condition <= MOST_REFINED;
     return canRefine ? "f32 refined" : undefined;
   }

@@ -54,6 +54,7 @@ export async function refit(problem: RidgeProblem, options: RefitOptions): Promi
   const total = alphas.length;
   let done = 0;
   for (const [alpha, group] of groupTargets(alphas, targets)) {
+    if (problem.precisionOf(alpha) === undefined) throw tooSmall(alpha);
     problem.solverOf(alpha).setAlpha(alpha);
     for (let start = 0; start < group.length; start += nTargetsBatch) {
       signal?.throwIfAborted();

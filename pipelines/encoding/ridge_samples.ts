@@ -1,5 +1,7 @@
 import type { Gpu } from "../../engine/gpu.ts";
-import { Tensor } from "../../engine/tensor.ts";
+import { cast } from "../../engine/ops/cast.ts";
+import { add } from "../../engine/ops/elementwise.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
 import type { Split } from "./cross_validation.ts";
 import { type FoldLayout, layOut } from "./fold_layout.ts";
 import { columnMeans, type HostMatrix, range } from "./host_matrix.ts";
@@ -118,14 +120,24 @@ export class RidgeSamples {
     return Tensor.from(this.gpu, values, [n + padding, width]);
   }
 
-  /** Means of the features over some positions of the layout, less what is taken off them, `[1, nFeatures]`. */
-  trainMeanOfFeatures(positions: Uint32Array): Tensor {
-    const rows = positions.map((at) => this.layout.order[at]);
-    const means = columnMeans(this.x, rows).map((mean, j) =>
-      (mean - this.xMeans[j]) * this.scaleOf(j)
-    );
-    const used = this.fitIntercept ? means : means.fill(0);
-    return Tensor.from(this.gpu, Float32Array.from(used), [1, this.nFeatures]);
+  /**
+   * Means over some positions of the layout of the features as they lie on the device, `[1, nFeatures]`. In f64 they are exact to it:
+   * where features are nearly dependent, a Gram matrix less that of a rounded mean is no longer one.
+   */
+  trainMeanOfFeatures(positions: Uint32Array, dtype: "f32" | "f64" = "f32"): Tensor {
+    const { gpu, x: { data }, nFeatures: p, xMeans } = this;
+    const means = new Float64Array(p);
+    for (const at of this.fitIntercept ? positions : []) {
+      const from = this.layout.order[at] * p;
+      for (let j = 0; j < p; j++) {
+        means[j] += Math.fround((data[from + j] - xMeans[j]) * this.scaleOf(j)) / positions.length;
+      }
+    }
+    const high = Float32Array.from(means);
+    if (dtype === "f32") return Tensor.from(gpu, high, [1, p]);
+    const low = Float32Array.from(means, (mean, j) => mean - high[j]);
+    const inF64 = (part: Float32Array<ArrayBuffer>) => cast(Tensor.from(gpu, part, [1, p]), "f64");
+    return tidy(gpu, () => add(inF64(high), inF64(low)));
   }
 
   /** Facts about the responses of every split, computed once. */

@@ -30,15 +30,19 @@ export async function searchAlphas(
   return merged(alphas, [{ alphas: usable, nFolds, nTargets, scores, r2 }]);
 }
 
-/** For each alpha the targets whose choice is fewer than `reach` steps of the grid away. */
+/**
+ * For each alpha the targets whose choice is fewer than `reach` steps of the grid away. Where one alpha is chosen for all, a mean over
+ * them is needed: they are all scored, or none.
+ */
 function targetsNear(
-  alphas: readonly number[],
+  { alphas, localAlpha = true }: ScreenOptions,
   choice: Uint32Array,
   reach: number,
 ): (alpha: number) => Uint32Array {
   return (alpha) => {
-    const a = alphas.indexOf(alpha);
-    return range(choice.length).filter((t) => Math.abs(choice[t] - a) < reach);
+    const a = alphas.indexOf(alpha), all = range(choice.length);
+    const near = all.filter((t) => Math.abs(choice[t] - a) < reach);
+    return localAlpha || near.length === 0 ? near : all;
   };
 }
 
@@ -46,16 +50,22 @@ function targetsNear(
 export interface ScreenOptions extends SearchOptions {
   /** Whether the problem is solved in the space of samples. */
   readonly isDual: boolean;
+  /** One alpha for each target, or one for all. */
+  readonly localAlpha?: boolean;
 }
 
 /** Screens the alphas by generalised cross-validation, then scores each target's choice and its two neighbours exactly. */
 export async function searchByGcv(
   problem: RidgeProblem,
-  { isDual, ...search }: ScreenOptions,
+  search: ScreenOptions,
 ): Promise<ScoreTable> {
-  const choice = await gcvAlphas(problem, { ...search, isDual });
-  const targetsOf = targetsNear(search.alphas, choice, 2);
-  return await searchAlphas(problem, { ...search, targetsOf, pass: 1 });
+  await problem.prepare(search.alphas);
+  const alphas = search.alphas.filter((alpha) => problem.precisionOf(alpha) !== undefined);
+  const usable = { ...search, alphas };
+  const choice = await gcvAlphas(problem, usable);
+  const targetsOf = targetsNear(usable, choice, 2);
+  const table = await searchAlphas(problem, { ...usable, targetsOf, pass: 1 });
+  return merged(search.alphas, [table]);
 }
 
 const STRIDE = 3;
@@ -71,8 +81,9 @@ export async function searchCoarseToFine(
   const coarse = alphas.filter((_, a) => isCoarse(a)), fine = alphas.filter((_, a) => !isCoarse(a));
   const first = await searchAlphas(problem, { ...search, alphas: coarse, pass: 2 });
   if (fine.length === 0) return first;
-  const choice = chooseAlphas(first, meanScores(first)).map((a) => alphas.indexOf(coarse[a]));
-  const targetsOf = targetsNear(alphas, choice, STRIDE);
+  const choice = chooseAlphas(first, meanScores(first), { localAlpha: search.localAlpha })
+    .map((a) => alphas.indexOf(coarse[a]));
+  const targetsOf = targetsNear(search, choice, STRIDE);
   const second = await searchAlphas(problem, { ...search, alphas: fine, targetsOf, pass: 3 });
   return merged(alphas, [first, second]);
 }

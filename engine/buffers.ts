@@ -32,6 +32,7 @@ export class BufferPool {
   readonly #maxBytes: number;
   readonly #budget: number;
   readonly #onDestroy: () => void;
+  readonly #onPressure: () => void;
   readonly #free = new Map<number, PoolBuffer[]>();
   #pending: PoolBuffer[] = [];
   #nextId = 1;
@@ -45,12 +46,15 @@ export class BufferPool {
       readonly maxBytes: number;
       readonly budget: number;
       readonly onDestroy: () => void;
+      /** Submits what is recorded, so that released buffers become free. */
+      readonly onPressure: () => void;
     },
   ) {
     this.#create = options.create;
     this.#maxBytes = options.maxBytes;
     this.#budget = options.budget;
     this.#onDestroy = options.onDestroy;
+    this.#onPressure = options.onPressure;
   }
 
   /**
@@ -68,7 +72,10 @@ export class BufferPool {
         `Cannot allocate a buffer: the adapter allows ${this.#maxBytes} bytes, needs ${bytes}`,
       );
     }
-    if (this.heldBytes + size > this.#budget) this.trim();
+    if (this.heldBytes + size > this.#budget) {
+      this.#onPressure();
+      this.trim();
+    }
     if (this.heldBytes + size > this.#budget) {
       throw new DeviceError(
         `Cannot allocate a buffer: the memory budget is ${this.#budget} bytes, ${this.heldBytes} are in use, needs ${size} more`,

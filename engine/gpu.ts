@@ -104,6 +104,7 @@ export class Gpu implements Disposable {
           () => this.device.createBuffer(descriptor),
         ),
       onDestroy: () => this.#recorder.forgetBindGroups(),
+      onPressure: () => this.submit(),
     });
     this.#recorder = new Recorder(this.device);
     this.device.addEventListener("uncapturederror", this.#onError);

@@ -5,6 +5,13 @@ import { Tensor } from "../../engine/tensor.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { isContiguous } from "./fold_layout.ts";
 
+const SLAB_BYTES = 64 * 2 ** 20;
+
+/** Values of f32 that are uploaded or read at once: what the adapter binds, and no more than is worth it. */
+export function slabValues({ caps }: Gpu): number {
+  return Math.floor(Math.min(SLAB_BYTES, caps.maxBindingBytes) / 4);
+}
+
 /** Some rows or columns of a matrix; neighbours are moved as one block. */
 export function take(x: Tensor, axis: 0 | 1, at: Uint32Array): Tensor {
   if (at.length > 0 && isContiguous(at)) {

@@ -4,11 +4,10 @@ import { matmul } from "../../engine/ops/matmul.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import { delayedProductsTensor, type DelayOptions } from "./delays.ts";
+import { slabValues } from "./device_matrix.ts";
 import { centredPart, columnMeans, type HostMatrix, hostMatrix, range } from "./host_matrix.ts";
 import type { EncodingModel, PredictOptions } from "./linear_model.ts";
 import { r2Score } from "./scoring.ts";
-
-const SLAB_BYTES = 64 * 2 ** 20;
 
 /** What a {@link DualModel} is made of. */
 export interface DualModelParts {
@@ -80,10 +79,28 @@ export class DualModel implements EncodingModel, DualModelParts {
         `Cannot predict from features [${features.shape}]: the model was fitted on ${this.nFeatures} features`,
       );
     }
-    const n = this.xFit.shape[0];
-    using products = await this.#products(features, { runs });
     const predictions = new Float32Array(rows * this.nTargets);
-    const step = Math.max(1, Math.floor(SLAB_BYTES / 4 / Math.max(n, rows)));
+    // Delayed features reach back into the rows before: their products are made whole.
+    const step = this.delays ? rows : this.#width(this.xFit.shape[0]);
+    for (let start = 0; start < rows; start += step) {
+      const end = Math.min(rows, start + step);
+      const part = hostMatrix(features.data.subarray(start * p, end * p), [end - start, p]);
+      using products = this.#products(part, { runs });
+      await this.#predictRows(products, predictions.subarray(start * this.nTargets));
+    }
+    return hostMatrix(predictions, [rows, this.nTargets]);
+  }
+
+  /** Rows or columns beside `length` that are on the device at once. */
+  #width(length: number): number {
+    const most = slabValues(this.gpu);
+    return Math.max(1, Math.floor(Math.min(most / length, Math.sqrt(most))));
+  }
+
+  /** Writes the predictions of rows whose products with the fitted samples are known. */
+  async #predictRows(products: Tensor, into: Float32Array): Promise<void> {
+    const [rows, n] = products.shape;
+    const step = this.#width(Math.max(n, rows));
     for (let first = 0; first < this.nTargets; first += step) {
       const last = Math.min(this.nTargets, first + step);
       using y = tidy(this.gpu, () => {
@@ -94,34 +111,29 @@ export class DualModel implements EncodingModel, DualModelParts {
       const values = await y.data();
       for (let r = 0; r < rows; r++) {
         const row = values.subarray(r * (last - first), (r + 1) * (last - first));
-        predictions.set(row, r * this.nTargets + first);
+        into.set(row, r * this.nTargets + first);
       }
     }
-    return hostMatrix(predictions, [rows, this.nTargets]);
   }
 
   // Where coefficients sum to 0 a mean may come off the fitted side: products become small, and f32 keeps more of them.
-  async #products(
-    features: HostMatrix,
-    { runs }: PredictOptions,
-  ): Promise<Tensor> {
+  #products(features: HostMatrix, { runs }: PredictOptions): Tensor {
     const [rows, p] = features.shape, [n] = this.xFit.shape;
-    const step = Math.max(1, Math.floor(SLAB_BYTES / 4 / Math.max(n, rows)));
-    const fitted = this.fitIntercept && !this.delays
-      ? hostMatrix(centredPart(this.xFit, range(n), columnMeans(this.xFit, range(n))), [n, p])
-      : this.xFit;
+    const step = this.#width(Math.max(n, rows));
+    const means = this.fitIntercept && !this.delays
+      ? columnMeans(this.xFit, range(n))
+      : new Float64Array(p);
     let total: Tensor | undefined;
     for (let first = 0; first < p; first += step) {
       const last = Math.min(p, first + step);
       const before = total;
       total = tidy(this.gpu, () => {
         const x = Tensor.from(this.gpu, columns(features, first, last), [rows, last - first]);
-        const fit = Tensor.from(this.gpu, columns(fitted, first, last), [n, last - first]);
-        const part = matmul(x, fit, { transposeB: true });
+        const own = centredPart(this.xFit, range(n), means, { start: first, end: last });
+        const part = matmul(x, Tensor.from(this.gpu, own, [n, last - first]), { transposeB: true });
         return before ? add(before, part) : part;
       });
       before?.dispose();
-      await this.gpu.settled();
     }
     if (!this.delays) return total!;
     using undelayed = total!;

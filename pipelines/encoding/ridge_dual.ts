@@ -6,12 +6,10 @@ import { matmul } from "../../engine/ops/matmul.ts";
 import { addDiagonal } from "../../engine/ops/matrix.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
-import { constant, inF32, take } from "./device_matrix.ts";
+import { constant, inF32, slabValues, take } from "./device_matrix.ts";
 import { range } from "./host_matrix.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { DeviceCoefficients, RidgeSolver } from "./ridge_solver.ts";
-
-const SLAB_BYTES = 64 * 2 ** 20;
 
 /** `x·xᵀ` of all samples in the order of the layout, `[nSamples, nSamples]`, over some features, summed over slabs of them. */
 export function sampleGram(
@@ -19,7 +17,7 @@ export function sampleGram(
   dtype: "f32" | "f64" = "f32",
   columns: Uint32Array = range(samples.nFeatures),
 ): Tensor {
-  const step = Math.max(1, Math.floor(SLAB_BYTES / 4 / samples.nSamples));
+  const step = Math.max(1, Math.floor(slabValues(samples.gpu) / samples.nSamples));
   let total: Tensor | undefined;
   for (let start = 0; start < columns.length; start += step) {
     const before = total;

@@ -7,13 +7,11 @@ import { matmul } from "../../engine/ops/matmul.ts";
 import { addDiagonal } from "../../engine/ops/matrix.ts";
 import { transpose } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
-import { inF32, take } from "./device_matrix.ts";
+import { inF32, slabValues, take } from "./device_matrix.ts";
 import type { LaidFold } from "./fold_layout.ts";
 import { range } from "./host_matrix.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { DeviceCoefficients, RidgeSolver } from "./ridge_solver.ts";
-
-const SLAB_BYTES = 64 * 2 ** 20;
 
 /** `xᵀ·x` of samples at some positions, by default all, `[nFeatures, nFeatures]`, summed over slabs of samples. */
 export function featureGram(
@@ -21,7 +19,7 @@ export function featureGram(
   dtype: "f32" | "f64" = "f32",
   positions: Uint32Array = range(samples.nSamples),
 ): Tensor {
-  const step = Math.max(1, Math.floor(SLAB_BYTES / 4 / samples.nFeatures));
+  const step = Math.max(1, Math.floor(slabValues(samples.gpu) / samples.nFeatures));
   let total: Tensor | undefined;
   for (let start = 0; start < positions.length; start += step) {
     const before = total;

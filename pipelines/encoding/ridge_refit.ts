@@ -1,6 +1,7 @@
 import { matmul } from "../../engine/ops/matmul.ts";
 import { readAll, Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
+import { slabValues } from "./device_matrix.ts";
 import { type DelayOptions, shiftedDual } from "./delays.ts";
 import { type HostMatrix, range } from "./host_matrix.ts";
 import type { LongCall } from "./linear_model.ts";
@@ -8,8 +9,6 @@ import type { RidgeProblem } from "./ridge_problem.ts";
 import { refined } from "./ridge_refine.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { DeviceCoefficients } from "./ridge_solver.ts";
-
-const SLAB_BYTES = 64 * 2 ** 20;
 
 /** Coefficients of all targets on the host. */
 export interface RidgeCoefficients {
@@ -128,7 +127,8 @@ export async function primalCoefficients(
   const { gpu, nSamples, nFeatures, layout: { order } } = samples;
   const nTargets = dualCoef.shape[1];
   const coef = new Float32Array(delays.length * nFeatures * nTargets);
-  const width = Math.max(1, Math.floor(SLAB_BYTES / 4 / nSamples));
+  const most = slabValues(gpu);
+  const width = Math.max(1, Math.floor(Math.min(most / nSamples, Math.sqrt(most))));
   for (const [d, delay] of delays.entries()) {
     const shifted = delay === 0 ? dualCoef : shiftedDual(dualCoef, delay, delayOptions);
     for (let first = 0; first < nTargets; first += width) {

@@ -26,6 +26,9 @@ export function bucketBytes(bytes: number): number {
   return Math.max(MIN_BYTES, 2 ** Math.ceil(Math.log2(Math.max(1, bytes))));
 }
 
+// WebGPU does not say how much memory there is: beyond this no free buffer is kept, so that work that fits a device of 8 GB runs on it.
+const KEPT_BYTES = 5 * 2 ** 30;
+
 /** Owns every storage buffer of a device. */
 export class BufferPool {
   readonly #create: (descriptor: GPUBufferDescriptor) => GPUBuffer;
@@ -72,7 +75,7 @@ export class BufferPool {
         `Cannot allocate a buffer: the adapter allows ${this.#maxBytes} bytes, needs ${bytes}`,
       );
     }
-    if (this.heldBytes + size > this.#budget) {
+    if (this.heldBytes + size > Math.min(this.#budget, KEPT_BYTES)) {
       this.#onPressure();
       this.trim();
     }

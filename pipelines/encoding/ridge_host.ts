@@ -17,6 +17,8 @@ interface Side {
   readonly vectors: Float64Array;
   /** What projects the responses of the train side, `[train, size]`. */
   readonly projection: Float32Array<ArrayBuffer>;
+  /** The test side in the same basis, `[test, size]`; of all samples it is empty. */
+  readonly test: Float64Array;
 }
 
 /**
@@ -84,7 +86,7 @@ export class HostSolver implements RidgeSolver {
     const known = this.#sides.get(fold);
     if (known) return known;
     const { nSamples, layout: { folds } } = this.#samples;
-    const train = folds[fold]?.train ?? range(nSamples);
+    const { train, test } = folds[fold] ?? { train: range(nSamples), test: new Uint32Array() };
     const design = this.#rows(train, train);
     const size = design.length / train.length;
     const gram = this.isDual
@@ -97,24 +99,21 @@ export class HostSolver implements RidgeSolver {
     const side = {
       ...{ values: values.map((value) => Math.max(value, 0)), vectors },
       projection: Float32Array.from(projection),
+      test: multiply(this.#rows(test, train), vectors, [test.length, size, size]),
     };
     this.#sides.set(fold, side);
     return side;
   }
 
   operator(fold: number): Panels {
-    const { test, train } = this.#samples.layout.folds[fold];
-    const { values, vectors } = this.#side(fold);
+    const { values, test } = this.#side(fold);
     const size = values.length;
-    const turned = multiply(this.#rows(test, train), vectors, [test.length, size, size]);
     const operator = Float32Array.from(
-      turned,
+      test,
       (value, at) => value / this.#damped(values, at % size),
     );
-    return tidy(
-      this.#samples.gpu,
-      () => packPanels(Tensor.from(this.#samples.gpu, operator, [test.length, size])),
-    );
+    const { gpu } = this.#samples;
+    return tidy(gpu, () => packPanels(Tensor.from(gpu, operator, [test.length / size, size])));
   }
 
   #damped(values: Float64Array, i: number): number {

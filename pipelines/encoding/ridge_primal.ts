@@ -5,7 +5,8 @@ import { packPanels, type Panels } from "../../engine/ops/fold_sums.ts";
 import { gram } from "../../engine/ops/gram.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { addDiagonal } from "../../engine/ops/matrix.ts";
-import { transpose } from "../../engine/ops/shape.ts";
+import { pad } from "../../engine/ops/pad.ts";
+import { slice, stack, transpose } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 import { inF32, slabValues, take } from "./device_matrix.ts";
 import type { LaidFold } from "./fold_layout.ts";
@@ -32,6 +33,20 @@ export function featureGram(
   return total!;
 }
 
+/** Splits that are solved together. */
+interface FoldBatch {
+  /** The first one. */
+  readonly first: number;
+  /** How many. */
+  readonly count: number;
+  /** Samples of the largest test side. */
+  readonly width: number;
+  /** Gram matrices of the train sides, `[count, nFeatures, nFeatures]`. */
+  readonly grams: Tensor;
+  /** Test sides as columns, `[count, nFeatures, width]`, zero beyond a smaller one. */
+  readonly tests: Tensor;
+}
+
 /**
  * Ridge regression in the space of features: a Cholesky factor of `xᵀ·x + alpha` per split and alpha, where the sums of a train side are
  * those of all samples less those of what it leaves out.
@@ -42,9 +57,10 @@ export class PrimalSolver implements RidgeSolver {
   readonly #samples: RidgeSamples;
   readonly #x: Tensor;
   readonly #total: Tensor;
-  readonly #grams: readonly Tensor[];
+  readonly #batches: readonly FoldBatch[];
   readonly #means: readonly Tensor[];
   #alpha = 0;
+  readonly #solved = new Map<FoldBatch, Tensor>();
 
   /** Absent where a train side has fewer samples than there are features: operators are then those of its responses. */
   readonly sides?: (y: Tensor, means: readonly Tensor[]) => Tensor[];
@@ -57,9 +73,34 @@ export class PrimalSolver implements RidgeSolver {
     this.#x = samples.features();
     const { folds } = samples.layout;
     this.#means = folds.map(({ train }) => samples.trainMeanOfFeatures(train, this.precision));
-    this.#grams = folds.map((fold, i) => this.#gramOfTrain(fold, this.#means[i]));
     const isWide = folds.some(({ train }) => train.length < samples.nFeatures);
     if (!isWide) this.sides = (y, means) => this.#sidesOf(y, means);
+    const size = samples.nFeatures *
+      Math.max(samples.nFeatures, ...folds.map(({ test }) => test.length));
+    const most = samples.gpu.caps.maxBindingBytes / (this.precision === "f64" ? 8 : 4);
+    const count = Math.max(1, Math.floor(most / size));
+    this.#batches = Array.from(
+      { length: Math.ceil(folds.length / count) },
+      (_, i) => this.#batchOf(i * count, folds.slice(i * count, (i + 1) * count)),
+    );
+  }
+
+  /** Folds that are factored in one call: their factors are small, and a call is a chain of many launches. */
+  #batchOf(first: number, folds: readonly LaidFold[]): FoldBatch {
+    const width = Math.max(...folds.map(({ test }) => test.length));
+    const { grams, tests } = tidy(this.#samples.gpu, () => ({
+      grams: stack(folds.map((fold, i) => this.#gramOfTrain(fold, this.#means[first + i]))),
+      tests: stack(folds.map(({ test }, i) => {
+        const columns = transpose(inF32(this.#centred(test, first + i)));
+        return pad(columns, { pads: [[0, 0], [0, width - test.length]] });
+      })),
+    }));
+    return { first, count: folds.length, width, grams, tests };
+  }
+
+  /** Features of some samples less the means of a train side. */
+  #centred(at: Uint32Array, fold: number): Tensor {
+    return sub(this.#inOwn(take(this.#x, 0, at)), this.#means[fold]);
   }
 
   #gramOfTrain({ train, out }: LaidFold, mean: Tensor): Tensor {
@@ -80,17 +121,34 @@ export class PrimalSolver implements RidgeSolver {
 
   setAlpha(alpha: number): void {
     this.#alpha = alpha;
+    this.#forget();
+  }
+
+  #forget(): void {
+    for (const solved of this.#solved.values()) solved.dispose();
+    this.#solved.clear();
   }
 
   operator(fold: number): Panels {
-    const { test, train } = this.#samples.layout.folds[fold];
-    return tidy(this.#samples.gpu, () => {
-      const centred = (at: Uint32Array) =>
-        sub(this.#inOwn(take(this.#x, 0, at)), this.#means[fold]);
-      const weights = this.#solve(this.#grams[fold], transpose(centred(test))); // of the features, [nFeatures, test]
+    const { folds } = this.#samples.layout;
+    const { test, train } = folds[fold];
+    const { gpu, nFeatures } = this.#samples;
+    const batch = this.#batches.find(({ first, count }) => fold >= first && fold < first + count)!;
+    let solved = this.#solved.get(batch);
+    if (!solved) {
+      solved = tidy(gpu, () => this.#solve(batch.grams, batch.tests));
+      this.#solved.set(batch, solved);
+    }
+    using own = solved.alias(
+      [nFeatures, batch.width],
+      (fold - batch.first) * nFeatures * batch.width,
+    );
+    return tidy(gpu, () => {
+      const weights = slice(own, { axis: 1, start: 0, end: test.length }); // of the features, [nFeatures, test]
       if (this.sides) return packPanels(inF32(weights), { columns: true });
       // Directions that no train sample has are weighted by 1/alpha: against a rounded xᵀ·y they would count.
-      return packPanels(inF32(matmul(centred(train), weights)), { columns: true });
+      const operator = matmul(this.#centred(train, fold), weights);
+      return packPanels(inF32(operator), { columns: true });
     });
   }
 
@@ -98,9 +156,8 @@ export class PrimalSolver implements RidgeSolver {
     return x.dtype === this.precision ? x : cast(x, this.precision);
   }
 
-  #solve(gramMatrix: Tensor, right: Tensor): Tensor {
-    const factor = cholesky(addDiagonal(gramMatrix, this.#alpha));
-    return choleskySolve(factor, this.#inOwn(right));
+  #solve(grams: Tensor, right: Tensor): Tensor {
+    return choleskySolve(cholesky(addDiagonal(grams, this.#alpha)), this.#inOwn(right));
   }
 
   #sidesOf(y: Tensor, means: readonly Tensor[]): Tensor[] {
@@ -138,6 +195,8 @@ export class PrimalSolver implements RidgeSolver {
   }
 
   [Symbol.dispose](): void {
-    [this.#x, this.#total, ...this.#grams, ...this.#means].forEach((t) => t.dispose());
+    this.#forget();
+    for (const { grams, tests } of this.#batches) [grams, tests].forEach((t) => t.dispose());
+    [this.#x, this.#total, ...this.#means].forEach((t) => t.dispose());
   }
 }

@@ -38,6 +38,8 @@ const F32_FLOOR = 3e-6;
 const MOST_REFINED = 1e6;
 // Rows of an eigendecomposition that the host does in about a second.
 const LARGEST_HOST = 640;
+// Up to here the host alone is faster than the launches of a factorisation on a software driver.
+const QUICK_HOST = 256;
 
 /** Solvers of one ridge problem, made when an alpha first needs them. */
 export class RidgeProblem implements Disposable {
@@ -68,6 +70,10 @@ export class RidgeProblem implements Disposable {
       for (const alpha of unknown) this.#chosen.set(alpha, own);
       return;
     }
+    if (this.samples.gpu.caps.isSoftware && this.#size <= QUICK_HOST) {
+      for (const alpha of unknown) this.#chosen.set(alpha, "f64 on the host");
+      return;
+    }
     const smallest = Math.min(...unknown);
     using matrix = this.gram("f32");
     const largest = await largestEigenvalue(matrix);
@@ -80,12 +86,15 @@ export class RidgeProblem implements Disposable {
     }
   }
 
+  /** Rows of the systems that are solved. */
+  get #size(): number {
+    return this.#options.isDual ? this.samples.nSamples : this.samples.nFeatures;
+  }
+
   /** Where this problem can be solved in float64. */
   #float64(): RidgePrecision | undefined {
-    const { gpu, nSamples, nFeatures } = this.samples;
-    const size = this.#options.isDual ? nSamples : nFeatures;
-    if (gpu.caps.features.has("shader-f64")) return "f64";
-    return size <= LARGEST_HOST ? "f64 on the host" : undefined;
+    if (this.samples.gpu.caps.features.has("shader-f64")) return "f64";
+    return this.#size <= LARGEST_HOST ? "f64 on the host" : undefined;
   }
 
   /** What resolves an alpha that f32 does not; undefined where nothing here does. */

@@ -139,12 +139,11 @@ export class PrimalSolver implements RidgeSolver {
       solved = tidy(gpu, () => this.#solve(batch.grams, batch.tests));
       this.#solved.set(batch, solved);
     }
-    using own = solved.alias(
-      [nFeatures, batch.width],
-      (fold - batch.first) * nFeatures * batch.width,
-    );
+    const place = fold - batch.first;
     return tidy(gpu, () => {
-      const weights = slice(own, { axis: 1, start: 0, end: test.length }); // of the features, [nFeatures, test]
+      const own = slice(solved, { axis: 0, start: place, end: place + 1 });
+      const columns = own.reshape([nFeatures, batch.width]);
+      const weights = slice(columns, { axis: 1, start: 0, end: test.length }); // of the features, [nFeatures, test]
       if (this.sides) return packPanels(inF32(weights), { columns: true });
       // Directions that no train sample has are weighted by 1/alpha: against a rounded xᵀ·y they would count.
       const operator = matmul(this.#centred(train, fold), weights);

@@ -183,6 +183,7 @@ export {
   LinearModel,
   type LongCall,
   type PredictOptions,
+  type StagedCall,
 } from "./pipelines/encoding/linear_model.ts";
 export {
   correctedCorrelation,

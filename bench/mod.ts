@@ -11,5 +11,7 @@ export {
   worstError,
 } from "./check_kernel.ts";
 export { measurePeaks, type Peaks } from "./peaks.ts";
+export { benchRidge, type RidgeBenchOptions, type RidgeRow } from "./ridge.ts";
+export { type RidgeCase, ridgeCases, scaled } from "./ridge_case.ts";
 export { benchKernel, type BenchOptions, type BenchRow } from "./rows.ts";
 export { time, type TimeOptions, type Timing } from "./time.ts";

@@ -11,6 +11,7 @@ import { modelRatios } from "../../bench/model_ratios.ts";
 import { engineRatios, type Ratio } from "../../bench/ratios.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { kernels } from "../../shaders/mod.ts";
+import { registerRidge } from "./bench_ridge.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
 import { writeOutput } from "./output.ts";
@@ -24,7 +25,7 @@ interface BenchOptions extends GlobalOptions {
 
 /** Adds the command. */
 export function register(program: Command): void {
-  program.command("bench")
+  const command = program.command("bench")
     .description("time kernels at their sizes of record; every one is checked before it is timed")
     .argument("[kernel...]", "names or parts of names; all kernels when absent")
     .option("--variants", "time every variant, not only the chosen one", false)
@@ -35,6 +36,7 @@ export function register(program: Command): void {
     .action(async (names: string[], _, command: Command) =>
       await bench(names, command.optsWithGlobals())
     );
+  registerRidge(command);
 }
 
 async function bench(names: readonly string[], options: BenchOptions): Promise<void> {

@@ -5,7 +5,7 @@ import { sum } from "../../engine/ops/reduce.ts";
 import { slice } from "../../engine/ops/shape.ts";
 import { readAll, Tensor, tidy } from "../../engine/tensor.ts";
 import { range } from "./host_matrix.ts";
-import type { LongCall } from "./linear_model.ts";
+import type { StagedCall } from "./linear_model.ts";
 import type { RidgeProblem } from "./ridge_problem.ts";
 
 // Eigenvalues below this share of the largest are rounding errors of an f32 Gram matrix.
@@ -21,7 +21,7 @@ const RANK = 1e-6;
  */
 export async function gcvAlphas(
   problem: RidgeProblem,
-  { alphas, nTargetsBatch, isDual, signal, onProgress }: LongCall & {
+  { alphas, nTargetsBatch, isDual, signal, onProgress, onStage }: StagedCall & {
     alphas: readonly number[];
     nTargetsBatch: number;
     isDual: boolean;
@@ -34,6 +34,7 @@ export async function gcvAlphas(
   using held = new DisposableStack();
   const { values, basis } = await basisOf(problem, isDual, { signal });
   held.use(basis);
+  await onStage?.("eigh");
   const nDirections = nSamples - Number(fitIntercept);
   const shares = alphas.map((alpha) => values.map((value) => alpha / (value + alpha)));
   // Directions outside the span of the features keep their whole residual. With an intercept one of them is the constant one.
@@ -66,6 +67,7 @@ export async function gcvAlphas(
     });
   }
   onProgress?.({ stage: "screen", done: nTargets, total: nTargets });
+  await onStage?.("screen");
   return best;
 }
 

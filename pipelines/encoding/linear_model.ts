@@ -14,6 +14,12 @@ export interface LongCall {
   readonly onProgress?: (event: { stage: string; done: number; total: number }) => void;
 }
 
+/** A long call that a benchmark takes apart. */
+export interface StagedCall extends LongCall {
+  /** Awaited after the work of a stage was recorded; what waits for the device there learns what the stage took. */
+  readonly onStage?: (stage: string) => Promise<void>;
+}
+
 /** Where predicted samples begin anew. */
 export interface PredictOptions {
   /** Run of each sample, where features are delayed. */

@@ -13,7 +13,7 @@ import { type CrossValidation, isRunWise, splitsOf } from "./cross_validation.ts
 import { type ScoreFunction, scoreFunction } from "./fold_scores.ts";
 import { FittedRidge, RidgeModel, type RidgeModelParts } from "./fitted_ridge.ts";
 import { type HostMatrix, range, requireSamples } from "./host_matrix.ts";
-import type { LongCall } from "./linear_model.ts";
+import type { LongCall, StagedCall } from "./linear_model.ts";
 import { batchesOf } from "./ridge_batches.ts";
 import { centredProducts, interceptOf } from "./ridge_intercept.ts";
 import {
@@ -61,7 +61,7 @@ export interface RidgeCVOptions extends RidgeSolverOptions, ChoiceOptions {
 }
 
 /** Options of a fit. */
-export interface RidgeFitCall extends LongCall {
+export interface RidgeFitCall extends StagedCall {
   /** Keeps what was scored, so that a fit that was stopped goes on. */
   readonly store?: ScoreStore;
 }
@@ -246,13 +246,14 @@ export async function fitRidge(
 async function fitAlphas(
   problem: RidgeProblem,
   alphas: Float64Array,
-  { nTargetsBatch, ...plan }: RidgePlan & LongCall & { nTargetsBatch: number },
+  { nTargetsBatch, ...plan }: RidgePlan & StagedCall & { nTargetsBatch: number },
 ): Promise<RidgeModelParts> {
-  const { isDual, fitIntercept, delays, delayOptions, expanded, signal, onProgress } = plan;
+  const { isDual, fitIntercept, delays, delayOptions, expanded, signal, onProgress, onStage } =
+    plan;
   const call = { signal, onProgress };
   const { samples } = problem;
   const into = roomForCoefficients(samples, isDual);
-  await refit(problem, { alphas, nTargetsBatch, into, ...call });
+  await refit(problem, { alphas, nTargetsBatch, into, onStage, ...call });
   const { coef: found, base } = into;
   const parts = { fitIntercept, delays: expanded ?? delays, delayOptions };
   if (!isDual) {

@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { slabValues } from "./device_matrix.ts";
 import { type DelayOptions, shiftedDual } from "./delays.ts";
 import { type HostMatrix, range } from "./host_matrix.ts";
-import type { LongCall } from "./linear_model.ts";
+import type { LongCall, StagedCall } from "./linear_model.ts";
 import type { RidgeProblem } from "./ridge_problem.ts";
 import { refined } from "./ridge_refine.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
@@ -31,7 +31,7 @@ export function roomForCoefficients(
 }
 
 /** What {@link refit} fits. */
-export interface RefitOptions extends LongCall {
+export interface RefitOptions extends StagedCall {
   /** Regularisation of every target, `[nTargets]`. */
   readonly alphas: Float64Array;
   /** Targets to fit; all where absent. */
@@ -64,6 +64,7 @@ export async function refit(problem: RidgeProblem, options: RefitOptions): Promi
     }
   }
   onProgress?.({ stage: "refit", done, total });
+  await options.onStage?.("refit");
 }
 
 async function refitColumns(

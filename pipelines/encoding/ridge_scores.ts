@@ -1,7 +1,7 @@
 import type { Panels } from "../../engine/ops/fold_sums.ts";
 import { readAll, type Tensor } from "../../engine/tensor.ts";
 import { type ScoreFunction, scoresOf } from "./fold_scores.ts";
-import type { LongCall } from "./linear_model.ts";
+import type { StagedCall } from "./linear_model.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { RidgeSolver } from "./ridge_solver.ts";
 import { TargetTile } from "./ridge_targets.ts";
@@ -27,7 +27,7 @@ export interface ScoreStore {
 }
 
 /** Options of {@link scoreAlphas}. */
-export interface ScoreOptions extends LongCall {
+export interface ScoreOptions extends StagedCall {
   /** Regularisations. */
   readonly alphas: readonly number[];
   /** The solver of each alpha. */
@@ -145,7 +145,7 @@ class TileCache implements Disposable {
 /** Makes the operators of some alphas, then passes over the targets. */
 async function scoreBatch(
   samples: RidgeSamples,
-  { batch, tiles, alphas, solverOf, signal, measures }: ScoreOptions & {
+  { batch, tiles, alphas, solverOf, signal, measures, onStage }: ScoreOptions & {
     batch: readonly Unit[];
     tiles: TileCache;
   },
@@ -158,12 +158,15 @@ async function scoreBatch(
     if (operators.has(`${alpha} ${fold}`)) continue;
     signal?.throwIfAborted();
     const solver = solverOf(alphas[alpha]);
+    await onStage?.("gram");
     if (prepared !== alpha) solver.setAlpha(alphas[alpha]);
     prepared = alpha;
+    await onStage?.("factor");
     const operator = solver.operator(fold);
     held.use(operator.values);
     operators.set(`${alpha} ${fold}`, operator);
     samples.gpu.submit();
+    await onStage?.("operators");
   }
   for (const units of byTile(batch)) {
     signal?.throwIfAborted();
@@ -180,6 +183,7 @@ async function scoreBatch(
       const shifts = samples.fitIntercept ? stats.trainMeans : stats.testMeans;
       onScores(unit, scoresOf(values[i], unit.columns, { stats, count, shifts, measures }));
     });
+    await onStage?.("score");
   }
 }
 

@@ -19,6 +19,7 @@ export async function searchAlphas(
   { alphas, score, ...options }: SearchOptions,
 ): Promise<ScoreTable> {
   await problem.prepare(alphas);
+  await options.onStage?.("gram");
   const { samples } = problem;
   const nFolds = samples.layout.folds.length, nTargets = samples.y.shape[1];
   const usable = alphas.filter((alpha) => problem.precisionOf(alpha) !== undefined);

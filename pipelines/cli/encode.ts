@@ -9,7 +9,7 @@ import { runRecord } from "../run_record.ts";
 import { type ApplyOptions, predictTo, scoreTo } from "./encode_apply.ts";
 import { fitFrom, type FitOptions, registerFit } from "./encode_fit.ts";
 import { openGpu } from "./open_gpu.ts";
-import type { GlobalOptions } from "./options.ts";
+import { type GlobalOptions, wholeNumber } from "./options.ts";
 import { beginOutput, writeOutput } from "./output.ts";
 import { Progress } from "./progress.ts";
 
@@ -29,12 +29,14 @@ export function register(program: Command): void {
     )
     .action(async (_, command: Command) => await apply(command, "encode predict", predictTo));
   encode.command("score")
-    .description("score on held-out responses: /r2 and /correlation [targets] in HDF5")
+    .description("score on held-out responses: /r2, /correlation, /pValues, … [targets] in HDF5")
     .requiredOption("--encoder <file>", "a model from encode fit")
     .requiredOption("--features <ref>", "features [samples, features], as for encode fit")
     .option("--runs <ref>", "run of each sample [samples], where features are delayed")
     .requiredOption("--responses <ref>", "measured responses [samples, targets]")
     .option("--noise-ceiling <ref>", "share of variance that can be explained [targets], 0 to 1")
+    .option("--permutations <n>", "p-values of the correlations, and q-values", wholeNumber)
+    .option("--block-length <n>", "samples that a permutation keeps together", wholeNumber)
     .addHelpText(
       "after",
       "\nExample:\n  gyrus encode score --encoder model.h5 --features test.h5:/cls \\\n" +

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomKey } from "../../engine/random.ts";
 import type { Encoder } from "../encoding/encoder.ts";
 import { hostMatrix } from "../encoding/host_matrix.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
@@ -11,6 +12,8 @@ import { InputError } from "../errors.ts";
 import { requireFinite, requireSameRows } from "../io/checks.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { quote } from "../io/strict_json.ts";
+import { bhFdr } from "../stats/fdr.ts";
+import { permutationTest } from "../stats/permutation.ts";
 import type { GlobalOptions } from "./options.ts";
 import { openSamples, readSamples, readVector, slabRows } from "./read_matrix.ts";
 
@@ -28,6 +31,10 @@ export interface ApplyOptions extends GlobalOptions {
   readonly responses?: string;
   /** Reference of the noise ceiling, for `score`. */
   readonly noiseCeiling?: string;
+  /** Random orders of a permutation test, for `score`. */
+  readonly permutations?: number;
+  /** Samples that a permutation keeps together. */
+  readonly blockLength?: number;
 }
 
 /** Where a result is written. */
@@ -69,7 +76,7 @@ export async function predictTo(
 export async function scoreTo(
   encoder: Encoder,
   options: ApplyOptions,
-  { path }: Target,
+  { path, onProgress }: Target,
 ): Promise<Record<string, unknown>> {
   const features = await readSamples(options.features, "features");
   const responses = await readSamples(options.responses!, "targets");
@@ -101,6 +108,15 @@ export async function scoreTo(
     const share = r2.map((value, t) => ceiling[t] > 0 ? value / ceiling[t] : NaN);
     Object.assign(arrays, { noiseCeiling: ceiling, r2OfCeiling: share });
     results.medianR2OfCeiling = median(share.filter((value) => !Number.isNaN(value)));
+  }
+  const { permutations: nPermutations, blockLength, seed } = options;
+  if (nPermutations !== undefined) {
+    const { pValues } = await permutationTest(predictions, responses, {
+      ...{ nPermutations, key: randomKey(seed), blockLength, runs, onProgress },
+    });
+    const qValues = bhFdr(pValues);
+    Object.assign(arrays, { pValues, qValues });
+    results.significantTargets = qValues.filter((q) => q < 0.05).length;
   }
   using file = await Hdf5Writer.create(path, { inPlace: true });
   for (const [name, values] of Object.entries(arrays)) {

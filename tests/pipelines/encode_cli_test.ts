@@ -83,7 +83,7 @@ Deno.test("encode fit, predict and score go from files to files", async () => {
   const scored = await gyrus(
     ...["encode", "score", "--encoder", model, "--features", `${data}:/test/x`],
     ...["--responses", `${data}:/test/y`, "--noise-ceiling", `${data}:/ceiling`],
-    ...["--out", `${dir}/scores.h5`, "--json"],
+    ...["--permutations", "99", "--out", `${dir}/scores.h5`, "--json"],
   );
   assert.equal(scored.code, 0, scored.err);
   assert(JSON.parse(scored.out).medianR2 > 0.9, scored.out);
@@ -103,6 +103,11 @@ Deno.test("encode fit, predict and score go from files to files", async () => {
     if (t === 3) assert(Number.isNaN(share[t]));
     else assert(Math.abs(share[t] * Math.fround([0.9, 1, 0.5, 0, 0.99][t]) - r2[t]) < 1e-9);
   }
+
+  // No random order comes near the true one: every p-value is the smallest that 99 of them can give.
+  assert.deepEqual([...toFloat64(scores.read("/pValues"))], Array(T).fill(0.01));
+  assert.deepEqual([...toFloat64(scores.read("/qValues"))], Array(T).fill(0.01));
+  assert.equal(JSON.parse(scored.out).significantTargets, T);
 
   const record = JSON.parse(Deno.readTextFileSync(`${model}.run.json`));
   assert.equal(record.command, "encode fit");

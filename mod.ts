@@ -208,6 +208,7 @@ export {
 export { FittedGroupRidge, type GroupRidgeParts } from "./pipelines/encoding/fitted_group_ridge.ts";
 export type { Bands } from "./pipelines/encoding/bands.ts";
 export { dirichletGammas, type DirichletOptions } from "./pipelines/encoding/gammas.ts";
+export { singularValues } from "./pipelines/encoding/singular_values.ts";
 export { fingerprintOf, ScoreCheckpoint } from "./pipelines/encoding/score_checkpoint.ts";
 export type { ChoiceOptions } from "./pipelines/encoding/choose_alphas.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";

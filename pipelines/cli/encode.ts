@@ -99,9 +99,11 @@ function finish(
     console.log(JSON.stringify({ out: options.out, ...results }));
     return;
   }
-  for (const [name, value] of Object.entries(results)) {
+  const { warnings = [], ...numbers } = results;
+  for (const [name, value] of Object.entries(numbers)) {
     const text = typeof value === "number" ? Number(value.toPrecision(4)) : value;
     console.log(`${name.padEnd(24)}${text}`);
   }
+  for (const warning of warnings as string[]) console.log(`${"warning".padEnd(24)}${warning}`);
   console.log(`${"written".padEnd(24)}${options.out}`);
 }

@@ -6,17 +6,18 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
 import { randomKey } from "../../engine/random.ts";
-import { parseAlphas } from "../encoding/alphas.ts";
+import { fracridgeAlphas, parseAlphas } from "../encoding/alphas.ts";
 import { type CrossValidation, parseSplits, withGap } from "../encoding/cross_validation.ts";
 import { type Encoder, ENCODER_ALPHAS, fitEncoder } from "../encoding/encoder.ts";
 import { FittedRidge } from "../encoding/fitted_ridge.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { hrfConvolve, type HrfName } from "../encoding/hrf.ts";
-import type { Normalization } from "../encoding/normalize.ts";
+import { fitNormalizer, type Normalization, normalizeFeatures } from "../encoding/normalize.ts";
 import { PROBE_DEFAULTS } from "../encoding/probe.ts";
 import { zscorePerRun } from "../encoding/runs.ts";
 import { fingerprintOf, ScoreCheckpoint } from "../encoding/score_checkpoint.ts";
 import type { Scoring } from "../encoding/scoring.ts";
+import { singularValues } from "../encoding/singular_values.ts";
 import { InputError } from "../errors.ts";
 import { requireSameRows } from "../io/checks.ts";
 import { readBands } from "./encode_bands.ts";
@@ -40,7 +41,7 @@ export interface FitOptions extends GlobalOptions {
   readonly bands?: string;
   readonly nIter: number;
   readonly racing?: number;
-  readonly alphas: readonly number[];
+  readonly alphas: readonly number[] | "fracridge";
   readonly extendAlphas: boolean;
   readonly cv: string;
   readonly gap?: number;
@@ -113,8 +114,9 @@ function addRidgeOptions(fit: Command): void {
   fit
     .option(
       "--alphas <list>",
-      "ridge: candidates, 0.1,1,10 or from:to:count or logspace(from,to,count) on a log10 scale (default -4:5:19)",
-      (text: string) => parseAlphas(text),
+      "ridge: candidates, 0.1,1,10 or from:to:count or logspace(from,to,count) on a log10 scale, or fracridge, by the " +
+        "features' singular values (default -4:5:19)",
+      (text: string): FitOptions["alphas"] => text === "fracridge" ? text : parseAlphas(text),
       ENCODER_ALPHAS,
     )
     .option(
@@ -247,6 +249,20 @@ function splitting(
   return gap === undefined ? splits : withGap(splits, gap, { runs });
 }
 
+/** The grid of fracridge for the features as they are fitted. */
+async function alphasOfSpectrum(
+  gpu: Gpu,
+  features: HostMatrix,
+  { normalize = "none", delays, intercept }: FitOptions,
+): Promise<number[]> {
+  if (delays) {
+    throw new InputError("Cannot choose alphas by singular values: --delays changes them");
+  }
+  const normalized = normalizeFeatures(features, fitNormalizer(features, normalize));
+  const values = await singularValues(gpu, normalized, { fitIntercept: intercept });
+  return fracridgeAlphas(values.filter((value) => value > 1e-3 * values[0]));
+}
+
 /** Fits what the options say. */
 export async function fitFrom(
   gpu: Gpu,
@@ -260,8 +276,11 @@ export async function fitFrom(
     groups: await readBands(options.bands, features.shape[1]),
     ...{ nIter: options.nIter, racing: options.racing, key: randomKey(seed) },
   };
+  const alphas = options.alphas === "fracridge"
+    ? await alphasOfSpectrum(gpu, features, options)
+    : options.alphas;
   const ridge = {
-    ...{ alphas: options.alphas, cv: splitting(options, data), scoring: options.scoring },
+    ...{ alphas, cv: splitting(options, data), scoring: options.scoring },
     ...{ fitIntercept: options.intercept, coef: options.coef, conservative: options.conservative },
     ...{ localAlpha: !options.globalAlpha, solver: options.space, precision: options.precision },
     ...{ exact: options.screen === undefined, screening: options.screen },

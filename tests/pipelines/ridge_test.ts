@@ -2,7 +2,8 @@
  * Ridge regression against the golden himalaya outputs and its normal equations.
  */
 import assert from "node:assert/strict";
-import { normal, randomKey } from "../../mod.ts";
+import { Matrix, SVD } from "ml-matrix";
+import { normal, randomKey, singularValues } from "../../mod.ts";
 import { kFold } from "../../pipelines/encoding/cross_validation.ts";
 import {
   centredPart,
@@ -218,6 +219,24 @@ Deno.test("RidgeCV refuses what it cannot fit", async () => {
   const model = await fit(x, y);
   await assert.rejects(model.predict(y), { name: "InputError", message: /fitted on 2 features/ });
   assert(Object.isFrozen(model));
+});
+
+Deno.test("singularValues() are those of the centred features, for either shape", async () => {
+  const n = 40, p = 25;
+  const x = hostMatrix(normal(randomKey(1), n * p).map((v, i) => 3 + v * (i % p + 1)), [n, p]);
+  const centred = centredPart(x, range(n), columnMeans(x, range(n)));
+  const want = new SVD(Matrix.from1DArray(n, p, Array.from(centred))).diagonal;
+  const got = await singularValues(gpu, x);
+  want.forEach((s, i) =>
+    assert(Math.abs(got[i] - s) <= 1e-5 * want[0], `${i}: ${got[i]}, not ${s}`)
+  );
+  const raw = new SVD(Matrix.from1DArray(n, p, Array.from(x.data))).diagonal;
+  const flipped = hostMatrix(new Float32Array(n * p), [p, n]);
+  for (let i = 0; i < n * p; i++) flipped.data[(i % p) * n + Math.floor(i / p)] = x.data[i];
+  const wide = await singularValues(gpu, flipped, { fitIntercept: false });
+  raw.forEach((s, i) =>
+    assert(Math.abs(wide[i] - s) <= 1e-5 * raw[0], `${i}: ${wide[i]}, not ${s}`)
+  );
 });
 
 Deno.test("RidgeCV stops at a signal and says where it stands", async () => {

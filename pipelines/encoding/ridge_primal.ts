@@ -33,6 +33,11 @@ export function featureGram(
   return total!;
 }
 
+/** Whether some fit has fewer samples than features. */
+export function isWide({ nSamples, nFeatures, layout: { folds } }: RidgeSamples): boolean {
+  return nFeatures > folds.reduce((least, { train }) => Math.min(least, train.length), nSamples);
+}
+
 /** Splits that are solved together. */
 interface FoldBatch {
   /** The first one. */
@@ -73,8 +78,7 @@ export class PrimalSolver implements RidgeSolver {
     this.#x = samples.features();
     const { folds } = samples.layout;
     this.#means = folds.map(({ train }) => samples.trainMeanOfFeatures(train, this.precision));
-    const isWide = folds.some(({ train }) => train.length < samples.nFeatures);
-    if (!isWide) this.sides = (y, means) => this.#sidesOf(y, means);
+    if (!isWide(samples)) this.sides = (y, means) => this.#sidesOf(y, means);
     const size = samples.nFeatures *
       Math.max(samples.nFeatures, ...folds.map(({ test }) => test.length));
     const most = samples.gpu.caps.maxBindingBytes / (this.precision === "f64" ? 8 : 4);

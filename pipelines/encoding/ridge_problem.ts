@@ -12,7 +12,7 @@ import { delayedGram, delayedGramTensor, type DelayOptions } from "./delays.ts";
 import { productsOf } from "./host_products.ts";
 import { DualSolver, sampleGram } from "./ridge_dual.ts";
 import { HostSolver } from "./ridge_host.ts";
-import { featureGram, PrimalSolver } from "./ridge_primal.ts";
+import { featureGram, isWide, PrimalSolver } from "./ridge_primal.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { RidgePrecision, RidgeSolver } from "./ridge_solver.ts";
 
@@ -32,6 +32,8 @@ export interface RidgeProblemOptions {
 
 // Above this condition number f32 is left: coefficients keep 3 digits there and predictions 4 (measured on power-law spectra).
 const MOST_CONDITION = 1e4;
+// The same with more features than samples: what f32 rounds off xᵀ·y lies in directions that no sample has, and is divided by alpha alone.
+const MOST_WIDE_CONDITION = 1e2;
 // Eigenvalues below this share of the largest cannot be told from 0 in f32.
 const F32_FLOOR = 3e-6;
 // Beyond this f32 factors with refinement lose what refinement gains.
@@ -77,12 +79,15 @@ export class RidgeProblem implements Disposable {
     const smallest = Math.min(...unknown);
     using matrix = this.gram("f32");
     const largest = await largestEigenvalue(matrix);
-    const least = smallest * MOST_CONDITION > largest
+    const most = !this.#options.isDual && isWide(this.samples)
+      ? MOST_WIDE_CONDITION
+      : MOST_CONDITION;
+    const least = smallest * most > largest
       ? 0
       : await smallestEigenvalue(matrix, { largest, alpha: smallest });
     for (const alpha of unknown) {
       const condition = (largest + alpha) / (least + alpha);
-      this.#chosen.set(alpha, condition <= MOST_CONDITION ? "f32" : this.#exact(condition));
+      this.#chosen.set(alpha, condition <= most ? "f32" : this.#exact(condition));
     }
   }
 

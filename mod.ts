@@ -230,6 +230,11 @@ export {
   type Scoring,
 } from "./pipelines/encoding/scoring.ts";
 export {
+  correlationScoreSplit,
+  r2ScoreSplit,
+  type R2SplitOptions,
+} from "./pipelines/encoding/variance_split.ts";
+export {
   type FeatureNormalizer,
   fitNormalizer,
   type Normalization,

@@ -1,5 +1,5 @@
 import { eigh } from "../../engine/ops/eigh_device.ts";
-import { mul, square } from "../../engine/ops/elementwise.ts";
+import { mul, square, sub } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { slice } from "../../engine/ops/shape.ts";
@@ -41,7 +41,7 @@ export async function gcvAlphas(
   const means = shares.map((d) =>
     (d.reduce((total, share) => total + share, 0) + nDirections - values.length) / nDirections
   );
-  const squares = Float32Array.from(shares.flatMap((d) => [...d]), (share) => share ** 2 - 1);
+  const squares = Float32Array.from(shares.flatMap((d) => [...d]), (share) => share ** 2);
   const weights = held.use(Tensor.from(gpu, squares, [alphas.length, values.length]));
   for (let start = 0; start < nTargets; start += nTargetsBatch) {
     signal?.throwIfAborted();
@@ -50,14 +50,16 @@ export async function gcvAlphas(
     const made = tidy(gpu, () => {
       const y = samples.responses(columns);
       const turned = matmul(basis, y, { transposeA: true });
-      return [matmul(weights, square(turned)), sum(square(y), { axes: [0] })];
+      // Formed by itself and not as a difference of sums: at a small alpha little is left of a response.
+      const outside = sub(y, matmul(basis, turned));
+      return [matmul(weights, square(turned)), sum(square(outside), { axes: [0] })];
     });
-    const [changes, totals] = await readAll(made);
+    const [inside, outside] = await readAll(made);
     made.forEach((t) => t.dispose());
     columns.forEach((t, j) => {
       let least = Infinity;
       alphas.forEach((alpha, a) => {
-        const residual = Math.max(0, totals[j] + changes[a * columns.length + j]);
+        const residual = inside[a * columns.length + j] + outside[j];
         const gcv = residual / means[a] ** 2;
         if (gcv < least || (gcv === least && alpha > alphas[best[t]])) {
           least = gcv;

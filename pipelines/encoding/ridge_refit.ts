@@ -130,6 +130,10 @@ export async function primalCoefficients(
   const coef = new Float32Array(delays.length * nFeatures * nTargets);
   const most = slabValues(gpu);
   const width = Math.max(1, Math.floor(Math.min(most / nSamples, Math.sqrt(most))));
+  const parts = [delays.length, Math.ceil(nTargets / width), Math.ceil(nFeatures / width)];
+  const total = parts[0] * parts[1] * parts[2];
+  let done = 0;
+  onProgress?.({ stage: "coef", done, total });
   for (const [d, delay] of delays.entries()) {
     const shifted = delay === 0 ? dualCoef : shiftedDual(dualCoef, delay, delayOptions);
     for (let first = 0; first < nTargets; first += width) {
@@ -137,11 +141,6 @@ export async function primalCoefficients(
       using c = columnsOf(samples, shifted, { first, last, order });
       for (let start = 0; start < nFeatures; start += width) {
         signal?.throwIfAborted();
-        onProgress?.({
-          stage: "coef",
-          done: start + d * nFeatures,
-          total: delays.length * nFeatures,
-        });
         const end = Math.min(nFeatures, start + width);
         using part = tidy(
           gpu,
@@ -158,6 +157,7 @@ export async function primalCoefficients(
           );
           coef.set(row, (d * nFeatures + i) * nTargets + first);
         }
+        onProgress?.({ stage: "coef", done: ++done, total });
       }
     }
   }

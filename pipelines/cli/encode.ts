@@ -29,7 +29,9 @@ export function register(program: Command): void {
     )
     .action(async (_, command: Command) => await apply(command, "encode predict", predictTo));
   encode.command("score")
-    .description("score on held-out responses: /r2, /correlation, /pValues, … [targets] in HDF5")
+    .description(
+      "score on held-out responses: /r2, /correlation, … [targets] in HDF5; /r2Split, /correlationSplit of bands",
+    )
     .requiredOption("--encoder <file>", "a model from encode fit")
     .requiredOption("--features <ref>", "features [samples, features], as for encode fit")
     .option("--runs <ref>", "run of each sample [samples], where features are delayed")

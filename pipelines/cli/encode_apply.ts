@@ -5,9 +5,12 @@
  */
 import { randomKey } from "../../engine/random.ts";
 import type { Encoder } from "../encoding/encoder.ts";
-import { hostMatrix } from "../encoding/host_matrix.ts";
+import { FittedGroupRidge } from "../encoding/fitted_group_ridge.ts";
+import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
+import { normalizeFeatures } from "../encoding/normalize.ts";
 import { correlationScore, r2Score } from "../encoding/scoring.ts";
+import { correlationScoreSplit, r2ScoreSplit } from "../encoding/variance_split.ts";
 import { InputError } from "../errors.ts";
 import { requireFinite, requireSameRows } from "../io/checks.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
@@ -109,6 +112,7 @@ export async function scoreTo(
     Object.assign(arrays, { noiseCeiling: ceiling, r2OfCeiling: share });
     results.medianR2OfCeiling = median(share.filter((value) => !Number.isNaN(value)));
   }
+  const splits = await bandSplits(encoder, { features, responses, runs });
   const { permutations: nPermutations, blockLength, seed } = options;
   if (nPermutations !== undefined) {
     const { pValues } = await permutationTest(predictions, responses, {
@@ -123,8 +127,29 @@ export async function scoreTo(
     file.createDataset(`/${name}`, { shape: [nTargets], dtype: "f64" });
     file.writeRows(`/${name}`, 0, values);
   }
+  for (const [name, values] of Object.entries(splits)) {
+    file.createDataset(`/${name}`, { shape: [values.length / nTargets, nTargets], dtype: "f64" });
+    file.writeRows(`/${name}`, 0, values);
+  }
   file.commit();
   return results;
+}
+
+/** Parts of the scores that each band of a banded model explains, `[nBands, nTargets]`; nothing for other models. */
+async function bandSplits(
+  { model, normalizer }: Encoder,
+  { features, responses, runs }: {
+    features: HostMatrix;
+    responses: HostMatrix;
+    runs?: ArrayLike<number>;
+  },
+): Promise<Record<string, Float64Array<ArrayBuffer>>> {
+  if (!(model instanceof FittedGroupRidge)) return {};
+  const bands = await model.predictBands(normalizeFeatures(features, normalizer), { runs });
+  return {
+    r2Split: r2ScoreSplit(responses, bands, { intercept: model.intercept }),
+    correlationSplit: correlationScoreSplit(responses, bands),
+  };
 }
 
 function requireFeatures(encoder: Encoder, source: string, nFeatures: number): void {

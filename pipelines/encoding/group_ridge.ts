@@ -148,12 +148,14 @@ export class GroupRidgeCV {
     const { bestGammas, bestAlphas } = best;
     const into = roomForCoefficients(samples, isDual);
     const intercept = new Float32Array(bestAlphas.length);
+    let done = 0;
     for (const [g, gamma] of gammas.entries()) {
       const targets = range(bestGammas.length).filter((t) => bestGammas[t] === g);
       if (targets.length === 0) continue;
       using problem = problems.weighted(gamma);
       await problem.prepare([...new Set(Array.from(targets, (t) => bestAlphas[t]))]);
-      await refit(problem, { alphas: bestAlphas, targets, nTargetsBatch, into, ...call });
+      await refit(problem, { alphas: bestAlphas, targets, nTargetsBatch, into, done, ...call });
+      done += targets.length;
       const scaled = problem.samples;
       const means = isDual
         ? centredProducts(scaled)

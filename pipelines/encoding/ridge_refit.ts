@@ -40,6 +40,8 @@ export interface RefitOptions extends StagedCall {
   readonly nTargetsBatch: number;
   /** Where the coefficients go. */
   readonly into: RidgeCoefficients;
+  /** Targets that were fitted before, for the progress. */
+  readonly done?: number;
 }
 
 /**
@@ -51,7 +53,7 @@ export interface RefitOptions extends StagedCall {
 export async function refit(problem: RidgeProblem, options: RefitOptions): Promise<void> {
   const { alphas, targets = range(alphas.length), nTargetsBatch, signal, onProgress } = options;
   const total = alphas.length;
-  let done = 0;
+  let { done = 0 } = options;
   for (const [alpha, group] of groupTargets(alphas, targets)) {
     if (problem.precisionOf(alpha) === undefined) throw tooSmall(alpha);
     problem.solverOf(alpha).setAlpha(alpha);

@@ -1,4 +1,5 @@
-import { gatherSum } from "../../engine/ops/gather.ts";
+import { add } from "../../engine/ops/elementwise.ts";
+import { gather, gatherSum } from "../../engine/ops/gather.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import { type HostMatrix, hostMatrix } from "./host_matrix.ts";
@@ -36,7 +37,7 @@ export function requireDelays(delays: readonly number[]): void {
 }
 
 /** Row that each row of a shift is taken from, −1 for none. */
-function shifted(
+export function shifted(
   nSamples: number,
   delay: number,
   { runs, acrossRuns = false }: DelayOptions,
@@ -146,12 +147,23 @@ export function delayedProductsTensor(
   }
   const [rows, columns] = k.shape;
   // −1 becomes 2³² − 1: what is out of range adds nothing.
+  const source = (n: number, delay: number, labels?: ArrayLike<number>) =>
+    Uint32Array.from(shifted(n, delay, { runs: labels, acrossRuns }));
   const sources = (n: number, labels?: ArrayLike<number>) => {
     const list = new Uint32Array(delays.length * n);
-    delays.forEach((delay, d) => list.set(shifted(n, delay, { runs: labels, acrossRuns }), d * n));
+    delays.forEach((delay, d) => list.set(source(n, delay, labels), d * n));
     return Tensor.from(k.gpu, list, [delays.length, n]);
   };
-  return tidy(k.gpu, () => gatherSum(k, sources(rows, runs), sources(columns, columnRuns)));
+  if (k.dtype !== "f64") {
+    return tidy(k.gpu, () => gatherSum(k, sources(rows, runs), sources(columns, columnRuns)));
+  }
+  // The kernel of sums has no f64; moving and adding do.
+  return tidy(k.gpu, () =>
+    delays.map((delay) => {
+      const at = Tensor.from(k.gpu, source(rows, delay, runs), [rows]);
+      const from = Tensor.from(k.gpu, source(columns, delay, columnRuns), [columns]);
+      return gather(gather(k, at, { axis: 0 }), from, { axis: 1 });
+    }).reduce((sum, part) => add(sum, part)));
 }
 
 /**

@@ -158,7 +158,7 @@ export class GroupRidgeCV {
       done += targets.length;
       const scaled = problem.samples;
       const means = isDual
-        ? centredProducts(scaled)
+        ? centredProducts(scaled, plan)
         : scaled.xMeans.map((mean, j) => mean * scaled.scaleOf(j));
       const found = interceptOf(means, into.coef, into.base);
       for (const t of targets) intercept[t] = found[t];

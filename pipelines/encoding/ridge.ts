@@ -260,7 +260,7 @@ async function fitAlphas(
     return { ...parts, coef: found, intercept: interceptOf(samples.xMeans, found, base) };
   }
   // x·mean stands in for the features: their coefficients need not be there for the intercept.
-  const intercept = interceptOf(centredProducts(samples), found, base);
+  const intercept = interceptOf(centredProducts(samples, plan), found, base);
   const dual = { ...parts, dualCoef: found, intercept, xFit: samples.x };
   if (!plan.coef) return dual;
   const options = { delays, delayOptions, ...call };

@@ -133,21 +133,13 @@ export class HostSolver implements RidgeSolver {
   }
 
   coefficients(y: Tensor): DeviceCoefficients {
-    const { gpu, fitIntercept, nSamples, layout: { folds } } = this.#samples;
+    const { gpu, layout: { folds } } = this.#samples;
     const { values, vectors } = this.#side(folds.length);
     const size = values.length;
     return tidy(gpu, () => {
       const inverse = Float32Array.from(values, (_, i) => 1 / this.#damped(values, i));
       const damped = mul(this.#project(folds.length, y), Tensor.from(gpu, inverse, [size, 1]));
-      const coef = matmul(Tensor.from(gpu, Float32Array.from(vectors), [size, size]), damped);
-      if (!this.#k || !fitIntercept) return { coef };
-      const means = new Float32Array(nSamples); // of the Gram matrix's columns
-      for (let j = 0; j < nSamples; j++) {
-        let sum = 0;
-        for (let i = 0; i < nSamples; i++) sum += this.#k[i * nSamples + j];
-        means[j] = -sum / nSamples;
-      }
-      return { coef, offset: matmul(Tensor.from(gpu, means, [1, nSamples]), coef) };
+      return { coef: matmul(Tensor.from(gpu, Float32Array.from(vectors), [size, size]), damped) };
     });
   }
 

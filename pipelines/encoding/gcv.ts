@@ -50,16 +50,18 @@ export async function gcvAlphas(
     const made = tidy(gpu, () => {
       const y = samples.responses(columns);
       const turned = matmul(basis, y, { transposeA: true });
+      const inside = matmul(weights, square(turned));
+      if (values.length >= nDirections) return [inside]; // the basis spans all that there is
       // Formed by itself and not as a difference of sums: at a small alpha little is left of a response.
       const outside = sub(y, matmul(basis, turned));
-      return [matmul(weights, square(turned)), sum(square(outside), { axes: [0] })];
+      return [inside, sum(square(outside), { axes: [0] })];
     });
     const [inside, outside] = await readAll(made);
     made.forEach((t) => t.dispose());
     columns.forEach((t, j) => {
       let least = Infinity;
       alphas.forEach((alpha, a) => {
-        const residual = inside[a * columns.length + j] + outside[j];
+        const residual = inside[a * columns.length + j] + (outside?.[j] ?? 0);
         const gcv = residual / means[a] ** 2;
         if (gcv < least || (gcv === least && alpha > alphas[best[t]])) {
           least = gcv;

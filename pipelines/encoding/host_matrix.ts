@@ -77,6 +77,12 @@ export function range(n: number): Uint32Array<ArrayBuffer> {
   return Uint32Array.from({ length: n }, (_, i) => i);
 }
 
+/** Place of the first value that is not finite, or −1. A loop: a callback per value takes ten times as long. */
+function firstNotFinite(data: Float32Array): number {
+  for (let i = 0; i < data.length; i++) if (data[i] - data[i] !== 0) return i;
+  return -1;
+}
+
 /**
  * Refuses pairs that cannot be samples of features and responses.
  *
@@ -91,7 +97,7 @@ export function requireSamples(features: HostMatrix, responses: HostMatrix): voi
     );
   }
   for (const [name, { data, shape: [, cols] }] of Object.entries({ features, responses })) {
-    const bad = data.findIndex((value) => !Number.isFinite(value));
+    const bad = firstNotFinite(data);
     if (bad >= 0) {
       throw new InputError(
         `Cannot fit: every value must be finite, ${name} row ${Math.floor(bad / cols)}, column ${

@@ -1,8 +1,14 @@
+import type { Gpu } from "../../engine/gpu.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 
 // What the device is assumed to have where it sets no budget: WebGPU tells nobody how much memory there is.
 const DEFAULT_BUDGET = 4 * 2 ** 30;
 const ALIGNMENT = 64;
+
+/** Bytes that a fit may have on the device. */
+export function budgetOf({ options }: Gpu): number {
+  return options.memoryBudget ?? DEFAULT_BUDGET;
+}
 
 /** How much is on the device at once. */
 export interface Batches {
@@ -23,7 +29,7 @@ export function batchesOf(
   { gpu, nSamples, nFeatures, y, layout: { folds } }: RidgeSamples,
   { isDual, nTargetsBatch, nAlphasBatch }: Partial<Batches> & { isDual: boolean },
 ): Batches {
-  const budget = gpu.options.memoryBudget ?? DEFAULT_BUDGET;
+  const budget = budgetOf(gpu);
   const nTargets = y.shape[1];
   const depth = isDual ? nSamples : nFeatures;
   // The responses twice, as rows and as panels, and the sides of every split where they are not the responses.

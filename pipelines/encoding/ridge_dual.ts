@@ -1,13 +1,15 @@
-import { cholesky, choleskySolve, spdInverse } from "../../engine/ops/cholesky.ts";
+import { spdInverse } from "../../engine/ops/cholesky.ts";
 import { add, div, neg, scale, sub } from "../../engine/ops/elementwise.ts";
 import { packPanels, type Panels } from "../../engine/ops/fold_sums.ts";
 import { gram } from "../../engine/ops/gram.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { addDiagonal } from "../../engine/ops/matrix.ts";
 import { sum } from "../../engine/ops/reduce.ts";
-import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { slice, stack } from "../../engine/ops/shape.ts";
+import { dtypeBytes, type Tensor, tidy } from "../../engine/tensor.ts";
 import { constant, inF32, slabValues, take } from "./device_matrix.ts";
 import { range } from "./host_matrix.ts";
+import { budgetOf } from "./ridge_batches.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { DeviceCoefficients, RidgeSolver } from "./ridge_solver.ts";
 
@@ -41,7 +43,9 @@ export class DualSolver implements RidgeSolver {
   readonly precision: "f32" | "f64";
   readonly #samples: RidgeSamples;
   readonly #k: Tensor;
-  #g?: Tensor;
+  /** Inverses that the memory has room for, the last one that was asked for last. */
+  readonly #inverses = new Map<number, Tensor>();
+  readonly #ofOut = new Map<number, Tensor>();
   #alpha = 1;
 
   /**
@@ -68,20 +72,33 @@ export class DualSolver implements RidgeSolver {
   }
 
   // The inverse of k/alpha + 1, which is alpha times that of k + alpha: operators are the same, and at a large alpha entries are not as
-  // small as f32 ends.
+  // small as f32 ends. Inverses are kept for the fit of all samples, as many as a quarter of the memory takes.
   setAlpha(alpha: number): void {
-    this.#g?.dispose();
+    forget(this.#ofOut);
     this.#alpha = alpha;
-    this.#g = tidy(this.#k.gpu, () => spdInverse(addDiagonal(scale(this.#k, 1 / alpha), 1)));
+    const known = this.#inverses.get(alpha);
+    this.#inverses.delete(alpha);
+    const most = budgetOf(this.#k.gpu) / 4 / (this.#k.size * dtypeBytes(this.precision));
+    for (const [other, g] of this.#inverses) {
+      if (this.#inverses.size < most) break;
+      g.dispose();
+      this.#inverses.delete(other);
+    }
+    const make = () => spdInverse(addDiagonal(scale(this.#k, 1 / alpha), 1));
+    this.#inverses.set(alpha, known ?? tidy(this.#k.gpu, make));
+  }
+
+  get #g(): Tensor {
+    return this.#inverses.get(this.#alpha)!;
   }
 
   operator(fold: number): Panels {
     const { out, test, train } = this.#samples.layout.folds[fold];
+    const inverse = this.#inverseOf(fold); // [1, out, out]
     return tidy(this.#samples.gpu, () => {
-      const rows = take(this.#g!, 0, out);
-      const factor = cholesky(take(rows, 1, out));
-      const rest = take(rows, 1, train);
-      const opposite = choleskySolve(factor, rest); // −operator of all that is left out, [out, train]
+      const rest = take(take(this.#g, 0, out), 1, train);
+      // −operator of all that is left out, [out, train]
+      const opposite = matmul(inverse.reshape([out.length, out.length]), rest);
       const operator = this.#samples.fitIntercept
         ? this.#centred(opposite, rest, train)
         : neg(inF32(opposite));
@@ -90,13 +107,36 @@ export class DualSolver implements RidgeSolver {
     });
   }
 
+  /** The inverse of the block of `g` that a split leaves out. Blocks of one size are inverted together: each is a chain of launches. */
+  #inverseOf(fold: number): Tensor {
+    const known = this.#ofOut.get(fold);
+    if (known) return known;
+    const { gpu, layout: { folds } } = this.#samples;
+    const size = folds[fold].out.length;
+    const most = Math.max(1, Math.floor((this.depth / size) ** 2)); // no more memory than `g`
+    const alike = range(folds.length).filter((f) => f >= fold && folds[f].out.length === size)
+      .subarray(0, most);
+    const inverses = tidy(gpu, () => {
+      const blocks = Array.from(
+        alike,
+        (f) => take(take(this.#g, 0, folds[f].out), 1, folds[f].out),
+      );
+      return spdInverse(stack(blocks));
+    });
+    alike.forEach((f, place) => {
+      this.#ofOut.set(f, slice(inverses, { axis: 0, start: place, end: place + 1 }));
+    });
+    inverses.dispose();
+    return this.#ofOut.get(fold)!;
+  }
+
   // Predictions less the mean of the training responses. With a = k_rr + alpha, u = a⁻¹·1 / 1ᵀ·a⁻¹·1 and r the operator without an
   // intercept, the intercept is uᵀ·y and predictions are r·y + (1 − r·1)·uᵀ·y. As it is written below nothing cancels at a large alpha,
   // where r is small.
   #centred(opposite: Tensor, rest: Tensor, train: Uint32Array): Tensor {
     const { gpu, dtype } = opposite;
     const [m, nTrain] = opposite.shape;
-    const g = this.#g!;
+    const g = this.#g;
     const ones = (n: number) => constant(gpu, [n, 1], 1, dtype);
     const sums = matmul(opposite, ones(nTrain)); // −r·1
     const ofTrain = take(matmul(g, ones(g.shape[0])), 0, train);
@@ -110,7 +150,7 @@ export class DualSolver implements RidgeSolver {
   coefficients(y: Tensor): DeviceCoefficients {
     const { gpu, fitIntercept } = this.#samples;
     return tidy(gpu, () => {
-      const g = this.#g!;
+      const g = this.#g;
       const coef = scale(matmul(inF32(g), y), 1 / this.#alpha);
       if (!fitIntercept) return { coef };
       const sums = inF32(matmul(g, constant(gpu, [g.shape[0], 1], 1, g.dtype)));
@@ -121,7 +161,12 @@ export class DualSolver implements RidgeSolver {
   }
 
   [Symbol.dispose](): void {
-    this.#g?.dispose();
+    [this.#ofOut, this.#inverses].forEach(forget);
     this.#k.dispose();
   }
+}
+
+function forget(kept: Map<number, Tensor>): void {
+  for (const tensor of kept.values()) tensor.dispose();
+  kept.clear();
 }

@@ -49,6 +49,7 @@ export class RidgeProblem implements Disposable {
   readonly #options: RidgeProblemOptions;
   readonly #solvers = new Map<RidgePrecision, RidgeSolver>();
   readonly #chosen = new Map<number, RidgePrecision | undefined>();
+  #gram?: Tensor;
 
   /** A problem of these samples. */
   constructor(samples: RidgeSamples, options: RidgeProblemOptions) {
@@ -131,6 +132,7 @@ export class RidgeProblem implements Disposable {
     }
     const dtype = precision === "f64" ? "f64" : "f32";
     const matrix = this.gram(dtype);
+    this.#forgetGram();
     return isDual
       ? new DualSolver(samples, matrix, this.#meanSquare())
       : new PrimalSolver(samples, matrix);
@@ -146,8 +148,22 @@ export class RidgeProblem implements Disposable {
     return sum * (this.#options.delays?.length ?? 1) / nSamples ** 2;
   }
 
-  /** The Gram matrix of the smaller side, over some features: that of delayed samples where there are delays. */
+  /**
+   * The Gram matrix of the smaller side, over some features: that of delayed samples where there are delays. The caller owns the handle;
+   * that of all features in f32 is kept until a solver takes it over.
+   */
   gram(dtype: "f32" | "f64", columns?: Uint32Array): Tensor {
+    if (dtype === "f64" || columns) return this.#makeGram(dtype, columns);
+    this.#gram ??= this.#makeGram("f32");
+    return this.#gram.alias();
+  }
+
+  #forgetGram(): void {
+    this.#gram?.dispose();
+    this.#gram = undefined;
+  }
+
+  #makeGram(dtype: "f32" | "f64", columns?: Uint32Array): Tensor {
     const { samples } = this;
     if (!this.#options.isDual) return featureGram(samples, dtype);
     const { delays, delayOptions, knownGram } = this.#options;
@@ -174,6 +190,7 @@ export class RidgeProblem implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#forgetGram();
     for (const solver of this.#solvers.values()) solver[Symbol.dispose]();
   }
 }

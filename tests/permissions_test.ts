@@ -62,6 +62,31 @@ Deno.test("encode fit writes its output and its record, and is denied everything
   assert.equal(again.code, 0, again.err);
 });
 
+Deno.test("encode fit may write its checkpoint too, wherever it is, and goes on from it", () => {
+  using folder = new TestFolder();
+  folder.write("x.npy", matrix(1, 40, 6));
+  folder.write("y.npy", matrix(2, 40, 3));
+  Deno.mkdirSync(folder.at("old scores"));
+  const backend = Deno.env.get("GYRUS_TEST_BACKEND") ?? "deno";
+  const fit = ["encode", "fit", "--features", "x.npy", "--responses", "y.npy"];
+  const log = "old scores/fit.log";
+  for (const checkpoint of [["--checkpoint", log], [`--checkpoint=${log}`]]) {
+    const made = run(folder, [...fit, ...checkpoint, "--backend", backend, "--out", "model.h5"]);
+    assert.equal(made.code, 0, made.err);
+    assert.deepEqual(folder.list(), [
+      "model.h5",
+      "model.h5.run.json",
+      "old scores",
+      "x.npy",
+      "y.npy",
+    ]);
+    assert.deepEqual([...Deno.readDirSync(folder.at("old scores"))].map(({ name }) => name), [
+      "fit.log",
+    ]);
+    Deno.truncateSync(folder.at(log), Math.floor(Deno.statSync(folder.at(log)).size / 2));
+  }
+});
+
 Deno.test("bad input is one sentence, exit code 2 and no output", () => {
   using folder = new TestFolder();
   folder.write("x.npy", matrix(1, 40, 6));

@@ -102,7 +102,7 @@ export async function raceOf(
   const folds = Array.from({ length: nFolds - 1 }, (_, i) => i + 1);
   const rest = await searchAlphas(problem, {
     ...search,
-    ...{ pass: 2 * pass + 1, folds, targetsOf: () => targets },
+    ...{ pass: 2 * pass + 1, folds, targets: { order: targets } },
   });
   const both = (a: Float64Array<ArrayBuffer>, b: Float64Array) =>
     a.map((value, at) => Math.max(value, b[at]));

@@ -114,8 +114,10 @@ export class DualSolver implements RidgeSolver {
     const { gpu, layout: { folds } } = this.#samples;
     const size = folds[fold].out.length;
     const most = Math.max(1, Math.floor((this.depth / size) ** 2)); // no more memory than `g`
-    const alike = range(folds.length).filter((f) => f >= fold && folds[f].out.length === size)
-      .subarray(0, most);
+    // The same ones whichever split asks first: other batches could be other orders of sums.
+    const same = range(folds.length).filter((f) => folds[f].out.length === size);
+    const place = Math.floor(same.indexOf(fold) / most) * most;
+    const alike = same.subarray(place, place + most);
     const inverses = tidy(gpu, () => {
       const blocks = Array.from(
         alike,

@@ -1,10 +1,12 @@
 import type { Panels } from "../../engine/ops/fold_sums.ts";
 import { readAll, type Tensor } from "../../engine/tensor.ts";
+import { FOLD_SUMS } from "../../shaders/matmul/fold_sums.ts";
 import { type ScoreFunction, scoresOf } from "./fold_scores.ts";
+import { range } from "./host_matrix.ts";
 import type { StagedCall } from "./linear_model.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { RidgeSolver } from "./ridge_solver.ts";
-import { TargetTile } from "./ridge_targets.ts";
+import { PANEL, TargetTile } from "./ridge_targets.ts";
 
 /** Where a score belongs, as a checkpoint keeps it. */
 export interface ScoreUnit {
@@ -26,6 +28,14 @@ export interface ScoreStore {
   write(unit: ScoreUnit, scores: Float64Array): void;
 }
 
+/** Which targets to score. */
+export interface TargetChoice {
+  /** The targets, those of an alpha side by side, so that it scores a part of what is on the device already. */
+  readonly order: Uint32Array;
+  /** First place in the order and the one after the last that an alpha scores; all where absent. */
+  readonly spanOf?: (alpha: number) => readonly [start: number, end: number];
+}
+
 /** Options of {@link scoreAlphas}. */
 export interface ScoreOptions extends StagedCall {
   /** Regularisations. */
@@ -34,8 +44,8 @@ export interface ScoreOptions extends StagedCall {
   readonly solverOf: (alpha: number) => RidgeSolver;
   /** What splits are scored by; the first one is what alphas are chosen by. */
   readonly measures: readonly ScoreFunction[];
-  /** Targets to score at an alpha; all where absent. */
-  readonly targetsOf?: (alpha: number) => Uint32Array;
+  /** Targets to score; all where absent. */
+  readonly targets?: TargetChoice;
   /** Targets that are on the device at once. */
   readonly nTargetsBatch: number;
   /** Alphas whose operators are on the device at once. */
@@ -51,6 +61,10 @@ export interface ScoreOptions extends StagedCall {
 /** A unit of work with the targets that it scores. */
 interface Unit extends ScoreUnit {
   readonly columns: Uint32Array;
+  /** Targets that are on the device for it. */
+  readonly whole: Uint32Array;
+  /** Places of the first target to score and of the one after the last among them. */
+  readonly span: readonly [number, number];
 }
 
 /**
@@ -101,15 +115,18 @@ export async function scoreAlphas(
 function unitsOf(
   samples: RidgeSamples,
   alpha: number,
-  { alphas, targetsOf, nTargetsBatch, pass = 0, folds }: ScoreOptions,
+  { alphas, targets, nTargetsBatch, pass = 0, folds }: ScoreOptions,
 ): Unit[] {
-  const nTargets = samples.y.shape[1];
-  const targets = targetsOf?.(alphas[alpha]) ?? Uint32Array.from({ length: nTargets }, (_, t) => t);
+  const order = targets?.order ?? range(samples.y.shape[1]);
+  const [first, last] = targets?.spanOf?.(alphas[alpha]) ?? [0, order.length];
   const units: Unit[] = [];
-  for (let start = 0; start < targets.length; start += nTargetsBatch) {
-    const columns = targets.subarray(start, start + nTargetsBatch);
+  for (let start = 0; start < order.length; start += nTargetsBatch) {
+    const whole = order.subarray(start, start + nTargetsBatch);
+    const span = [Math.max(0, first - start), Math.min(whole.length, last - start)] as const;
+    if (span[0] >= span[1]) continue;
+    const own = { pass, alpha, tile: start / nTargetsBatch, whole, span };
     for (const fold of folds ?? samples.layout.folds.keys()) {
-      units.push({ pass, alpha, fold, tile: start / nTargetsBatch, columns });
+      units.push({ ...own, fold, columns: whole.subarray(...span) });
     }
   }
   return units;
@@ -170,9 +187,12 @@ async function scoreBatch(
   }
   for (const units of byTile(batch)) {
     signal?.throwIfAborted();
-    const tile = tiles.of(units[0].columns);
-    const sums: Tensor[] = units.map(({ alpha, fold }) =>
-      tile.score(solverOf(alphas[alpha]), fold, operators.get(`${alpha} ${fold}`)!)
+    const tile = tiles.of(units[0].whole);
+    const sums: Tensor[] = units.map(({ alpha, fold, span }) =>
+      tile.score(solverOf(alphas[alpha]), {
+        ...{ fold, span },
+        operator: operators.get(`${alpha} ${fold}`)!,
+      })
     );
     const values = await readAll(sums);
     sums.forEach((t) => t.dispose());
@@ -181,28 +201,14 @@ async function scoreBatch(
       const stats = samples.stats[unit.fold];
       const count = samples.layout.folds[unit.fold].test.length;
       const shifts = samples.fitIntercept ? stats.trainMeans : stats.testMeans;
-      onScores(unit, scoresOf(values[i], unit.columns, { stats, count, shifts, measures }));
+      const own = values[i].subarray(FOLD_SUMS * (unit.span[0] % PANEL));
+      onScores(unit, scoresOf(own, unit.columns, { stats, count, shifts, measures }));
     });
     await onStage?.("score");
   }
 }
 
-/** Units that share a tile of targets; different alphas may score different targets. */
+/** Units that share a tile of targets. */
 function byTile(batch: readonly Unit[]): Unit[][] {
-  const groups: Unit[][] = [];
-  const seen = new Map<number, Unit[]>();
-  for (const unit of batch) {
-    const group = seen.get(unit.tile);
-    if (
-      group?.[0].columns.length === unit.columns.length &&
-      group[0].columns.every((t, j) => t === unit.columns[j])
-    ) {
-      group.push(unit);
-      continue;
-    }
-    const fresh = [unit];
-    seen.set(unit.tile, fresh);
-    groups.push(fresh);
-  }
-  return groups;
+  return [...Map.groupBy(batch, ({ tile }) => tile).values()];
 }

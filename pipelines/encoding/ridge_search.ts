@@ -3,7 +3,7 @@ import { type ScoreFunction, scoreFunction } from "./fold_scores.ts";
 import { gcvAlphas } from "./gcv.ts";
 import { range } from "./host_matrix.ts";
 import type { RidgeProblem } from "./ridge_problem.ts";
-import { scoreAlphas, type ScoreOptions } from "./ridge_scores.ts";
+import { scoreAlphas, type ScoreOptions, type TargetChoice } from "./ridge_scores.ts";
 
 /** Options of {@link searchAlphas}. */
 export interface SearchOptions extends Omit<ScoreOptions, "solverOf" | "measures"> {
@@ -32,19 +32,22 @@ export async function searchAlphas(
 }
 
 /**
- * For each alpha the targets whose choice is fewer than `reach` steps of the grid away. Where one alpha is chosen for all, a mean over
- * them is needed: they are all scored, or none.
+ * For each alpha the targets whose choice is fewer than `reach` steps of the grid away, in order of their choices. Where one alpha is
+ * chosen for all, a mean over them is needed: they are all scored, or none.
  */
 function targetsNear(
   { alphas, localAlpha = true }: ScreenOptions,
   choice: Uint32Array,
   reach: number,
-): (alpha: number) => Uint32Array {
-  return (alpha) => {
-    const a = alphas.indexOf(alpha), all = range(choice.length);
-    const near = all.filter((t) => Math.abs(choice[t] - a) < reach);
-    return localAlpha || near.length === 0 ? near : all;
+): TargetChoice {
+  const order = range(choice.length).sort((s, t) => choice[s] - choice[t] || s - t);
+  const before = (a: number) => choice.reduce((count, own) => count + Number(own < a), 0);
+  const spanOf = (alpha: number): [number, number] => {
+    const a = alphas.indexOf(alpha);
+    const near: [number, number] = [before(a - reach + 1), before(a + reach)];
+    return localAlpha || near[0] === near[1] ? near : [0, order.length];
   };
+  return { order, spanOf };
 }
 
 /** Options of a search that leaves alphas out; these ascend. */
@@ -64,8 +67,8 @@ export async function searchByGcv(
   const alphas = search.alphas.filter((alpha) => problem.precisionOf(alpha) !== undefined);
   const usable = { ...search, alphas };
   const choice = await gcvAlphas(problem, usable);
-  const targetsOf = targetsNear(usable, choice, 2);
-  const table = await searchAlphas(problem, { ...usable, targetsOf, pass: 1 });
+  const targets = targetsNear(usable, choice, 2);
+  const table = await searchAlphas(problem, { ...usable, targets, pass: 1 });
   return merged(search.alphas, [table]);
 }
 
@@ -84,8 +87,8 @@ export async function searchCoarseToFine(
   if (fine.length === 0) return first;
   const choice = chooseAlphas(first, meanScores(first), { localAlpha: search.localAlpha })
     .map((a) => alphas.indexOf(coarse[a]));
-  const targetsOf = targetsNear(search, choice, STRIDE);
-  const second = await searchAlphas(problem, { ...search, alphas: fine, targetsOf, pass: 3 });
+  const targets = targetsNear(search, choice, STRIDE);
+  const second = await searchAlphas(problem, { ...search, alphas: fine, targets, pass: 3 });
   return merged(alphas, [first, second]);
 }
 

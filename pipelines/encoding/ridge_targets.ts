@@ -7,7 +7,8 @@ import { isContiguous } from "./fold_layout.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
 import type { RidgeSolver } from "./ridge_solver.ts";
 
-const PANEL = 64;
+/** Targets of a panel. */
+export const PANEL = 64;
 
 /** Responses of some targets on the device, packed for scoring, with the sides that solvers made of them. */
 export class TargetTile implements Disposable {
@@ -69,10 +70,22 @@ export class TargetTile implements Disposable {
     return solver.sides(y, means).map((side) => packPanels(side, { columns: true }));
   }
 
-  /** Sums over the test side of a split that its score follows from, `[64·⌈nTargets/64⌉, 4]`: see {@link foldSums}. */
-  score(solver: RidgeSolver, fold: number, operator: Panels): Tensor {
+  /**
+   * Sums over the test side of a split that the scores of some targets of the tile follow from, `[64·nPanels, 4]`: see {@link foldSums}.
+   * They are those of whole panels of 64 targets, of which the first may begin before `span`.
+   */
+  score(
+    solver: RidgeSolver,
+    { fold, operator, span }: { fold: number; operator: Panels; span: readonly [number, number] },
+  ): Tensor {
     const { test, out } = this.#samples.layout.folds[fold];
     const side = this.#sideOf(solver, fold);
+    const [start, end] = [Math.floor(span[0] / PANEL), Math.ceil(span[1] / PANEL)];
+    const part = ({ values, depth }: Panels): Panels => ({
+      values: values.alias([end - start, depth, PANEL], start * depth * PANEL),
+      width: (end - start) * PANEL,
+      depth,
+    });
     return tidy(this.#samples.gpu, () => {
       const options = {
         both: !this.#samples.fitIntercept,
@@ -80,9 +93,9 @@ export class TargetTile implements Disposable {
         ...(side ? {} : { skipStart: out[0], skipCount: out.length }),
       };
       const y = this.#tests[fold] ?? this.#panels;
-      return sum(foldSums(operator, side ?? this.#panels, y, this.#shifts[fold], options), {
-        axes: [0],
-      });
+      const shift = this.#shifts[fold].alias([(end - start) * PANEL], start * PANEL);
+      const sums = foldSums(operator, part(side ?? this.#panels), part(y), shift, options);
+      return sum(sums, { axes: [0] });
     });
   }
 

@@ -246,6 +246,34 @@ export {
   type LinearProbeOptions,
   PROBE_DEFAULTS,
 } from "./pipelines/encoding/probe.ts";
+export { RepeatAverager, zscoreSession } from "./pipelines/encoding/betas.ts";
+export { type MatArray, readMat, type ReadMatOptions, writeMat } from "./pipelines/io/mat.ts";
+export {
+  type NiftiHeader,
+  readNifti,
+  type ReadNiftiOptions,
+  writeNifti,
+  type WriteNiftiOptions,
+} from "./pipelines/io/nifti.ts";
+export { NiftiFile, type NiftiSlab } from "./pipelines/io/nifti_file.ts";
+export { type NsdDesign, readNsdDesign } from "./pipelines/nsd/design.ts";
+export { loadNsd, type LoadNsdOptions, type NsdResponses } from "./pipelines/nsd/load_nsd.ts";
+export { nsdPaths } from "./pipelines/nsd/names.ts";
+export {
+  countTrials,
+  readSession,
+  type SessionBetas,
+  type SessionVoxels,
+} from "./pipelines/nsd/session.ts";
+export { type NsdPart, type SplitNsdOptions, splitShared } from "./pipelines/nsd/split.ts";
+export { NsdStimuli } from "./pipelines/nsd/stimuli.ts";
+export { readStimulusInfo, type StimulusInfo } from "./pipelines/nsd/stimulus_info.ts";
+export {
+  type NsdVoxelOptions,
+  type NsdVoxels,
+  parseLabelTable,
+  selectNsdVoxels,
+} from "./pipelines/nsd/voxels.ts";
 export {
   tsneAffinities,
   tsneDescend,

@@ -1,9 +1,12 @@
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
 import { InputError } from "../errors.ts";
 import {
   dtypeBytes,
   type HostDType,
   type HostTensor,
   hostTensor,
+  shapeSize,
   toFloat32,
 } from "./state_dict.ts";
 import { quote } from "./strict_json.ts";
@@ -25,7 +28,7 @@ const codeOf: Readonly<Partial<Record<HostDType, number>>> = {
 
 async function through(
   bytes: Uint8Array<ArrayBuffer>,
-  stream: CompressionStream | DecompressionStream,
+  stream: CompressionStream,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(
     await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer(),
@@ -82,12 +85,77 @@ export interface ReadNiftiOptions {
   readonly source?: string;
 }
 
+/** What the header of a file says. */
+export interface NiftiHeader {
+  /** Element type. */
+  readonly dtype: HostDType;
+  /** Lengths of the axes, slowest first. */
+  readonly shape: readonly number[];
+  /** Byte of the first voxel. */
+  readonly offset: number;
+  /** Whether numbers have their least significant byte first. */
+  readonly isLittleEndian: boolean;
+  /** Value = `slope` × stored + `intercept`, or `undefined` where the stored values are meant. */
+  readonly scaling: { readonly slope: number; readonly intercept: number } | undefined;
+}
+
+/** Bytes that hold any header. */
+export const NIFTI_HEADER_BYTES = 540;
+
 /**
- * The voxels of a NIfTI-1 file, `.nii` or `.nii.gz`, little- or big-endian: `[Z, Y, X]` or `[T, Z, Y, X]` in C order.
+ * Reads the header of NIfTI-1, or of NIfTI-2 (the same in 540 bytes with wider fields).
+ *
+ * @param bytes the beginning of the file, unpacked; more than the header does no harm
+ * @param cannot the beginning of error sentences, "Cannot read NIfTI …:"
+ * @throws {InputError} when it is none, or states another type than integers of 8 to 32 bits and floats
+ */
+export function parseNiftiHeader(bytes: Uint8Array<ArrayBuffer>, cannot: string): NiftiHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const is = (size: number, little: boolean) =>
+    bytes.length >= size && view.getInt32(0, little) === size;
+  const second = is(NIFTI_HEADER_BYTES, true) || is(NIFTI_HEADER_BYTES, false);
+  const size = second ? NIFTI_HEADER_BYTES : headerBytes;
+  const little = is(size, true);
+  if (!little && !is(size, false)) {
+    throw new InputError(`${cannot} it does not begin with the 348-byte header of NIfTI-1`);
+  }
+  const length = (i: number): number =>
+    second ? Number(view.getBigInt64(16 + 8 * i, little)) : view.getInt16(40 + 2 * i, little);
+  const float = (first: number, later: number): number =>
+    second ? view.getFloat64(later, little) : view.getFloat32(first, little);
+  const nAxes = length(0);
+  const shape = Array.from({ length: Math.min(7, Math.max(0, nAxes)) }, (_, i) => length(1 + i))
+    .reverse();
+  const code = view.getInt16(second ? 12 : 70, little);
+  const dtype = (Object.keys(codeOf) as HostDType[]).find((name) => codeOf[name] === code);
+  const isShape = nAxes >= 1 && nAxes <= 7 && shape.every((n) => n >= 1);
+  if (dtype === undefined || !isShape || shapeSize(shape) === undefined) {
+    throw new InputError(`${cannot} its data type is ${code} and its axes are [${shape}]`);
+  }
+  const offset = second ? Number(view.getBigInt64(168, little)) : view.getFloat32(108, little);
+  if (!Number.isSafeInteger(offset) || offset < size) {
+    throw new InputError(`${cannot} its voxels begin at byte ${offset}, the header has ${size}`);
+  }
+  const [slope, intercept] = [float(112, 176), float(116, 184)];
+  // A slope of 0 means that there is none.
+  const isScaled = slope !== 0 && Number.isFinite(slope) && Number.isFinite(intercept) &&
+    (slope !== 1 || intercept !== 0);
+  const scaling = isScaled ? { slope, intercept } : undefined;
+  return { dtype, shape, offset, isLittleEndian: little, scaling };
+}
+
+/** Reverses the bytes of each element in place. */
+export function swapBytes(bytes: Uint8Array<ArrayBuffer>, width: number): void {
+  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
+}
+
+/**
+ * The voxels of a NIfTI file, `.nii` or `.nii.gz`, little- or big-endian: `[Z, Y, X]` or `[T, Z, Y, X]` in C order. `NiftiFile` reads
+ * what is too large for memory.
  *
  * A file that asks for scaling (a slope other than 0 or 1, or an intercept) gives float32.
  *
- * @throws {InputError} when it is no NIfTI-1 file, is cut off, or holds another type than integers of 8 to 32 bits and floats
+ * @throws {InputError} when it is no NIfTI file, is cut off, or holds another type than integers of 8 to 32 bits and floats
  */
 export async function readNifti(
   bytes: Uint8Array<ArrayBuffer>,
@@ -95,39 +163,19 @@ export async function readNifti(
 ): Promise<HostTensor> {
   const cannot = `Cannot read NIfTI${source === undefined ? "" : ` ${quote(source)}`}:`;
   const data = await unpack(bytes, cannot);
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const little = data.length >= headerBytes && view.getInt32(0, true) === headerBytes;
-  if (!little && (data.length < headerBytes || view.getInt32(0, false) !== headerBytes)) {
-    throw new InputError(`${cannot} it does not begin with the 348-byte header of NIfTI-1`);
-  }
-  const nAxes = view.getInt16(40, little);
-  const shape = Array.from(
-    { length: Math.max(0, nAxes) },
-    (_, i) => view.getInt16(42 + 2 * i, little),
-  )
-    .reverse();
-  const code = view.getInt16(70, little);
-  const dtype = (Object.keys(codeOf) as HostDType[]).find((name) => codeOf[name] === code);
-  const offset = view.getFloat32(108, little);
-  const length = shape.reduce((product, n) => product * n, dtype ? dtypeBytes[dtype] : 1);
-  if (dtype === undefined || nAxes < 1 || nAxes > 7 || shape.some((n) => n < 1)) {
-    throw new InputError(`${cannot} its data type is ${code} and its axes are [${shape}]`);
-  }
-  if (!Number.isInteger(offset) || offset < headerBytes || offset + length > data.length) {
+  const { dtype, shape, offset, isLittleEndian, scaling } = parseNiftiHeader(data, cannot);
+  const length = shapeSize(shape)! * dtypeBytes[dtype];
+  if (offset + length > data.length) {
     throw new InputError(
       `${cannot} [${shape}] of ${dtype} need ${length} bytes from byte ${offset}, the file has ${data.length}`,
     );
   }
   const voxels = data.slice(offset, offset + length);
-  const width = dtypeBytes[dtype];
-  if (!little) {
-    for (let at = 0; at < length; at += width) voxels.subarray(at, at + width).reverse();
-  }
-  return scaled(
-    { dtype, shape, bytes: voxels },
-    view.getFloat32(112, little),
-    view.getFloat32(116, little),
-  );
+  if (!isLittleEndian) swapBytes(voxels, dtypeBytes[dtype]);
+  const tensor = { dtype, shape, bytes: voxels };
+  if (scaling === undefined) return tensor;
+  const values = toFloat32(tensor).map((value) => value * scaling.slope + scaling.intercept);
+  return hostTensor(values, shape);
 }
 
 async function unpack(
@@ -136,15 +184,9 @@ async function unpack(
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
-    return await through(bytes, new DecompressionStream("gzip"));
+    // Of node:zlib, as DecompressionStream refuses files of several gzip members, which bgzip writes.
+    return new Uint8Array(await promisify(gunzip)(bytes));
   } catch (cause) {
     throw new InputError(`${cannot} its gzip data is damaged or cut off`, { cause });
   }
-}
-
-function scaled(tensor: HostTensor, slope: number, intercept: number): HostTensor {
-  // A slope of 0 means that there is none.
-  if (slope === 0 || !Number.isFinite(slope) || (slope === 1 && intercept === 0)) return tensor;
-  const values = toFloat32(tensor).map((value) => value * slope + intercept);
-  return hostTensor(values, tensor.shape);
 }

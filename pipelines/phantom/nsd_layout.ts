@@ -1,10 +1,11 @@
 /** Writes a phantom in the Natural Scenes Dataset's own layout, so that what reads NSD reads the phantom. */
 
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
+import { writeMat } from "../io/mat.ts";
 import { writeNifti } from "../io/nifti.ts";
 import { withFileErrors } from "../io/files.ts";
 import { hostTensor } from "../io/state_dict.ts";
-import { ATLASES, nsdPaths, regionOf } from "./nsd_names.ts";
+import { ATLASES, nsdPaths, regionOf } from "../nsd/names.ts";
 import type { Phantom, PhantomCall, PhantomSubject } from "./phantom.ts";
 import { ROIS } from "./sheet.ts";
 
@@ -114,6 +115,21 @@ function writeDesign(root: string, phantom: Phantom): void {
     trialspersession: sessionStarts.slice(1).map((end, i) => end - sessionStarts[i]),
   };
   writeFile(`${root}/${nsdPaths.design}.json`, `${JSON.stringify(design)}\n`);
+  const row = (values: readonly number[]) => ({
+    shape: [1, values.length],
+    data: Float64Array.from(values),
+  });
+  const subjectim = {
+    shape: [design.subjectim.length, order.length],
+    data: Float64Array.from(design.subjectim.flat()),
+  };
+  const mat = writeMat({
+    masterordering: row(masterordering),
+    subjectim,
+    sharedix: row(design.sharedix),
+    trialspersession: row(design.trialspersession),
+  });
+  writeFile(`${root}/${nsdPaths.design}.mat`, mat);
   let session = 0;
   const rows = masterordering.map((subjectImage, t) => {
     while (t >= sessionStarts[session + 1]) session++;
@@ -167,7 +183,7 @@ function writeStimulusInfo(root: string, phantom: Phantom): void {
  *
  * Same as NSD: paths, `/betas` int16 = 300 × percent signal change [trials, Z, Y, X] in chunks of one voxel, `imgBrick`
  * [n, height, width, 3], label volumes with −1 outside and 0 for none, `ncsnr.nii.gz`, the table of stimuli. Different: the
- * volume is the flat sheet, sessions and images are fewer, images are smaller, and the design is JSON and CSV instead of .mat.
+ * volume is the flat sheet, sessions and images are fewer, images are smaller, and the design is JSON and CSV beside .mat.
  *
  * @throws {InputError} when the file system refuses
  */

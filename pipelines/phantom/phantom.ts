@@ -5,13 +5,8 @@ import { ncsnr, noiseCeiling } from "../encoding/noise_ceiling.ts";
 import { InputError } from "../errors.ts";
 import { captionScene } from "./captions.ts";
 import { type RenderedScene, renderScene } from "./render.ts";
-import {
-  BETA_SCALE,
-  drawDesign,
-  type ExperimentDesign,
-  scan,
-  type ScannedSubject,
-} from "./scanner.ts";
+import { BETA_SCALE } from "../nsd/names.ts";
+import { drawDesign, type ExperimentDesign, scan, type ScannedSubject } from "./scanner.ts";
 import { randomScene, type Scene, type SceneOptions } from "./scene.ts";
 import { type CorticalSheet, corticalSheet } from "./sheet.ts";
 import { drawTuning, tunedResponses, type Tuning } from "./tuning.ts";

@@ -1,5 +1,6 @@
 /** A simulated scanning experiment: sessions, repeats, noise of known size, and drifts between sessions. */
 
+import { BETA_SCALE } from "../nsd/names.ts";
 import { Draws } from "./draws.ts";
 import { type CorticalSheet, ROI_CATEGORY, ROIS } from "./sheet.ts";
 
@@ -36,9 +37,6 @@ export interface ScannedSubject {
   /** True ratio of signal to noise standard deviation, [nVoxels]. */
   readonly trueNcsnr: Float32Array<ArrayBuffer>;
 }
-
-/** NSD's fixed point: stored value / 300 = percent signal change. */
-export const BETA_SCALE = 300;
 
 const LATE_NCSNR = [1.3, 0.95, 1.1, 0.8]; // By subject, in turn: some people lie stiller than others.
 const EARLY_FACTOR = 0.8;

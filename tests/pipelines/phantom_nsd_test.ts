@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { loadPng } from "../../pipelines/io/png.ts";
 import { hostArray, toFloat32 } from "../../pipelines/io/state_dict.ts";
-import { loadNsd } from "../../pipelines/phantom/load_nsd.ts";
-import { nsdPaths } from "../../pipelines/phantom/nsd_names.ts";
+import { loadNsd } from "../../pipelines/nsd/load_nsd.ts";
+import { nsdPaths } from "../../pipelines/nsd/names.ts";
 import { ROIS } from "../../pipelines/phantom/sheet.ts";
 import { writePhantom } from "../../pipelines/phantom/write_phantom.ts";
 
@@ -75,8 +75,11 @@ async function checkRefusals(out: string): Promise<void> {
   await assert.rejects(writePhantom(out, options), /the folder must be empty/);
   await assert.rejects(loadNsd(`${out}/nsd`, 3), /subj03.*there is no such file/);
   const design = `${out}/nsd/${nsdPaths.design}.json`;
-  Deno.renameSync(design, `${design}.away`);
-  await assert.rejects(loadNsd(`${out}/nsd`, 1), /write it from nsd_expdesign.mat with Python/);
+  const table = `${out}/nsd/${nsdPaths.stimulusInfo}`;
+  for (const path of [`${out}/nsd/${nsdPaths.design}.mat`, design, table]) {
+    Deno.renameSync(path, `${path}.away`);
+  }
+  await assert.rejects(loadNsd(`${out}/nsd`, 1), /there is no ".*mat", nor a .json beside it/);
   Deno.writeTextFileSync(design, `{"masterordering":[1,99],"subjectim":[[1,2]],"sharedix":[1]}`);
   await assert.rejects(loadNsd(`${out}/nsd`, 1), /a trial shows image 99 of 2/);
   Deno.writeTextFileSync(design, `{"masterordering":[1,2],"subjectim":[[1,2]],"sharedix":[1]}`);

@@ -3,6 +3,12 @@
 /** The kind of betas that encoding models are fitted to. */
 export const BETAS = "betas_fithrf_GLMdenoise_RR";
 
+/** NSD's fixed point of 16-bit betas: stored value / 300 = percent signal change. */
+export const BETA_SCALE = 300;
+
+/** Trials of every session of NSD (data manual, "Experimental design"). */
+export const TRIALS_PER_SESSION = 750;
+
 /** NSD's name of subject `s`, counted from 1. */
 export function subjectName(s: number): string {
   return `subj${String(s).padStart(2, "0")}`;
@@ -18,6 +24,8 @@ export const nsdPaths = {
     `nsddata_betas/ppdata/${subjectName(s)}/func1pt8mm/${kind}`,
   /** File of one session within the folder of betas. */
   session: (session: number): string => `betas_session${String(session).padStart(2, "0")}.hdf5`,
+  /** Folder of a subject's other volumes: brain mask, localizer contrasts. */
+  volumes: (s: number): string => `nsddata/ppdata/${subjectName(s)}/func1pt8mm`,
   /** Folder of a subject's label volumes. */
   roi: (s: number): string => `nsddata/ppdata/${subjectName(s)}/func1pt8mm/roi`,
   /** Folder of the names of a subject's labels. */
@@ -34,7 +42,16 @@ export const ATLASES: Readonly<Record<string, Readonly<Record<number, string>>>>
   "food": { 1: "food" }, // Not NSD's own: Jain et al. 2023 give masks of this name.
 };
 
+/** The contrast of each localizer volume, whose t values lie in `floc_…tval.nii.gz` (data manual, "fLoc"). */
+export const FLOC_CONTRASTS: Readonly<Record<string, string>> = {
+  "floc-faces": "faces",
+  "floc-bodies": "bodies",
+  "floc-places": "places",
+  "floc-words": "characters",
+};
+
 /** The region that a label belongs to: its parts (V1v, V1d; FFA-1, FFA-2) joined. */
 export function regionOf(label: string): string {
-  return label === "hV4" ? "V4" : label.replace(/^(V[123])[vd]$/, "$1").replace(/-[12]$/, "");
+  return label.replace(/^((?:[lr]h\.)?)hV4$/, "$1V4")
+    .replace(/^((?:[lr]h\.)?V[123])[vd]$/, "$1").replace(/-[12]$/, "");
 }

@@ -1,0 +1,138 @@
+/**
+ * NIfTI files larger than memory, `.nii` and `.nii.gz`, read once from front to back.
+ *
+ * A reader of our own: the npm package (nifti-reader-js) unpacks a whole file in memory before it reads, which fails from 2 GiB on, and
+ * a session of NSD's betas is half of that.
+ *
+ * @module
+ */
+import { createReadStream } from "node:fs";
+import { createGunzip } from "node:zlib";
+import { InputError } from "../errors.ts";
+import { fileError, RandomAccessFile } from "./files.ts";
+import { NIFTI_HEADER_BYTES, type NiftiHeader, parseNiftiHeader, swapBytes } from "./nifti.ts";
+import { dtypeBytes, type HostArray, hostArray, shapeSize } from "./state_dict.ts";
+import { quote } from "./strict_json.ts";
+
+/** Bytes of voxels in memory at once; whole elements of every type. */
+const SLAB_BYTES = 4 * 2 ** 20;
+
+/** Neighbouring elements of a file in its own order, which is C order of the reversed axes. */
+export interface NiftiSlab {
+  /** Position of the first element. */
+  readonly start: number;
+  /** The stored elements, unscaled; valid until the next slab is asked for. */
+  readonly values: HostArray;
+}
+
+/** A NIfTI file of which one slab is in memory at a time. */
+export class NiftiFile {
+  private constructor(
+    /** Where the file is. */
+    readonly path: string,
+    /** What its header says. */
+    readonly header: NiftiHeader,
+  ) {}
+
+  /**
+   * Reads the header. Needs the permission to read the file.
+   *
+   * @throws {InputError} when there is no such file, it is no NIfTI file, or an unpacked one is shorter than its header says
+   */
+  static async open(path: string): Promise<NiftiFile> {
+    const cannot = `Cannot read NIfTI ${quote(path)}:`;
+    const head = new Uint8Array(NIFTI_HEADER_BYTES);
+    let got = 0;
+    for await (const chunk of unpacked(path)) {
+      const part = chunk.subarray(0, head.length - got);
+      head.set(part, got);
+      got += part.length;
+      if (got === head.length) break;
+    }
+    const header = parseNiftiHeader(head.subarray(0, got), cannot);
+    const length = shapeSize(header.shape)! * dtypeBytes[header.dtype];
+    using file = new RandomAccessFile(path);
+    if (!isGzip(file) && header.offset + length > file.size) {
+      throw new InputError(
+        `${cannot} [${header.shape}] of ${header.dtype} need ${length} bytes from byte ${header.offset}, the file has ${file.size}`,
+      );
+    }
+    return new NiftiFile(path, header);
+  }
+
+  /**
+   * All elements, slab by slab.
+   *
+   * @throws {InputError} when the file is cut off or damaged
+   */
+  async *slabs(): AsyncGenerator<NiftiSlab> {
+    const { dtype, shape, offset, isLittleEndian } = this.header;
+    const width = dtypeBytes[dtype];
+    const total = shapeSize(shape)! * width;
+    const slab = new Uint8Array(Math.min(SLAB_BYTES, total));
+    let [done, filled, skip] = [0, 0, offset];
+    const take = (): NiftiSlab => {
+      const bytes = slab.subarray(0, filled);
+      if (!isLittleEndian) swapBytes(bytes, width);
+      const values = hostArray({ dtype, shape: [filled / width], bytes });
+      const start = done / width;
+      done += filled;
+      filled = 0;
+      return { start, values };
+    };
+    for await (const chunk of unpacked(this.path)) {
+      let at = Math.min(skip, chunk.length);
+      skip -= at;
+      while (at < chunk.length && done + filled < total) {
+        const room = Math.min(slab.length - filled, total - done - filled);
+        const part = chunk.subarray(at, at + room);
+        slab.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled === slab.length) yield take();
+      }
+      if (done + filled === total) break;
+    }
+    if (done + filled < total) {
+      throw new InputError(
+        `Cannot read NIfTI ${
+          quote(this.path)
+        }: [${shape}] of ${dtype} need ${total} bytes, it is cut off after ${done + filled}`,
+      );
+    }
+    if (filled > 0) yield take();
+  }
+}
+
+function isGzip(file: RandomAccessFile): boolean {
+  const [first, second] = file.read(0, Math.min(2, file.size));
+  return first === 0x1f && second === 0x8b;
+}
+
+/** The bytes of a file, unpacked where it is packed. */
+async function* unpacked(path: string): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  using file = new RandomAccessFile(path);
+  if (!isGzip(file)) {
+    for (let at = 0; at < file.size; at += SLAB_BYTES) {
+      yield file.read(at, Math.min(SLAB_BYTES, file.size - at));
+    }
+    return;
+  }
+  const source = createReadStream(path, { highWaterMark: 2 ** 18 });
+  const gunzip = createGunzip({ chunkSize: 2 ** 18 });
+  source.on("error", (cause) => gunzip.destroy(cause));
+  source.pipe(gunzip);
+  try {
+    for await (const chunk of gunzip) yield chunk;
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    if (!code.startsWith("Z_")) throw fileError("read", path, cause);
+    throw new InputError(
+      `Cannot read NIfTI ${quote(path)}: its gzip data is damaged or cut off`,
+      { cause },
+    );
+  } finally {
+    source.destroy();
+    gunzip.destroy();
+  }
+}

@@ -70,6 +70,9 @@ export interface RidgeFitCall extends StagedCall {
  * Ridge regression with an alpha per target chosen by exact cross-validation, as himalaya's `RidgeCV` and `KernelRidgeCV`: fold scores
  * are averaged with equal weight, the default score is minus the mean squared error, ties go to the larger alpha. Unlike there the
  * intercept is fitted unless told otherwise, and the space of the problem is chosen by its size.
+ *
+ * A response that is constant over a test side has R² and correlation 0 there. One that is constant over all samples gets, with an
+ * intercept, coefficients 0 and by the rule for ties the largest alpha.
  */
 export class RidgeCV {
   readonly #gpu: Gpu;

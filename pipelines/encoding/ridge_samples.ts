@@ -143,11 +143,12 @@ export class RidgeSamples {
   /** Facts about the responses of every split, computed once. */
   get stats(): readonly FoldStats[] {
     this.#stats ??= this.layout.folds.map(({ train, test }) => {
-      const testMeans = this.#means(test);
+      const rows = test.map((at) => this.layout.order[at]);
+      const means = columnMeans(this.y, rows);
       return {
         trainMeans: this.fitIntercept ? this.#means(train) : new Float64Array(this.y.shape[1]),
-        testMeans,
-        testSquares: this.#squares(test, testMeans),
+        testMeans: means.map((mean, t) => mean - this.yMeans[t]),
+        testSquares: this.#squares(rows, means),
       };
     });
     return this.#stats;
@@ -158,13 +159,14 @@ export class RidgeSamples {
     return columnMeans(this.y, rows).map((mean, t) => mean - this.yMeans[t]);
   }
 
-  #squares(positions: Uint32Array, means: Float64Array): Float64Array<ArrayBuffer> {
+  // Exactly 0 where a response is constant: the mean of equal f32 values is exact in f64.
+  #squares(rows: Uint32Array, means: Float64Array): Float64Array<ArrayBuffer> {
     const { data, shape: [, nTargets] } = this.y;
     const squares = new Float64Array(nTargets);
-    const centre = means.map((mean, t) => mean + this.yMeans[t]);
-    for (const at of positions) {
-      const from = this.layout.order[at] * nTargets;
-      for (let t = 0; t < nTargets; t++) squares[t] += (data[from + t] - centre[t]) ** 2;
+    for (const row of rows) {
+      for (let t = 0; t < nTargets; t++) {
+        squares[t] += (data[row * nTargets + t] - means[t]) ** 2;
+      }
     }
     return squares;
   }

@@ -1,5 +1,5 @@
 import { InputError } from "../errors.ts";
-import type { HostMatrix } from "./host_matrix.ts";
+import { columnMeans, type HostMatrix, range } from "./host_matrix.ts";
 
 /** Names of the scores, after himalaya's `r2_score`, `correlation_score` and `l2_neg_loss`. */
 export type Scoring = "r2" | "correlation" | "l2NegLoss";
@@ -25,11 +25,10 @@ function moments(responses: HostMatrix, predictions: HostMatrix): Moments {
   }
   const { data: y } = responses, { data: z } = predictions;
   const make = () => new Float64Array(cols);
-  const [yMean, zMean, error, variance, predicted, covariance] = Array.from({ length: 6 }, make);
-  for (let at = 0; at < y.length; at++) {
-    yMean[at % cols] += y[at] / rows;
-    zMean[at % cols] += z[at] / rows;
-  }
+  const [error, variance, predicted, covariance] = Array.from({ length: 4 }, make);
+  // Exact for a constant column, whose variance is then exactly 0.
+  const all = range(rows);
+  const yMean = columnMeans(responses, all), zMean = columnMeans(predictions, all);
   for (let at = 0; at < y.length; at++) {
     const j = at % cols;
     const dy = y[at] - yMean[j], dz = z[at] - zMean[j];

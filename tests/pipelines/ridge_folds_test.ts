@@ -203,6 +203,24 @@ Deno.test("RidgeCV chooses as himalaya does: one alpha for all, conservatively, 
   }
 });
 
+Deno.test("a response that is constant over a test side scores 0 there", async () => {
+  // 0.7 and its mean are not the same to the last bit once another mean has been taken off and added again.
+  const y = hostMatrix(
+    narrow.y.data.map((value, at) => at < 12 * T && at % T < 3 ? 0.7 + at % T : value),
+    [N, T],
+  );
+  for (const scoring of ["r2", "correlation"] as const) {
+    for (const precision of ["f32", "auto"] as const) {
+      const options = { alphas: [1, 30], cv: 5, scoring, precision, fitIntercept: true };
+      const model = await new RidgeCV(gpu, options).fit(narrow.x, y);
+      for (const a of [0, 1]) {
+        assert.deepEqual([...model.foldScores.subarray(a * 5 * T, a * 5 * T + 3)], [0, 0, 0]);
+      }
+      await assertScores({ x: narrow.x, y }, options, { what: scoring });
+    }
+  }
+});
+
 Deno.test("RidgeCV marks alphas that f32 cannot resolve and refuses a grid of them", async () => {
   // Two equal columns of size 1e4: the Gram matrix is singular, and f32 cannot see an alpha of 1e-6 beside 1e10.
   const [a] = [linearData([N, 2, 2], { offset: 0 })];

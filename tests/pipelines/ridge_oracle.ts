@@ -149,6 +149,7 @@ export function oracleScore(
     predictionSquares += (z[i] - zMean) ** 2;
     products += (y[i] - yMean) * (z[i] - zMean);
   }
+  if (y.every((value) => value === y[0])) responseSquares = products = 0; // and not what rounding left
   if (typeof scoring === "function") {
     return scoring({ count: n, squaredError, responseSquares, predictionSquares, products });
   }

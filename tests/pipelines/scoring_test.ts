@@ -21,6 +21,15 @@ Deno.test("correlationScore() is 0 where a side is constant", () => {
   [1, 0, -1, 0, 0].forEach((want, t) => assert(Math.abs(scores[t] - want) < 1e-12));
 });
 
+Deno.test("constant sides are seen whatever their value and number are", () => {
+  for (const n of [3, 7, 30, 49, 1001]) {
+    const flat = hostMatrix(new Float32Array(n).fill(0.7), [n, 1]);
+    const other = hostMatrix(new Float32Array(n).map((_, i) => Math.sin(i)), [n, 1]);
+    assert.deepEqual([...r2Score(flat, other), ...correlationScore(flat, other)], [0, 0]);
+    assert.deepEqual([...correlationScore(other, flat)], [0]);
+  }
+});
+
 Deno.test("l2NegLoss() is minus the mean squared error", () => {
   const scores = l2NegLoss(responses, predictions);
   [0, -2 / 3, -8 / 3, -2 / 3, -77 / 3].forEach((want, t) =>

@@ -16,7 +16,7 @@ import { GoldenFile } from "../golden_file.ts";
 import { TestFolder } from "./io_fixtures.ts";
 import { assertNear, gaussian, linearData } from "./ridge_oracle.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openTestGpu({ kernels: "auto" }); // as the command line opens it
 const folder = new TestFolder();
 const backend = Deno.env.get("GYRUS_TEST_BACKEND") === "dawn" ? "dawn" : "deno";
 

@@ -64,27 +64,45 @@ for (const solver of ["primal", "dual"] as const) {
     const inputs = new GoldenFile("ridge_tall_x"), group = new GoldenFile("ridge_group");
     const features = matrixOf(inputs, "x");
     const responses = matrixOf(new GoldenFile("ridge_tall"), "y");
-    const weights = group.f32("gammas").data;
+    const weights = group.f32("gammas").data, deltas = group.f32("deltas").data;
+    // In the space of 300 samples two of the weightings are enough time spent: targets that chose another one are left out.
+    const used = solver === "primal" ? [0, 1, 2, 3, 4] : [3, 4];
+    const gammas = used.map((g) => weights.subarray(2 * g, 2 * g + 2));
     const model = await new GroupRidgeCV(gpu, {
       ...{ alphas: [...inputs.f32("alphas").data], solver, coef: true },
       groups: Array.from({ length: 120 }, (_, j) => Number(j >= 40)),
-      nIter: Array.from({ length: 5 }, (_, g) => weights.subarray(2 * g, 2 * g + 2)),
+      nIter: gammas,
     }).fit(features, responses);
-    const scores = group.f32("cv_scores").data, deltas = group.f32("deltas").data;
-    assertNear(model.cvScores, scores, SCORE, "cvScores");
-    // Deltas name the weighting and the alpha: they agree where no other choice is as good but for rounding.
-    const wrong = Array.from({ length: 64 }, (_, t) => t).filter((t) =>
+    const scores = group.f32("cv_scores").data;
+    used.forEach((g, i) => {
+      const own = model.cvScores.subarray(64 * i, 64 * i + 64);
+      assertNear(own, scores.subarray(64 * g, 64 * g + 64), SCORE, `cvScores ${g}`);
+    });
+    const ratioOf = (t: number) => deltas[t] - deltas[64 + t];
+    const targets = Array.from({ length: 64 }, (_, t) => t).filter((t) =>
+      gammas.some(([a, b]) => Math.abs(Math.log(a / b) - ratioOf(t)) < 1e-4)
+    );
+    assert(targets.length > 10, `${targets.length} targets`);
+    // Deltas name the weighting and the alpha.
+    const wrong = targets.filter((t) =>
       [t, 64 + t].some((at) => Math.abs(model.deltas[at] - deltas[at]) > 1e-4)
     );
     assert.deepEqual(wrong, []);
     const coef = group.f32("coef").data;
     let error = 0, size = 0;
     coef.forEach((want, at) => {
+      if (!targets.includes(at % 64)) return;
       error += (model.coef!.data[at] - want) ** 2;
       size += want ** 2;
     });
     assert(Math.sqrt(error / size) <= 1e-3, `coef: ${Math.sqrt(error / size)}`);
-    assertNear(model.intercept, group.f32("intercept").data, SCORE, "intercept");
+    const intercepts = group.f32("intercept").data;
+    assertNear(
+      targets.map((t) => model.intercept[t]),
+      targets.map((t) => intercepts[t]),
+      SCORE,
+      "intercept",
+    );
   });
 }
 

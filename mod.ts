@@ -256,6 +256,21 @@ export {
   type WriteNiftiOptions,
 } from "./pipelines/io/nifti.ts";
 export { NiftiFile, type NiftiSlab } from "./pipelines/io/nifti_file.ts";
+export {
+  type CocoImage,
+  type CocoObject,
+  readCocoCaptions,
+  readCocoObjects,
+  type ReadCocoOptions,
+} from "./pipelines/nsd/coco.ts";
+export {
+  cocoMask,
+  type CocoMaskOptions,
+  type CocoPolygons,
+  type CocoRuns,
+  type CocoShape,
+  decodeRuns,
+} from "./pipelines/nsd/coco_mask.ts";
 export { type NsdDesign, readNsdDesign } from "./pipelines/nsd/design.ts";
 export { loadNsd, type LoadNsdOptions, type NsdResponses } from "./pipelines/nsd/load_nsd.ts";
 export { nsdPaths } from "./pipelines/nsd/names.ts";

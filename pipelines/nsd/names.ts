@@ -19,6 +19,9 @@ export const nsdPaths = {
   stimuli: "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5",
   design: "nsddata/experiments/nsd/nsd_expdesign",
   stimulusInfo: "nsddata/experiments/nsd/nsd_stim_info_merged.csv",
+  /** COCO's `instances` or `captions` of one of its parts, which NSD leaves to the user to fetch. */
+  coco: (kind: "instances" | "captions", split: string): string =>
+    `coco/annotations/${kind}_${split}.json`,
   /** Folder of a subject's betas. */
   betas: (s: number, kind: string = BETAS): string =>
     `nsddata_betas/ppdata/${subjectName(s)}/func1pt8mm/${kind}`,

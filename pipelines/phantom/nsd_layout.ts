@@ -5,11 +5,13 @@ import { writeMat } from "../io/mat.ts";
 import { writeNifti } from "../io/nifti.ts";
 import { withFileErrors } from "../io/files.ts";
 import { hostTensor } from "../io/state_dict.ts";
+import { cocoFiles } from "./coco_layout.ts";
 import { ATLASES, nsdPaths, regionOf } from "../nsd/names.ts";
 import type { Phantom, PhantomCall, PhantomSubject } from "./phantom.ts";
 import { ROIS } from "./sheet.ts";
 
 const VOXEL_SIZE = 1.8; // Millimetres, as in func1pt8mm.
+const COCO_SPLIT = "phantom"; // In place of "train2017" and "val2017".
 const NSD_SUBJECTS = 8; // Columns of the stimulus table.
 
 /** Writes a small file, making the folders above it. */
@@ -163,7 +165,7 @@ function writeStimulusInfo(root: string, phantom: Phantom): void {
     const cells = [
       id,
       id,
-      "phantom",
+      COCO_SPLIT,
       `"(0.0, 0.0, 0.0, 0.0)"`,
       0,
       id,
@@ -179,7 +181,7 @@ function writeStimulusInfo(root: string, phantom: Phantom): void {
 }
 
 /**
- * Writes `nsddata`, `nsddata_betas` and `nsddata_stimuli` into a folder.
+ * Writes `nsddata`, `nsddata_betas`, `nsddata_stimuli` and `coco` (outlines and captions in COCO's format) into a folder.
  *
  * Same as NSD: paths, `/betas` int16 = 300 × percent signal change [trials, Z, Y, X] in chunks of one voxel, `imgBrick`
  * [n, height, width, 3], label volumes with −1 outside and 0 for none, `ncsnr.nii.gz`, the table of stimuli. Different: the
@@ -201,6 +203,10 @@ export async function writeNsdLayout(
   stimuli.commit();
   writeDesign(root, phantom);
   writeStimulusInfo(root, phantom);
+  const coco = cocoFiles(phantom);
+  for (const kind of ["instances", "captions"] as const) {
+    writeFile(`${root}/${nsdPaths.coco(kind, COCO_SPLIT)}`, coco[kind]);
+  }
   onProgress?.({ stage: "nsd", done: 1, total });
   for (let s = 1; s <= phantom.subjects.length; s++) {
     signal?.throwIfAborted();

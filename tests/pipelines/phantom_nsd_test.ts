@@ -4,6 +4,14 @@ import { loadPng } from "../../pipelines/io/png.ts";
 import { hostArray, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { loadNsd } from "../../pipelines/nsd/load_nsd.ts";
 import { nsdPaths } from "../../pipelines/nsd/names.ts";
+import { readCocoCaptions, readCocoObjects } from "../../pipelines/nsd/coco.ts";
+import { cocoMask } from "../../pipelines/nsd/coco_mask.ts";
+import { readNsdDesign } from "../../pipelines/nsd/design.ts";
+import { splitShared } from "../../pipelines/nsd/split.ts";
+import { NsdStimuli } from "../../pipelines/nsd/stimuli.ts";
+import { readStimulusInfo } from "../../pipelines/nsd/stimulus_info.ts";
+import type { Phantom } from "../../pipelines/phantom/phantom.ts";
+import { CATEGORIES } from "../../pipelines/phantom/scene.ts";
 import { ROIS } from "../../pipelines/phantom/sheet.ts";
 import { writePhantom } from "../../pipelines/phantom/write_phantom.ts";
 
@@ -32,6 +40,7 @@ Deno.test("loadNsd() gives back the responses of a phantom written in NSD's layo
       });
     }
     await checkStimuli(out, phantom.pixels);
+    await checkTruth(out, phantom);
     await checkPlainFiles(out, phantom.subjects[0].responses);
     await checkRefusals(out);
   } finally {
@@ -57,6 +66,41 @@ async function checkStimuli(out: string, pixels: Uint8Array): Promise<void> {
   assert.ok(
     table.slice(1).every((row) => row.split(",").length === table[0].split(",").length + 3),
   );
+}
+
+async function checkTruth(out: string, { images }: Phantom): Promise<void> {
+  const root = `${out}/nsd`;
+  const info = await readStimulusInfo(`${root}/${nsdPaths.stimulusInfo}`);
+  const captions = readCocoCaptions(`${root}/${nsdPaths.coco("captions", info.cocoSplit[0])}`);
+  const objects = readCocoObjects(`${root}/${nsdPaths.coco("instances", info.cocoSplit[0])}`);
+  images.forEach(({ rendered, caption }, id) => {
+    const coco = objects.get(info.cocoId[id])!;
+    const cropBox = info.cropBox.subarray(4 * id, 4 * id + 4);
+    assert.deepEqual(captions.get(info.cocoId[id]), [caption]);
+    CATEGORIES.forEach((category, c) => {
+      const shapes = coco.objects.filter((o) => o.category === category).map((o) => o.shape);
+      const mask = cocoMask(shapes, coco, { cropBox, size: [32, 32] });
+      assert.deepEqual(mask, rendered.labels.map((label) => Number(label === c + 1)));
+    });
+  });
+  using stimuli = await NsdStimuli.open(root);
+  for (const { nsdId, data } of stimuli.read([3, 41, 40])) {
+    assert.deepEqual(data, images[nsdId].rendered.rgb);
+  }
+  // The same design in MATLAB's format, as JSON and in the table of stimuli.
+  const designs = [];
+  for (const path of [`${nsdPaths.design}.mat`, `${nsdPaths.design}.json`, ""]) {
+    designs.push(await readNsdDesign(root, 2));
+    if (path !== "") Deno.renameSync(`${root}/${path}`, `${root}/${path}.away`);
+  }
+  for (const path of [`${nsdPaths.design}.mat`, `${nsdPaths.design}.json`]) {
+    Deno.renameSync(`${root}/${path}.away`, `${root}/${path}`);
+  }
+  assert.deepEqual(designs[1], designs[0]);
+  assert.deepEqual(designs[2].trialNsdId, designs[0].trialNsdId);
+  assert.deepEqual(designs[2].shared, designs[0].shared);
+  const { train, test } = splitShared(await loadNsd(root, 1), { minTestRepeats: 3 });
+  assert.deepEqual([train.nsdIds.length, test.nsdIds.length], [30, 12]);
 }
 
 async function checkPlainFiles(out: string, responses: Float32Array): Promise<void> {

@@ -34,42 +34,55 @@ export function scoreFunction(scoring: Scoring | ScoreFunction): ScoreFunction {
   return typeof scoring === "string" ? SCORES[scoring] : scoring;
 }
 
+/** Whether a score follows from how predictions vary, beside the squared error. */
+export function usesPredictionMoments(measure: ScoreFunction): boolean {
+  return measure !== SCORES.l2NegLoss && measure !== SCORES.r2;
+}
+
 // Squares of predictions about their mean that are below this share of the sum they come from are rounding errors of f32.
 const NOISE = 1e-6;
+
+/** How predictions vary, from sums of them, and which share of the sum of their squares that is: the larger, the more exact. */
+function variationOf(
+  sums: ArrayLike<number>,
+  j: number,
+  { count, y }: { count: number; y: number },
+): { share: number; predictionSquares: number; products: number } {
+  const [p, pp, yp] = [sums[4 * j], sums[4 * j + 1], sums[4 * j + 2]];
+  const about = pp - p * p / count;
+  const share = about / pp;
+  return { share, predictionSquares: share > NOISE ? about : 0, products: yp - y * p / count };
+}
 
 /**
  * Scores of the targets of one split from the sums of the device.
  *
  * @param sums `[≥ columns.length, 4]`: Σp', Σp'², Σy'p' and Σ(y' − p')², where y' = y − shift
  * @param columns targets that the sums belong to
+ * @param options.plain the same sums with p' = p, where that is not so already
  * @returns `[nMeasures, columns.length]`, NaN where the problem was singular
  */
 export function scoresOf(
   sums: ArrayLike<number>,
   columns: Uint32Array,
-  { stats, count, shifts, measures }: {
+  { stats, count, shifts, measures, plain }: {
     stats: FoldStats;
     count: number;
     shifts: Float64Array;
     measures: readonly ScoreFunction[];
+    plain?: ArrayLike<number>;
   },
 ): Float64Array<ArrayBuffer> {
   const scores = new Float64Array(measures.length * columns.length);
   columns.forEach((t, j) => {
-    const [p, pp, yp, squaredError] = [
-      sums[4 * j],
-      sums[4 * j + 1],
-      sums[4 * j + 2],
-      sums[4 * j + 3],
-    ];
+    const squaredError = sums[4 * j + 3];
     // The shift was rounded to f32 on its way to the device.
     const y = count * (stats.testMeans[t] - Math.fround(shifts[t]));
-    const about = pp - p * p / count;
-    const moments = {
-      ...{ count, squaredError, responseSquares: stats.testSquares[t] },
-      predictionSquares: about > NOISE * pp ? about : 0,
-      products: yp - y * p / count,
-    };
+    const shifted = variationOf(sums, j, { count, y });
+    const own = plain ? variationOf(plain, j, { count, y }) : shifted;
+    const { predictionSquares, products } = own.share > shifted.share ? own : shifted;
+    const responseSquares = stats.testSquares[t];
+    const moments = { count, squaredError, responseSquares, predictionSquares, products };
     measures.forEach((measure, m) => {
       scores[m * columns.length + j] = Number.isNaN(squaredError) ? NaN : measure(moments);
     });

@@ -1,7 +1,7 @@
 import type { Panels } from "../../engine/ops/fold_sums.ts";
 import { readAll, type Tensor } from "../../engine/tensor.ts";
 import { FOLD_SUMS } from "../../shaders/matmul/fold_sums.ts";
-import { type ScoreFunction, scoresOf } from "./fold_scores.ts";
+import { type ScoreFunction, scoresOf, usesPredictionMoments } from "./fold_scores.ts";
 import { range } from "./host_matrix.ts";
 import type { StagedCall } from "./linear_model.ts";
 import type { RidgeSamples } from "./ridge_samples.ts";
@@ -194,6 +194,15 @@ async function scoreBatch(
         operator: operators.get(`${alpha} ${fold}`)!,
       })
     );
+    // Predictions that shrink to 0 at a large alpha would vanish beside a mean: their moments are taken from plain sums then.
+    if (!samples.fitIntercept && measures.some(usesPredictionMoments)) {
+      sums.push(...units.map(({ alpha, fold, span }) =>
+        tile.score(solverOf(alphas[alpha]), {
+          ...{ fold, span, isPlain: true },
+          operator: operators.get(`${alpha} ${fold}`)!,
+        })
+      ));
+    }
     const values = await readAll(sums);
     sums.forEach((t) => t.dispose());
     units.forEach((unit, i) => {
@@ -201,8 +210,9 @@ async function scoreBatch(
       const stats = samples.stats[unit.fold];
       const count = samples.layout.folds[unit.fold].test.length;
       const shifts = samples.fitIntercept ? stats.trainMeans : stats.testMeans;
-      const own = values[i].subarray(FOLD_SUMS * (unit.span[0] % PANEL));
-      onScores(unit, scoresOf(own, unit.columns, { stats, count, shifts, measures }));
+      const first = FOLD_SUMS * (unit.span[0] % PANEL);
+      const own = values[i].subarray(first), plain = values[units.length + i]?.subarray(first);
+      onScores(unit, scoresOf(own, unit.columns, { stats, count, shifts, measures, plain }));
     });
     await onStage?.("score");
   }

@@ -72,11 +72,17 @@ export class TargetTile implements Disposable {
 
   /**
    * Sums over the test side of a split that the scores of some targets of the tile follow from, `[64·nPanels, 4]`: see {@link foldSums}.
-   * They are those of whole panels of 64 targets, of which the first may begin before `span`.
+   * They are those of whole panels of 64 targets, of which the first may begin before `span`. Without intercept the mean of the responses
+   * is taken off predictions, unless they are plain.
    */
   score(
     solver: RidgeSolver,
-    { fold, operator, span }: { fold: number; operator: Panels; span: readonly [number, number] },
+    { fold, operator, span, isPlain = false }: {
+      fold: number;
+      operator: Panels;
+      span: readonly [number, number];
+      isPlain?: boolean;
+    },
   ): Tensor {
     const { test, out } = this.#samples.layout.folds[fold];
     const side = this.#sideOf(solver, fold);
@@ -88,7 +94,7 @@ export class TargetTile implements Disposable {
     });
     return tidy(this.#samples.gpu, () => {
       const options = {
-        both: !this.#samples.fitIntercept,
+        both: !this.#samples.fitIntercept && !isPlain,
         testStart: this.#tests[fold] ? 0 : test[0],
         ...(side ? {} : { skipStart: out[0], skipCount: out.length }),
       };

@@ -139,6 +139,17 @@ Deno.test("RidgeCV scores alphas up to 1e20, also by correlation, with an interc
   }
 });
 
+Deno.test("RidgeCV without intercept correlates predictions that shrink to nothing, and large ones", async () => {
+  const far = { x: narrow.x, y: hostMatrix(narrow.y.data.map((value) => value + 30), [N, T]) };
+  for (const data of [narrow, far]) {
+    for (const solver of ["primal", "dual"] as const) {
+      const options = { cv: 5, solver, scoring: "correlation", fitIntercept: false } as const;
+      const grid = { alphas: [1, 1e3, 1e5, 1e8, 1e15, 1e20], precision: "f32" } as const;
+      await assertScores(data, { ...options, ...grid }, { what: solver });
+    }
+  }
+});
+
 Deno.test("RidgeCV without intercept scores responses that are far from 0", async () => {
   // Means of 300 to 1500 at unit deviation, features far from 0 too: there is much to explain, and R² is far below 0.
   const far = { x: narrow.x, y: hostMatrix(narrow.y.data.map((value) => value + 300), [N, T]) };

@@ -187,6 +187,12 @@ Deno.test("a full disk gives one sentence and no file, in every format", async (
       assert.deepEqual(left, []);
     });
   }
+  await t.step("a checkpoint keeps what was whole", () => {
+    const { outcome, left } = lines.get("records")!;
+    assert.match(outcome, /^Cannot write ".*scores\.log": no space left on device$/);
+    assert.deepEqual(left, ["scores.log"]);
+    assert.equal(lines.get("records again")!.outcome, "no error");
+  });
   await t.step("what fits afterwards", () => {
     assert.deepEqual(lines.get("control"), {
       name: "control",

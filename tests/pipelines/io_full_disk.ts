@@ -5,6 +5,7 @@ import { InputError } from "../../pipelines/errors.ts";
 import { AtomicFile, AtomicFolder, writeFileAtomic } from "../../pipelines/io/atomic.ts";
 import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
 import { NpyWriter } from "../../pipelines/io/npy.ts";
+import { RecordLog } from "../../pipelines/io/record_log.ts";
 import { savePng } from "../../pipelines/io/png.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
@@ -65,6 +66,16 @@ if (mode === "device") {
     using output = new AtomicFolder(at("out"));
     writeFileAtomic(`${output.temporary}/a.bin`, megabyte);
     output.commit();
+  });
+  await report("records", () => {
+    using log = RecordLog.open(at("scores.log"), "a", () => undefined);
+    for (let i = 0; i < 64; i++) log.append(megabyte.subarray(i * 2 ** 14, (i + 1) * 2 ** 14));
+  });
+  await report("records again", () => {
+    let whole = 0;
+    RecordLog.open(at("scores.log"), "a", () => whole++)[Symbol.dispose]();
+    Deno.removeSync(at("scores.log"));
+    if (whole < 10 || whole > 16) throw new Error(`${whole} records of 16 KiB fit 256 KiB`);
   });
   await report("control", async () => {
     using writer = await Hdf5Writer.create(at("small.h5"));

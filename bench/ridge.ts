@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cpuUsage } from "node:process";
 import type { Gpu } from "../engine/gpu.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { foldIn, type Key } from "../engine/random.ts";
@@ -29,6 +30,8 @@ export interface RidgeRow {
   readonly seconds: ByStage;
   /** Their sum. */
   readonly totalSeconds: number;
+  /** Processor time of all threads, with a CPU driver the device's too: what other work on the machine changes less. */
+  readonly cpuSeconds: number;
   /** 10⁹ operations by stage, by formula. */
   readonly gflop: ByStage;
   /** Their sum. */
@@ -130,6 +133,7 @@ async function productRate(gpu: Gpu, ridge: RidgeCase, key: Key): Promise<number
 interface Timed {
   readonly fit: Pick<MethodFit, "best" | "scores">;
   readonly seconds: ByStage;
+  readonly cpuSeconds: number;
   readonly deviceBytes: number;
   readonly hostBytes: number;
 }
@@ -141,12 +145,15 @@ async function timeMethod(
   ridge: RidgeCase,
 ): Promise<Timed> {
   await gpu.sync();
+  const before = cpuUsage();
   const clock = new StageClock(gpu);
   const { best, scores } = await method.fit(gpu, data, ridge, clock.mark);
   await clock.mark("rest");
+  const used = cpuUsage(before);
   return {
     fit: { best, scores },
     seconds: clock.seconds,
+    cpuSeconds: (used.user + used.system) / 1e6,
     deviceBytes: clock.peakBytes,
     hostBytes: Deno.memoryUsage().rss,
   };
@@ -161,7 +168,7 @@ function rowOf(
     agreement?: Agreement;
   },
 ): RidgeRow {
-  const { fit, seconds, deviceBytes, hostBytes } = timed.get(method)!;
+  const { fit, seconds, cpuSeconds, deviceBytes, hostBytes } = timed.get(method)!;
   const { n, p, nTargets, nFolds, alphas } = ridge;
   const scored = fit.scores.reduce((count, score) => count + Number(score !== -Infinity), 0);
   const used = new Set(fit.best).size;
@@ -177,7 +184,7 @@ function rowOf(
     ...{ case: ridge.name, method: method.name, usedAlphas: used },
     sizes: { n, p, targets: nTargets, folds: nFolds, alphas: alphas.length },
     scored: scored / fit.scores.length,
-    ...{ seconds, totalSeconds, gflop, totalGflop },
+    ...{ seconds, totalSeconds, cpuSeconds, gflop, totalGflop },
     wholeGridGflop: total(method.work(ridge, { used: alphas.length, scored })),
     ...{ gflops, productGflops: rate, share: gflops / rate, deviceBytes, hostBytes },
     faster: against(total),

@@ -39,7 +39,7 @@ Deno.test("bench ridge tells every way to every case, checked against the exact 
       continue;
     }
     const seconds = Object.values<number>(row.seconds);
-    assert.ok(seconds.every((s) => s >= 0) && row.totalSeconds > 0, method);
+    assert.ok(seconds.every((s) => s >= 0) && row.totalSeconds > 0 && row.cpuSeconds > 0, method);
     assert.ok(row.totalGflop > 0 && row.gflops > 0 && row.deviceBytes > 0, method);
     for (const stage of ["gram", "operators", "score", "refit"]) assert.ok(stage in row.seconds);
     assert.equal("eigh" in row.seconds, method.startsWith("himalaya") || method.includes("GCV"));

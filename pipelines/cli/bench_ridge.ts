@@ -85,13 +85,15 @@ function rowText(row: RidgeRow): string {
     (ratio, name) =>
       `${ratio.toFixed(2)}× (${row.fasterWithoutEigh[name].toFixed(2)}× without its eigh)`,
   );
-  return `${row.method.padEnd(25)}${row.totalSeconds.toFixed(2)} s, ${
-    row.totalGflop.toFixed(1)
-  } GFLOP (${row.wholeGridGflop.toFixed(1)} with every alpha in use, ${row.usedAlphas} are), ${
-    row.gflops.toFixed(1)
-  } GFLOP/s = ${percent(row.share)} of the product's, device ${mib(row.deviceBytes)}, process ${
-    mib(row.hostBytes)
-  }; ${stages}${faster && `; against ${faster}`}`;
+  return `${row.method.padEnd(25)}${row.totalSeconds.toFixed(2)} s (${
+    row.cpuSeconds.toFixed(2)
+  } of processors), ${row.totalGflop.toFixed(1)} GFLOP (${
+    row.wholeGridGflop.toFixed(1)
+  } with every alpha in use, ${row.usedAlphas} are), ${row.gflops.toFixed(1)} GFLOP/s = ${
+    percent(row.share)
+  } of the product's, device ${mib(row.deviceBytes)}, process ${mib(row.hostBytes)}; ${stages}${
+    faster && `; against ${faster}`
+  }`;
 }
 
 function list(values: ByStage, say: (value: number, name: string) => string): string {

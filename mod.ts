@@ -120,7 +120,12 @@ export {
   type RowSource,
 } from "./pipelines/io/array_ref.ts";
 export type { ArrayBlock } from "./pipelines/io/array_block.ts";
-export { type Hdf5Attribute, type Hdf5DatasetInfo, Hdf5File } from "./pipelines/io/hdf5.ts";
+export {
+  type Hdf5Attribute,
+  type Hdf5Box,
+  type Hdf5DatasetInfo,
+  Hdf5File,
+} from "./pipelines/io/hdf5.ts";
 export {
   type Hdf5DatasetOptions,
   type Hdf5WriteDType,

@@ -4,41 +4,24 @@ import { fileError, withFileErrors } from "./files.ts";
 import { type AttachedFile, type Hdf5Library, type Hdf5Metadata, loadHdf5 } from "./hdf5_disk.ts";
 import {
   absolute,
-  boxes,
+  allocateBytes,
+  boxSize,
   causeIn,
-  chunkBoxes,
   classes,
   classNames,
   dtypeOf,
+  type Hdf5Attribute,
+  type Hdf5Box,
+  type Hdf5DatasetInfo,
   isDataset,
+  knownFilters,
+  largestBlockBytes,
+  rowBoxes,
 } from "./hdf5_layout.ts";
 import { dtypeBytes, type HostDType, type HostTensor, shapeSize } from "./state_dict.ts";
 import { quote } from "./strict_json.ts";
 
-/**
- * Bytes that pass through libhdf5's memory at once. Its memory ends at 2 GiB and never shrinks; larger pieces are
- * no faster, unless a chunk is larger.
- */
-const blockBytes = 64 * 2 ** 20;
-const largestBlockBytes = 512 * 2 ** 20;
-
-/** Filters that are part of libhdf5: deflate, shuffle, Fletcher-32, n-bit, scale-offset. */
-const knownFilters: ReadonlySet<number> = new Set([1, 2, 3, 5, 6]);
-
-/** What a dataset is. */
-export interface Hdf5DatasetInfo {
-  /** Absolute path in the file, `/blocks/3`. */
-  readonly name: string;
-  /** Element type; big-endian data is converted when read. */
-  readonly dtype: HostDType;
-  /** Lengths of the axes, slowest first. */
-  readonly shape: readonly number[];
-  /** Lengths of a chunk, or `undefined` for one that is stored in one piece. */
-  readonly chunks: readonly number[] | undefined;
-}
-
-/** Text of an attribute, or its numbers. */
-export type Hdf5Attribute = string | number | readonly (string | number)[];
+export type { Hdf5Attribute, Hdf5Box, Hdf5DatasetInfo } from "./hdf5_layout.ts";
 
 /** An HDF5 file open for reading. Only what is asked for is ever in memory. */
 export class Hdf5File {
@@ -240,7 +223,10 @@ export class Hdf5File {
 
   #read(info: Hdf5DatasetInfo, start: number, end: number): Uint8Array<ArrayBuffer> {
     const row = shapeSize(info.shape.slice(1))! * dtypeBytes[info.dtype];
-    const whole = this.#allocate(info.name, (end - start) * row);
+    const whole = allocateBytes(
+      (end - start) * row,
+      `Cannot read dataset ${quote(info.name)} of ${quote(this.path)}:`,
+    );
     for (const { firstRow, firstColumn, rows, columns, bytes } of this.#pieces(info, start, end)) {
       const piece = columns * dtypeBytes[info.dtype];
       const first = (firstRow - start) * row + firstColumn * dtypeBytes[info.dtype];
@@ -255,61 +241,71 @@ export class Hdf5File {
     return whole;
   }
 
+  /**
+   * Boxes of a dataset, one after the other: only chunks that they touch are read.
+   *
+   * @returns values of each box in C order, `[...count]`, whose bytes are valid until the next one is asked for
+   * @throws {InputError} when there is no such dataset, a box is not inside of it, or has more than 512 MiB
+   */
+  *readBoxes(name: string, list: readonly Hdf5Box[]): Generator<HostTensor> {
+    const info = this.info(name);
+    const { dtype, shape } = info;
+    const sizes = list.map((box) => boxSize(box, shape) * dtypeBytes[dtype]);
+    const bad = sizes.findIndex((bytes) => !(bytes <= largestBlockBytes));
+    if (bad >= 0) {
+      const { offset, count } = list[bad];
+      throw new InputError(
+        `Cannot read [${count}] from [${offset}] on of dataset ${quote(info.name)} of ${
+          quote(this.path)
+        }: its shape is [${shape}]`,
+      );
+    }
+    const most = sizes.reduce((a, b) => Math.max(a, b), 0);
+    for (const { box, bytes } of this.#transfer(info, list, most)) {
+      yield { dtype, shape: box.count, bytes };
+    }
+  }
+
   /** Parts of a dataset, each as bytes of libhdf5's memory that the next one overwrites. */
-  *#pieces({ name, dtype, shape, chunks }: Hdf5DatasetInfo, start: number, end: number) {
+  *#pieces(info: Hdf5DatasetInfo, start: number, end: number) {
+    const { shape } = info;
+    const { list, bytes: most } = rowBoxes(info, start, end);
+    for (const { box, bytes } of this.#transfer(info, list, most)) {
+      const { offset: [firstRow = 0, ...others], count: [rows = 1, ...lengths] } = box;
+      const columns = lengths.reduce((product, length) => product * length, 1);
+      const firstColumn = others.reduce((at, place, axis) => at * shape[axis + 1] + place, 0);
+      yield { firstRow, firstColumn, rows, columns, bytes };
+    }
+  }
+
+  /** The bytes of boxes that have at most `most` each; the next one overwrites them. */
+  *#transfer({ name, dtype }: Hdf5DatasetInfo, list: Iterable<Hdf5Box>, most: number) {
     const { module } = this.#library;
     const what = `read dataset ${quote(name)}`;
-    const width = dtypeBytes[dtype];
-    const inner = shapeSize(shape.slice(2))!, row = inner * (shape[1] ?? 1);
-    // As much as one chunk needs, where that is more than usual.
-    const chunk = (chunks?.[0] ?? 1) * (chunks?.[1] ?? 1) * inner * width;
-    const limit = Math.min(Math.max(blockBytes, chunk), largestBlockBytes);
-    const maxElements = Math.floor(limit / width);
-    const total = (end - start) * row * width;
-    const pointer = total === 0 ? 0 : module._malloc(Math.min(limit, total));
+    const pointer = most === 0 ? 0 : module._malloc(most);
     try {
-      if (total > 0 && pointer === 0) {
+      if (most > 0 && pointer === 0) {
         throw new InputError(
           `Cannot read HDF5 ${quote(this.path)}: could not ${what}: out of memory`,
         );
       }
-      const pieces = shape.length === 0
-        ? [{ offset: [], count: [] }]
-        : chunks && chunkBoxes(shape, chunks, { start, end, maxElements }) ||
-          boxes(shape, start, end, maxElements);
-      for (const { offset, count } of pieces) {
-        const box: (bigint[] | null)[] = [count, offset, count.map(() => 1)].map((list) =>
-          list.length === 0 ? null : list.map(BigInt)
+      for (const box of list) {
+        const { offset, count } = box;
+        const axes: (bigint[] | null)[] = [count, offset, count.map(() => 1)].map((along) =>
+          along.length === 0 ? null : along.map(BigInt)
         );
         // The status is why the package's own slice() is not used: it ignores it, and gives zeros.
         this.#call(
           what,
-          () => module.get_dataset_data(this.#id, name, box[0], box[1], box[2], BigInt(pointer)),
+          () => module.get_dataset_data(this.#id, name, axes[0], axes[1], axes[2], BigInt(pointer)),
         );
-        const [firstRow = 0, ...others] = offset, [rows = 1, ...lengths] = count;
-        const columns = lengths.reduce((product, length) => product * length, 1);
-        const firstColumn = others.reduce((at, place, axis) => at * shape[axis + 1] + place, 0);
-        const bytes = module.HEAPU8.subarray(pointer, pointer + rows * columns * width);
-        yield { firstRow, firstColumn, rows, columns, bytes };
+        const size = count.reduce((product, length) => product * length, dtypeBytes[dtype]);
+        yield { box, bytes: module.HEAPU8.subarray(pointer, pointer + size) };
       }
     } catch (cause) {
       throw this.#withFilters(name, cause);
     } finally {
       if (pointer !== 0) module._free(pointer);
-    }
-  }
-
-  #allocate(name: string, length: number): Uint8Array<ArrayBuffer> {
-    try {
-      return new Uint8Array(length);
-    } catch (cause) {
-      throw new InputError(
-        `Cannot read dataset ${quote(name)} of ${
-          quote(this.path)
-        }: ${length} bytes at once do not fit ` +
-          `in memory`,
-        { cause },
-      );
     }
   }
 

@@ -1,11 +1,46 @@
 import type { Hdf5Metadata } from "./hdf5_disk.ts";
-import type { HostDType } from "./state_dict.ts";
+import { InputError } from "../errors.ts";
+import { dtypeBytes, type HostDType, shapeSize } from "./state_dict.ts";
+
+/** What a dataset is. */
+export interface Hdf5DatasetInfo {
+  /** Absolute path in the file, `/blocks/3`. */
+  readonly name: string;
+  /** Element type; big-endian data is converted when read. */
+  readonly dtype: HostDType;
+  /** Lengths of the axes, slowest first. */
+  readonly shape: readonly number[];
+  /** Lengths of a chunk, or `undefined` for one that is stored in one piece. */
+  readonly chunks: readonly number[] | undefined;
+}
+
+/** Text of an attribute, or its numbers. */
+export type Hdf5Attribute = string | number | readonly (string | number)[];
+
+/** A part of a dataset. */
+export interface Hdf5Box {
+  /** First index along each axis. */
+  readonly offset: readonly number[];
+  /** Number of indices along each axis, at least 1. */
+  readonly count: readonly number[];
+}
+
+/**
+ * Bytes that pass through libhdf5's memory at once. Its memory ends at 2 GiB and never shrinks; larger pieces are
+ * no faster, unless a chunk is larger.
+ */
+const blockBytes = 64 * 2 ** 20;
+/** The most that does. */
+export const largestBlockBytes = 512 * 2 ** 20;
 
 /** H5G_DATASET, the kind of object that holds an array. */
 export const isDataset = 1;
 
 /** Type classes of libhdf5 (H5T_class_t). */
 export const classes = { integer: 0, float: 1, string: 3, enumeration: 8 };
+
+/** Filters that are part of libhdf5: deflate, shuffle, Fletcher-32, n-bit, scale-offset. */
+export const knownFilters: ReadonlySet<number> = new Set([1, 2, 3, 5, 6]);
 
 /** Type classes in words. */
 export const classNames: Readonly<Record<number, string>> = {
@@ -50,6 +85,28 @@ export function causeIn(complaints: string): string {
 /** A dataset path from the root, without doubled or closing slashes. */
 export function absolute(name: string): string {
   return `/${name.split("/").filter((part) => part !== "").join("/")}`;
+}
+
+/** Elements of a box, or NaN where it is not inside of a dataset of this shape. */
+export function boxSize({ offset, count }: Hdf5Box, shape: readonly number[]): number {
+  const isInside = offset.length === shape.length && count.length === shape.length &&
+    [...offset, ...count].every(Number.isInteger) &&
+    shape.every((length, i) => offset[i] >= 0 && count[i] >= 1 && offset[i] + count[i] <= length);
+  return isInside ? count.reduce((product, n) => product * n, 1) : NaN;
+}
+
+/**
+ * Bytes for a result.
+ *
+ * @param cannot the beginning of an error sentence
+ * @throws {InputError} when there is no room for them
+ */
+export function allocateBytes(length: number, cannot: string): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new InputError(`${cannot} ${length} bytes at once do not fit in memory`, { cause });
+  }
 }
 
 /** Boxes `[offset, count]` that cover rows `start` to `end` in C order, of at most `maxElements` each. */
@@ -115,4 +172,26 @@ export function chunkBoxes(
     top = bottom;
   }
   return list;
+}
+
+/**
+ * Boxes for rows `start` to before `end`, as chunks make cheapest: each of at most 64 MiB, or what one chunk needs.
+ *
+ * @returns the boxes, which a hostile shape can make very many, and the bytes that hold any of them
+ */
+export function rowBoxes(
+  { dtype, shape, chunks }: Hdf5DatasetInfo,
+  start: number,
+  end: number,
+): { list: Iterable<Hdf5Box>; bytes: number } {
+  const width = dtypeBytes[dtype];
+  if (shape.length === 0) return { list: [{ offset: [], count: [] }], bytes: width };
+  const inner = shapeSize(shape.slice(2))!;
+  // As much as one chunk needs, where that is more than usual.
+  const chunk = (chunks?.[0] ?? 1) * (chunks?.[1] ?? 1) * inner * width;
+  const limit = Math.min(Math.max(blockBytes, chunk), largestBlockBytes);
+  const maxElements = Math.floor(limit / width);
+  const list = chunks && chunkBoxes(shape, chunks, { start, end, maxElements }) ||
+    boxes(shape, start, end, maxElements);
+  return { list, bytes: Math.min(limit, (end - start) * inner * (shape[1] ?? 1) * width) };
 }

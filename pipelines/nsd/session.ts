@@ -1,17 +1,19 @@
 /** Single-trial betas of one session, read for some voxels without ever holding the whole volume. */
 
 import { InputError } from "../errors.ts";
-import { Hdf5File } from "../io/hdf5.ts";
+import { type Hdf5DatasetInfo, Hdf5File } from "../io/hdf5.ts";
 import { NiftiFile } from "../io/nifti_file.ts";
 import {
   type HostArray,
   hostArray,
   type HostDType,
+  type HostTensor,
   shapeSize,
   toFloat32,
 } from "../io/state_dict.ts";
 import { quote } from "../io/strict_json.ts";
 import { BETA_SCALE } from "./names.ts";
+import { type TouchedBoxes, touchedBoxes } from "./touched_boxes.ts";
 
 /** Which voxels of a volume to read. */
 export interface SessionVoxels {
@@ -155,7 +157,7 @@ export async function countTrials(path: string, voxels: SessionVoxels): Promise<
  * Reads the betas of some voxels of one session.
  *
  * HDF5: dataset `/betas`, which MATLAB made as X × Y × Z × trials and every C-order reader sees as [trials, Z, Y, X], in chunks of any
- * shape (NSD's hold one voxel and all trials); each chunk is read once. NIfTI: X × Y × Z × trials with X fastest, which is the same
+ * shape (NSD's hold one voxel and all trials); each chunk is read once, and where few have chosen voxels only those. NIfTI: X × Y × Z × trials with X fastest, which is the same
  * [trials, Z, Y, X]. 16-bit integers are divided by 300, unless a NIfTI header states a scaling of its own. At most about 64 MiB of the
  * file are in memory beside the result.
  *
@@ -177,22 +179,53 @@ export async function readSession(path: string, voxels: SessionVoxels): Promise<
     return { data, shape: [nTrials, nVoxels] };
   }
   using file = await Hdf5File.open(path);
-  const { name, shape, dtype } = file.info(voxels.dataset ?? "betas");
-  const nTrials = requireTrials(path, shape, voxels);
+  const info = file.info(voxels.dataset ?? "betas");
+  const nTrials = requireTrials(path, info.shape, voxels);
   const data = allocate(path, nTrials, nVoxels);
-  const gather = new Gather(volumeIndex, nCells, data);
+  // Where few chunks have chosen voxels only those are read: of NSD's, one in fifty.
+  const touched = touchedBoxes(info, volumeIndex);
+  if (touched) takeBoxes(file, info.name, { ...touched, data, nVoxels });
+  else takeBlocks(file, info, new Gather(volumeIndex, nCells, data));
+  scale(data, scaleOf(info.dtype));
+  return { data, shape: [nTrials, nVoxels] };
+}
+
+/** The elements as numbers: half precision comes as bits and 64-bit integers as big ones, both have to be decoded. */
+function numbersOf(tensor: HostTensor): Numbers {
+  const isPlain = !["f16", "bf16", "i64", "u64"].includes(tensor.dtype);
+  return isPlain ? hostArray(tensor) as Numbers : toFloat32(tensor);
+}
+
+/** Takes the chosen voxels from all of the file. */
+function takeBlocks(file: Hdf5File, { name, shape }: Hdf5DatasetInfo, gather: Gather): void {
   for (const { firstRow, firstColumn, tensor } of file.readBlocks(name, 0, shape[0])) {
-    // Half precision comes as bits and 64-bit integers as big ones: both have to be decoded.
-    const isPlain = !["f16", "bf16", "i64", "u64"].includes(dtype);
-    const values = isPlain ? hostArray(tensor) as Numbers : toFloat32(tensor);
+    const values = numbersOf(tensor);
     const [rows, columns] = tensor.shape;
     for (let r = 0; r < rows; r++) {
       const trial = firstRow + r;
       gather.take(values, { trial, cell: firstColumn, at: r * columns, end: (r + 1) * columns });
     }
   }
-  scale(data, scaleOf(dtype));
-  return { data, shape: [nTrials, nVoxels] };
+}
+
+/** Takes the chosen voxels from boxes around them. */
+function takeBoxes(
+  file: Hdf5File,
+  name: string,
+  { boxes, data, nVoxels }: TouchedBoxes & { data: Float32Array<ArrayBuffer>; nVoxels: number },
+): void {
+  let i = 0;
+  for (const tensor of file.readBoxes(name, boxes)) {
+    const { offset: [firstTrial], voxels, cells } = boxes[i++];
+    const values = numbersOf(tensor);
+    const nTrials = tensor.shape[0], columns = values.length / nTrials;
+    for (let t = 0; t < nTrials; t++) {
+      const row = (firstTrial + t) * nVoxels;
+      for (let k = 0; k < voxels.length; k++) {
+        data[row + voxels[k]] = values[t * columns + cells[k]];
+      }
+    }
+  }
 }
 
 function scale(

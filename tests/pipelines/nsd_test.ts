@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import { InputError } from "../../pipelines/errors.ts";
+import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { writeNifti } from "../../pipelines/io/nifti.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
 import { readNsdDesign } from "../../pipelines/nsd/design.ts";
@@ -10,6 +11,7 @@ import { readSession } from "../../pipelines/nsd/session.ts";
 import { splitShared } from "../../pipelines/nsd/split.ts";
 import { NsdStimuli } from "../../pipelines/nsd/stimuli.ts";
 import { readStimulusInfo } from "../../pipelines/nsd/stimulus_info.ts";
+import { touchedBoxes } from "../../pipelines/nsd/touched_boxes.ts";
 import { parseLabelTable, selectNsdVoxels } from "../../pipelines/nsd/voxels.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
 import {
@@ -105,6 +107,40 @@ Deno.test("readSession() refuses other volumes, voxels outside and damaged files
   const cut = folder.write("cut.hdf5", bytes.slice(0, bytes.length - 200));
   const voxels = { volumeIndex: Uint32Array.of(0), volumeShape: VOLUME };
   await rejects(readSession(cut, voxels), /cut off|Cannot read HDF5/);
+});
+
+Deno.test("readSession() reads the same from boxes around few voxels as from all of the file", async () => {
+  using folder = new TestFolder();
+  const shape = [7, 3, 12, 15];
+  const values = Int16Array.from({ length: 7 * 540 }, (_, i) => 3 * i - 600);
+  const all = Uint32Array.from({ length: 540 }, (_, i) => i);
+  const lists = [[0], [539], [14, 15], [47, 48, 53, 61, 62, 180], [1, 13, 538], [359, 360, 539]];
+  for (
+    const [i, chunks] of [[7, 1, 1, 1], [2, 1, 1, 2], [3, 1, 2, 2], [1, 3, 1, 1], [7, 2, 2, 4]]
+      .entries()
+  ) {
+    const path = folder.at(`${i}.hdf5`);
+    await writeHdf5(path, "betas", { shape, chunks }, values);
+    using file = await Hdf5File.open(path);
+    const info = file.info("betas");
+    assert.equal(touchedBoxes(info, all), undefined);
+    for (const list of lists) {
+      const volumeIndex = Uint32Array.from(list);
+      const { boxes } = touchedBoxes(info, volumeIndex)!;
+      const covered = boxes.filter((box) => box.offset[0] === 0).flatMap((box) => box.voxels);
+      assert.deepEqual(covered.sort(), [...list.keys()]);
+      const { data } = await readSession(path, { volumeIndex, volumeShape: [3, 12, 15] });
+      const expected = Array.from(
+        { length: 7 * list.length },
+        (_, k) => values[540 * Math.floor(k / list.length) + list[k % list.length]] / 300,
+      );
+      assert.deepEqual(data, Float32Array.from(expected), `${chunks} ${list}`);
+    }
+    assertInputError(
+      () => [...file.readBoxes("betas", [{ offset: [0, 0, 0, 14], count: [1, 1, 1, 2] }])],
+      /Cannot read \[1,1,1,2\] from \[0,0,0,14\] on .* its shape is \[7,3,12,15\]/,
+    );
+  }
 });
 
 /** What NSD's users compute, straight from the stored integers in float64: z-scores per session, then means over trials. */

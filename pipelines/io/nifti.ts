@@ -1,5 +1,5 @@
 import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
+import { gunzip, type InputType, type ZlibOptions } from "node:zlib";
 import { InputError } from "../errors.ts";
 import {
   dtypeBytes,
@@ -178,6 +178,10 @@ export async function readNifti(
   return hostTensor(values, shape);
 }
 
+/** A few megabytes of hostile data can claim to hold terabytes. */
+const MAX_UNPACKED = 2 ** 31 - 1;
+const unzip = promisify<InputType, ZlibOptions, Uint8Array<ArrayBuffer>>(gunzip);
+
 async function unpack(
   bytes: Uint8Array<ArrayBuffer>,
   cannot: string,
@@ -185,8 +189,11 @@ async function unpack(
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
     // Of node:zlib, as DecompressionStream refuses files of several gzip members, which bgzip writes.
-    return new Uint8Array(await promisify(gunzip)(bytes));
+    return new Uint8Array(await unzip(bytes, { maxOutputLength: MAX_UNPACKED }));
   } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") {
+      throw new InputError(`${cannot} unpacked it has more than ${MAX_UNPACKED} bytes`, { cause });
+    }
     throw new InputError(`${cannot} its gzip data is damaged or cut off`, { cause });
   }
 }

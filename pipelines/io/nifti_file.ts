@@ -70,7 +70,7 @@ export class NiftiFile {
     const width = dtypeBytes[dtype];
     const total = shapeSize(shape)! * width;
     const slab = new Uint8Array(Math.min(SLAB_BYTES, total));
-    let [done, filled, skip] = [0, 0, offset];
+    let [done, filled] = [0, 0];
     const take = (): NiftiSlab => {
       const bytes = slab.subarray(0, filled);
       if (!isLittleEndian) swapBytes(bytes, width);
@@ -80,9 +80,8 @@ export class NiftiFile {
       filled = 0;
       return { start, values };
     };
-    for await (const chunk of unpacked(this.path)) {
-      let at = Math.min(skip, chunk.length);
-      skip -= at;
+    for await (const chunk of unpacked(this.path, offset)) {
+      let at = 0;
       while (at < chunk.length && done + filled < total) {
         const room = Math.min(slab.length - filled, total - done - filled);
         const part = chunk.subarray(at, at + room);
@@ -109,11 +108,11 @@ function isGzip(file: RandomAccessFile): boolean {
   return first === 0x1f && second === 0x8b;
 }
 
-/** The bytes of a file, unpacked where it is packed. */
-async function* unpacked(path: string): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+/** The bytes of a file from `start` on, unpacked where it is packed. */
+async function* unpacked(path: string, start = 0): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   using file = new RandomAccessFile(path);
   if (!isGzip(file)) {
-    for (let at = 0; at < file.size; at += SLAB_BYTES) {
+    for (let at = start; at < file.size; at += SLAB_BYTES) {
       yield file.read(at, Math.min(SLAB_BYTES, file.size - at));
     }
     return;
@@ -123,7 +122,11 @@ async function* unpacked(path: string): AsyncGenerator<Uint8Array<ArrayBuffer>> 
   source.on("error", (cause) => gunzip.destroy(cause));
   source.pipe(gunzip);
   try {
-    for await (const chunk of gunzip) yield chunk;
+    let skip = start;
+    for await (const chunk of gunzip) {
+      if (skip < chunk.length) yield chunk.subarray(skip);
+      skip = Math.max(0, skip - chunk.length);
+    }
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
     if (!code.startsWith("Z_")) throw fileError("read", path, cause);

@@ -127,6 +127,18 @@ function imagesOf({ path, nTrials, start }: Session, { trialNsdId }: NsdDesign):
   return ids;
 }
 
+function newAverager(nImages: number, nVoxels: number): RepeatAverager {
+  try {
+    return new RepeatAverager(nImages, nVoxels);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new InputError(
+      `Cannot hold the responses of ${nVoxels} voxels to ${nImages} images in memory: choose fewer voxels`,
+      { cause },
+    );
+  }
+}
+
 /**
  * Reads a subject: each session's betas are z-scored per voxel, then the trials of an image averaged, over as many repeats as the
  * sessions have. Formats and files: `readSession`, `selectNsdVoxels`, `readNsdDesign`.
@@ -150,7 +162,7 @@ export async function loadNsd(
   const shown = new Set(sessions.flatMap((session) => [...imagesOf(session, design)]));
   const nsdIds = Uint32Array.from(shown).sort();
   const row = new Map(Array.from(nsdIds, (id, i) => [id, i]));
-  const repeats = new RepeatAverager(nsdIds.length, voxels.volumeIndex.length);
+  const repeats = newAverager(nsdIds.length, voxels.volumeIndex.length);
   for (const [i, session] of sessions.entries()) {
     signal?.throwIfAborted();
     const { data, shape: [, nVoxels] } = await readSession(session.path, voxels);

@@ -45,7 +45,7 @@ export function parseLabelTable(text: string, source: string): Map<number, strin
   const names = new Map<number, string>();
   text.split(/\r?\n/).forEach((line, i) => {
     if (line.trim() === "" || line.startsWith("#")) return;
-    const [, value, name] = /^\s*(\d+)\s+(\S+)(?:\s+\d+){0,4}\s*$/.exec(line) ?? [];
+    const [, value, name] = /^\s*(\d+)\s+(\S.*?)(?:(?:\s+\d+){3,4})?\s*$/.exec(line) ?? [];
     if (name === undefined || names.has(Number(value))) {
       throw new InputError(
         `Cannot read the labels ${quote(source)}: line ${i + 1} must be a new number and a name, ` +

@@ -94,6 +94,34 @@ Deno.test("readSession() reads files of h5py: MATLAB's chunks, gzip, half precis
   assert.deepEqual([...(await readSession(kinds, half)).data].slice(0, 2), [0.25, 0.5]);
 });
 
+Deno.test("readSession() reads betas that lie beyond 4 GiB of a file", async () => {
+  using folder = new TestFolder();
+  const far = 2 ** 32;
+  // Sparse, so that the disk holds next to nothing: HDF5 after a user block of 4 GiB, NIfTI whose voxels begin there.
+  const place = (path: string, ...parts: [number, Uint8Array][]): string => {
+    using file = Deno.openSync(path, { create: true, write: true });
+    for (const [at, bytes] of parts) {
+      file.seekSync(at, Deno.SeekMode.Start);
+      let done = 0;
+      while (done < bytes.length) done += file.writeSync(bytes.subarray(done));
+    }
+    return path;
+  };
+  const voxels = { volumeIndex: Uint32Array.of(3, 17), volumeShape: [2, 3, 4] };
+  const near = await readSession(kinds, voxels);
+  const hdf5 = place(folder.at("far.hdf5"), [far, Deno.readFileSync(kinds)]);
+  assert.deepEqual(await readSession(hdf5, voxels), near);
+
+  const values = Int16Array.from({ length: 48 }, (_, i) => 7 * i - 100);
+  const packed = await writeNifti(hostTensor(values, [2, 2, 3, 4]));
+  const plain = new Uint8Array(gunzipSync(packed));
+  const head = plain.slice(0, 352);
+  new DataView(head.buffer).setFloat32(108, far, true);
+  const nifti = place(folder.at("far.nii"), [0, head], [far, plain.subarray(352)]);
+  const { data } = await readSession(nifti, voxels);
+  assert.deepEqual(data, Float32Array.of(...[3, 17, 27, 41].map((i) => values[i] / 300)));
+});
+
 Deno.test("readSession() refuses other volumes, voxels outside and damaged files", async () => {
   using folder = new TestFolder();
   const root = await writeNsd(folder);
@@ -244,7 +272,10 @@ Deno.test("selectNsdVoxels() chooses by mask, region, label, t value and ncsnr",
   );
   await rejects(cells({ minNcsnr: 9 }), /no voxel is left of 23 in the mask/);
   await rejects(cells({ atlases: ["floc-places"] }), /floc-places.nii.gz.*there is no such file/);
-  assert.deepEqual(parseLabelTable("0 a\n1 b-c 1 2 3 4\n", "x"), new Map([[0, "a"], [1, "b-c"]]));
+  assert.deepEqual(
+    parseLabelTable("0 a\n1 b c-1 1 2 3 4\n", "x"),
+    new Map([[0, "a"], [1, "b c-1"]]),
+  );
   assertInputError(() => parseLabelTable("1 a\n1 b\n", "x"), /line 2 must be a new number/);
 });
 

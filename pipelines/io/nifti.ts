@@ -1,5 +1,4 @@
-import { promisify } from "node:util";
-import { gunzip, type InputType, type ZlibOptions } from "node:zlib";
+import { gunzip } from "node:zlib";
 import { InputError } from "../errors.ts";
 import {
   dtypeBytes,
@@ -180,7 +179,15 @@ export async function readNifti(
 
 /** A few megabytes of hostile data can claim to hold terabytes. */
 const MAX_UNPACKED = 2 ** 31 - 1;
-const unzip = promisify<InputType, ZlibOptions, Uint8Array<ArrayBuffer>>(gunzip);
+
+function unzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  return new Promise((resolve, reject) =>
+    gunzip(bytes, { maxOutputLength: MAX_UNPACKED }, (error, result) => {
+      if (error) reject(error);
+      else resolve(new Uint8Array(result));
+    })
+  );
+}
 
 async function unpack(
   bytes: Uint8Array<ArrayBuffer>,
@@ -189,7 +196,7 @@ async function unpack(
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
     // Of node:zlib, as DecompressionStream refuses files of several gzip members, which bgzip writes.
-    return new Uint8Array(await unzip(bytes, { maxOutputLength: MAX_UNPACKED }));
+    return await unzip(bytes);
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") {
       throw new InputError(`${cannot} unpacked it has more than ${MAX_UNPACKED} bytes`, { cause });

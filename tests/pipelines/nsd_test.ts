@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { InputError } from "../../pipelines/errors.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { writeNifti } from "../../pipelines/io/nifti.ts";
@@ -92,6 +92,33 @@ Deno.test("readSession() reads files of h5py: MATLAB's chunks, gzip, half precis
   const half = { volumeIndex: Uint32Array.of(1, 2), volumeShape: [4], dataset: "f16" };
   // The first row is 2^-24, 0.25, 0.5, 0.75, the second begins with 1.
   assert.deepEqual([...(await readSession(kinds, half)).data].slice(0, 2), [0.25, 0.5]);
+});
+
+Deno.test("readSession() keeps to the scaling and byte order that a NIfTI header states", async () => {
+  using folder = new TestFolder();
+  const values = Int16Array.of(300, -600, 900, 0, 1, 32767);
+  const plain = new Uint8Array(gunzipSync(await writeNifti(hostTensor(values, [2, 1, 1, 3]))));
+  const read = async (slope: number, intercept: number) => {
+    const view = new DataView(plain.buffer);
+    view.setFloat32(112, slope, true);
+    view.setFloat32(116, intercept, true);
+    const voxels = { volumeIndex: Uint32Array.of(0, 2), volumeShape: [1, 1, 3] };
+    return [...(await readSession(folder.write("a.nii", plain), voxels)).data];
+  };
+  const stored = [1, 3, 0, 32767 / 300];
+  for (const slope of [0, 1, NaN]) assert.deepEqual(await read(slope, 0), stored.map(Math.fround));
+  assert.deepEqual(await read(0.25, 2), [77, 227, 2, 32767 / 4 + 2]);
+  const big = new Uint8Array(352 + 4);
+  const view = new DataView(big.buffer);
+  view.setInt32(0, 348);
+  [4, 2, 1, 1, 1].forEach((n, i) => view.setInt16(40 + 2 * i, n));
+  view.setInt16(70, 4);
+  view.setFloat32(108, 352);
+  view.setInt16(352, 600);
+  view.setInt16(354, -300);
+  const voxels = { volumeIndex: Uint32Array.of(0, 1), volumeShape: [1, 1, 2] };
+  const { data } = await readSession(folder.write("b.nii.gz", gzipSync(big)), voxels);
+  assert.deepEqual([...data], [2, -1]);
 });
 
 Deno.test("readSession() reads betas that lie beyond 4 GiB of a file", async () => {

@@ -88,6 +88,8 @@ async function writeSubject(root: string, phantom: Phantom, s: number): Promise<
   const ones = new Int16Array(nVoxels).fill(1);
   const general = volume(new Int16Array(nCells).fill(-1), subject, ones);
   writeFile(`${root}/${nsdPaths.roi(s)}/nsdgeneral.nii.gz`, await nifti(general));
+  const brain = volume(new Int16Array(nCells), subject, ones);
+  writeFile(`${root}/${nsdPaths.volumes(s)}/brainmask.nii.gz`, await nifti(brain));
   for (const [atlas, names] of Object.entries(ATLASES)) {
     const labels = volume(new Int16Array(nCells).fill(-1), subject, atlasLabels(subject, atlas));
     writeFile(`${root}/${nsdPaths.roi(s)}/${atlas}.nii.gz`, await nifti(labels));

@@ -101,6 +101,9 @@ async function checkTruth(out: string, { images }: Phantom): Promise<void> {
   assert.deepEqual(designs[2].shared, designs[0].shared);
   const { train, test } = splitShared(await loadNsd(root, 1), { minTestRepeats: 3 });
   assert.deepEqual([train.nsdIds.length, test.nsdIds.length], [30, 12]);
+  const some = await loadNsd(root, 1, { mask: "brainmask", regions: ["FFA"], minNcsnr: 0.5 });
+  assert.ok(some.ncsnr.length > 0 && some.ncsnr.every((snr) => snr >= 0.5));
+  assert.deepEqual(some.rois.get("FFA"), Uint32Array.from(some.volumeIndex.keys()));
 }
 
 async function checkPlainFiles(out: string, responses: Float32Array): Promise<void> {

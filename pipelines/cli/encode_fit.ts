@@ -35,6 +35,7 @@ export interface FitOptions extends GlobalOptions {
   readonly responses: string;
   readonly runs?: string;
   readonly delays?: readonly number[];
+  readonly acrossRuns: boolean;
   readonly hrf?: HrfName;
   readonly tr?: number;
   readonly zscoreRuns: boolean;
@@ -95,6 +96,7 @@ function addSignalOptions(fit: Command): void {
       "delays of the features in samples, within runs: 1,2,3,4",
       wholeNumbers,
     )
+    .option("--across-runs", "delays: let the end of a run reach into the next one", false)
     .addOption(
       new Option("--hrf <name>", "convolve the features with a haemodynamic response first")
         .choices(["spm", "simple"]),
@@ -112,12 +114,13 @@ function addSignalOptions(fit: Command): void {
 
 function addRidgeOptions(fit: Command): void {
   fit
-    .option(
-      "--alphas <list>",
-      "ridge: candidates, 0.1,1,10 or from:to:count or logspace(from,to,count) on a log10 scale, or fracridge, by the " +
-        "features' singular values (default -4:5:19)",
-      (text: string): FitOptions["alphas"] => text === "fracridge" ? text : parseAlphas(text),
-      ENCODER_ALPHAS,
+    .addOption(
+      new Option(
+        "--alphas <list>",
+        "ridge: candidates, 0.1,1,10 or from:to:count or logspace(from,to,count) on a log10 scale, or fracridge, by the " +
+          "features' singular values",
+      ).argParser((text): FitOptions["alphas"] => text === "fracridge" ? text : parseAlphas(text))
+        .default(ENCODER_ALPHAS, "-4:5:19"),
     )
     .option(
       "--extend-alphas",
@@ -284,7 +287,11 @@ export async function fitFrom(
     ...{ fitIntercept: options.intercept, coef: options.coef, conservative: options.conservative },
     ...{ localAlpha: !options.globalAlpha, solver: options.space, precision: options.precision },
     ...{ exact: options.screen === undefined, screening: options.screen },
-    ...{ extendAlphas: options.extendAlphas, delays, delayOptions: { runs } },
+    ...{
+      extendAlphas: options.extendAlphas,
+      delays,
+      delayOptions: { runs, acrossRuns: options.acrossRuns },
+    },
     ...{ nTargetsBatch: options.targetsBatch, nAlphasBatch: options.alphasBatch },
   };
   if (solver === "probe" && checkpoint !== undefined) {

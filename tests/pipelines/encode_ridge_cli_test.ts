@@ -153,6 +153,10 @@ const OPTIONS: readonly (readonly [string[], RidgeCVOptions])[] = [
     ["--delays", "1,2", "--runs", files.runs, "--cv", "runs"],
     { delays: [1, 2], delayOptions: { runs }, cv: { runs } },
   ],
+  [
+    ["--delays", "1,2", "--runs", files.runs, "--across-runs"],
+    { delays: [1, 2], delayOptions: { runs, acrossRuns: true } },
+  ],
 ];
 
 Deno.test("every option of encode fit is that of the library", async () => {

@@ -159,6 +159,12 @@ async function timeMethod(
   };
 }
 
+/** Alphas whose operators and scores follow from the first of those that predictions are proportional to 1/alpha from. */
+function repeatedIn({ n, p }: RidgeCase, alphas: readonly number[]): number[] {
+  const trace = n * p; // of the Gram matrix of standard normals
+  return alphas.filter((alpha) => alpha >= 2 ** 24 * trace).sort((a, b) => a - b).slice(1);
+}
+
 function rowOf(
   ridge: RidgeCase,
   method: Method,
@@ -170,9 +176,17 @@ function rowOf(
 ): RidgeRow {
   const { fit, seconds, cpuSeconds, deviceBytes, hostBytes } = timed.get(method)!;
   const { n, p, nTargets, nFolds, alphas } = ridge;
-  const scored = fit.scores.reduce((count, score) => count + Number(score !== -Infinity), 0);
+  const isScored = (score: number) => score !== -Infinity;
+  const pairs = fit.scores.reduce((count, score) => count + Number(isScored(score)), 0);
+  const together = method.together(alphas);
+  const repeated = new Set(together.scores.flatMap((some) => repeatedIn(ridge, some)));
+  const scored = fit.scores.reduce((count, score, at) => {
+    const isOwn = !repeated.has(alphas[Math.floor(at / nTargets)]);
+    return count + Number(isScored(score) && isOwn);
+  }, 0);
+  const shared = together.operators.flatMap((some) => repeatedIn(ridge, some)).length;
   const used = new Set(fit.best).size;
-  const gflop = method.work(ridge, { used, scored });
+  const gflop = method.work(ridge, { used, scored, shared });
   const [totalSeconds, totalGflop] = [total(seconds), total(gflop)];
   const gflops = totalGflop / totalSeconds;
   const baselines = [...timed].filter(([other]) => other.isBaseline && other !== method);
@@ -183,9 +197,9 @@ function rowOf(
   return {
     ...{ case: ridge.name, method: method.name, usedAlphas: used },
     sizes: { n, p, targets: nTargets, folds: nFolds, alphas: alphas.length },
-    scored: scored / fit.scores.length,
+    scored: pairs / fit.scores.length,
     ...{ seconds, totalSeconds, cpuSeconds, gflop, totalGflop },
-    wholeGridGflop: total(method.work(ridge, { used: alphas.length, scored })),
+    wholeGridGflop: total(method.work(ridge, { used: alphas.length, scored, shared })),
     ...{ gflops, productGflops: rate, share: gflops / rate, deviceBytes, hostBytes },
     faster: against(total),
     fasterWithoutEigh: against((stages) => total(stages) - (stages.eigh ?? 0)),

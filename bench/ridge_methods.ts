@@ -24,6 +24,14 @@ export interface MethodFit extends Omit<RidgeOutcome, "weights" | "predictions">
   readonly isDual: boolean;
 }
 
+/** Alphas that a search treats in one pass over the same targets. */
+export interface Together {
+  /** Whose operators are made together. */
+  readonly operators: readonly (readonly number[])[];
+  /** Which are scored together. */
+  readonly scores: readonly (readonly number[])[];
+}
+
 /** One way. */
 export interface Method {
   /** What it is. */
@@ -32,6 +40,11 @@ export interface Method {
   readonly isBaseline: boolean;
   /** Whether it leaves alphas out. */
   readonly isScreened: boolean;
+  /**
+   * Alphas that share work where they are so large that predictions are proportional to 1/alpha: those whose operators are made together,
+   * and those that are scored together.
+   */
+  together(alphas: readonly number[]): Together;
   /** Alphas below this share of the largest eigenvalue are not compared: rounding of its Gram matrix reaches their scores. */
   resolved(ridge: RidgeCase): number;
   /** Fits. */
@@ -52,11 +65,23 @@ function ours(name: string, options: RidgeCVOptions): Method {
   const isScreened = options.exact === false;
   return {
     ...{ name, isScreened, isBaseline: false },
+    together: (alphas) => togetherIn(alphas, options),
     resolved: () => RESOLVED.regular,
     fit: (gpu, data, ridge, mark) => fitOurs(gpu, data, ridge, { mark, ...options }),
     work: (ridge, rest) =>
       oursWork(ridge, { ...rest, isScreened: isScreened && options.screening === "gcv" }),
   };
+}
+
+function togetherIn(
+  alphas: readonly number[],
+  { exact = true, screening }: RidgeCVOptions,
+): Together {
+  if (exact) return { operators: [alphas], scores: [alphas] };
+  if (screening === "gcv") return { operators: [alphas], scores: [] };
+  const isCoarse = (a: number) => a % 3 === 0 || a === alphas.length - 1;
+  const coarse = alphas.filter((_, a) => isCoarse(a)), fine = alphas.filter((_, a) => !isCoarse(a));
+  return { operators: [coarse, fine], scores: [coarse] };
 }
 
 async function fitOurs(
@@ -76,6 +101,7 @@ function baseline(path: "kernel" | "svd"): Method {
   return {
     name: path === "kernel" ? "himalaya's KernelRidgeCV" : "himalaya's RidgeCV",
     ...{ isBaseline: true, isScreened: false },
+    together: () => ({ operators: [], scores: [] }),
     resolved: (ridge) => RESOLVED[path === "kernel" && !isDual(ridge) ? "singular" : "regular"],
     async fit(gpu, data, ridge, mark) {
       const plan = { x: data.x, y: data.y, splits: [], fitIntercept: false };

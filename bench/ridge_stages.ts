@@ -51,6 +51,8 @@ export interface WorkOptions {
   readonly used: number;
   /** Pairs of an alpha and a target that were scored; all where absent. */
   readonly scored?: number;
+  /** Alphas that need no operators of their own. */
+  readonly shared?: number;
   /** Whether alphas were screened by an eigendecomposition. */
   readonly isScreened?: boolean;
 }
@@ -65,8 +67,12 @@ function lettersOf({ n, p, nTargets, alphas, nFolds }: RidgeCase) {
 }
 
 /** Operations of Gyrus by stage, in 10⁹, in the space of samples where that is smaller than the features. */
-export function oursWork(ridge: RidgeCase, { used, scored, isScreened }: WorkOptions): ByStage {
-  const { n, p, v, a, f, m, t } = lettersOf(ridge);
+export function oursWork(
+  ridge: RidgeCase,
+  { used, scored, shared = 0, isScreened }: WorkOptions,
+): ByStage {
+  const { n, p, v, f, m, t, a: all } = lettersOf(ridge);
+  const a = all - shared;
   const isDual = p >= t;
   const small = Math.min(n, p);
   const screen: ByStage = isScreened

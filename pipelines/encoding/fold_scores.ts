@@ -65,24 +65,32 @@ function variationOf(
 export function scoresOf(
   sums: ArrayLike<number>,
   columns: Uint32Array,
-  { stats, count, shifts, measures, plain }: {
+  { stats, count, shifts, measures, plain, factor = 1 }: {
     stats: FoldStats;
     count: number;
     shifts: Float64Array;
     measures: readonly ScoreFunction[];
     plain?: ArrayLike<number>;
+    /** What the predictions are times those of the sums. */
+    factor?: number;
   },
 ): Float64Array<ArrayBuffer> {
   const scores = new Float64Array(measures.length * columns.length);
   columns.forEach((t, j) => {
-    const squaredError = sums[4 * j + 3];
     // The shift was rounded to f32 on its way to the device.
     const y = count * (stats.testMeans[t] - Math.fround(shifts[t]));
     const shifted = variationOf(sums, j, { count, y });
     const own = plain ? variationOf(plain, j, { count, y }) : shifted;
     const { predictionSquares, products } = own.share > shifted.share ? own : shifted;
     const responseSquares = stats.testSquares[t];
-    const moments = { count, squaredError, responseSquares, predictionSquares, products };
+    const squaredError = factor === 1
+      ? sums[4 * j + 3]
+      : responseSquares + y * y / count - 2 * factor * sums[4 * j + 2] +
+        factor ** 2 * sums[4 * j + 1];
+    const moments = {
+      ...{ count, squaredError, responseSquares },
+      ...{ predictionSquares: factor ** 2 * predictionSquares, products: factor * products },
+    };
     measures.forEach((measure, m) => {
       scores[m * columns.length + j] = Number.isNaN(squaredError) ? NaN : measure(moments);
     });

@@ -48,6 +48,7 @@ export class RidgeProblem implements Disposable {
   readonly samples: RidgeSamples;
   readonly #options: RidgeProblemOptions;
   readonly #solvers = new Map<RidgePrecision, RidgeSolver>();
+  #proportionalFrom?: number;
   readonly #chosen = new Map<number, RidgePrecision | undefined>();
   #gram?: Tensor;
 
@@ -109,6 +110,15 @@ export class RidgeProblem implements Disposable {
     if (float64) return float64;
     const canRefine = !this.#options.delays && condition <= MOST_REFINED;
     return canRefine ? "f32 refined" : undefined;
+  }
+
+  /**
+   * From this alpha on `k·(k + alpha)⁻¹` is `k/alpha` to the last bit of f32, and predictions are proportional to 1/alpha. The trace of the
+   * Gram matrix stands for its largest eigenvalue, which it is never below.
+   */
+  get proportionalFrom(): number {
+    this.#proportionalFrom ??= 2 ** 24 * this.samples.nSamples ** 2 * this.#meanSquare();
+    return this.#proportionalFrom;
   }
 
   /** What an alpha is solved in; undefined where this device cannot resolve it. */

@@ -51,6 +51,7 @@ export class RidgeSamples {
   /** Multiplies what is left of the features, `[nFeatures]`; 1 where absent. */
   readonly scale?: Float64Array<ArrayBuffer>;
   #stats?: readonly FoldStats[];
+  #hasSmallMeans?: boolean;
 
   /** Checks nothing: the callers have. */
   constructor(gpu: Gpu, { x, y, splits, ...options }: SamplesInit) {
@@ -152,6 +153,25 @@ export class RidgeSamples {
       };
     });
     return this.#stats;
+  }
+
+  /**
+   * What comes off the responses of a split before they are scored, `[nTargets]`: with an intercept their means over the train side, else
+   * those over the test side unless all are small.
+   */
+  shiftsOf(fold: number): Float64Array<ArrayBuffer> {
+    const { trainMeans, testMeans } = this.stats[fold];
+    if (this.fitIntercept) return trainMeans;
+    return this.hasSmallMeans ? new Float64Array(testMeans.length) : testMeans;
+  }
+
+  /** True where no mean over a test side is over ten standard deviations: sums in f32 then keep 5 digits with the means in them. */
+  get hasSmallMeans(): boolean {
+    this.#hasSmallMeans ??= this.layout.folds.every(({ test }, fold) => {
+      const { testMeans, testSquares } = this.stats[fold];
+      return testMeans.every((mean, t) => mean * mean * test.length <= 100 * testSquares[t]);
+    });
+    return this.#hasSmallMeans;
   }
 
   #means(positions: Uint32Array): Float64Array<ArrayBuffer> {

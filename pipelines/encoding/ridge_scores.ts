@@ -56,10 +56,14 @@ export interface ScoreOptions extends StagedCall {
   readonly pass?: number;
   /** Splits to score; all where absent. */
   readonly folds?: readonly number[];
+  /** From this alpha on predictions are proportional to 1/alpha in f32: the first of these alphas is scored for all of them. */
+  readonly proportionalFrom?: number;
 }
 
 /** A unit of work with the targets that it scores. */
 interface Unit extends ScoreUnit {
+  /** Index of the alpha whose predictions are scored, times what they are at this alpha. */
+  readonly source: number;
   readonly columns: Uint32Array;
   /** Targets that are on the device for it. */
   readonly whole: Uint32Array;
@@ -100,8 +104,9 @@ export async function scoreAlphas(
   using tiles = new TileCache(samples);
   const report = () => options.onProgress?.({ stage: "cv", done, total });
   report();
-  for (let first = 0; first < alphas.length; first += nAlphasBatch) {
-    const batch = open.slice(first, first + nAlphasBatch).flat();
+  const bySource = [...Map.groupBy(open.flat(), ({ source }) => source).values()];
+  for (let first = 0; first < bySource.length; first += nAlphasBatch) {
+    const batch = bySource.slice(first, first + nAlphasBatch).flat();
     await scoreBatch(samples, { batch, tiles, ...options }, (unit, values) => {
       keep(unit, values);
       store?.write(unit, values);
@@ -115,8 +120,10 @@ export async function scoreAlphas(
 function unitsOf(
   samples: RidgeSamples,
   alpha: number,
-  { alphas, targets, nTargetsBatch, pass = 0, folds }: ScoreOptions,
+  options: ScoreOptions,
 ): Unit[] {
+  const { alphas, targets, nTargetsBatch, pass = 0, folds } = options;
+  const source = sourceOf(samples, alpha, options);
   const order = targets?.order ?? range(samples.y.shape[1]);
   const [first, last] = targets?.spanOf?.(alphas[alpha]) ?? [0, order.length];
   const units: Unit[] = [];
@@ -124,12 +131,27 @@ function unitsOf(
     const whole = order.subarray(start, start + nTargetsBatch);
     const span = [Math.max(0, first - start), Math.min(whole.length, last - start)] as const;
     if (span[0] >= span[1]) continue;
-    const own = { pass, alpha, tile: start / nTargetsBatch, whole, span };
+    const own = { pass, alpha, source, tile: start / nTargetsBatch, whole, span };
     for (const fold of folds ?? samples.layout.folds.keys()) {
       units.push({ ...own, fold, columns: whole.subarray(...span) });
     }
   }
   return units;
+}
+
+/** The alpha whose predictions are those of another one times a factor, as indices. */
+function sourceOf(
+  samples: RidgeSamples,
+  alpha: number,
+  { alphas, proportionalFrom = Infinity }: ScoreOptions,
+): number {
+  // Sums of predictions less a mean are in no proportion.
+  const isPlain = samples.fitIntercept || samples.hasSmallMeans;
+  if (alphas[alpha] < proportionalFrom || !isPlain) return alpha;
+  return alphas.reduce(
+    (least, value, a) => value >= proportionalFrom && value < alphas[least] ? a : least,
+    alpha,
+  );
 }
 
 /** The tile that was used last: where all targets fit one tile they are uploaded once. */
@@ -171,51 +193,57 @@ async function scoreBatch(
   using held = new DisposableStack();
   const operators = new Map<string, Panels>();
   let prepared = -1;
-  for (const { alpha, fold } of batch) {
-    if (operators.has(`${alpha} ${fold}`)) continue;
+  for (const { source, fold } of batch) {
+    if (operators.has(`${source} ${fold}`)) continue;
     signal?.throwIfAborted();
-    const solver = solverOf(alphas[alpha]);
+    const solver = solverOf(alphas[source]);
     await onStage?.("gram");
-    if (prepared !== alpha) solver.setAlpha(alphas[alpha]);
-    prepared = alpha;
+    if (prepared !== source) solver.setAlpha(alphas[source]);
+    prepared = source;
     await onStage?.("factor");
     const operator = solver.operator(fold);
     held.use(operator.values);
-    operators.set(`${alpha} ${fold}`, operator);
+    operators.set(`${source} ${fold}`, operator);
     samples.gpu.submit();
     await onStage?.("operators");
   }
   for (const units of byTile(batch)) {
     signal?.throwIfAborted();
     const tile = tiles.of(units[0].whole);
-    const sums: Tensor[] = units.map(({ alpha, fold, span }) =>
-      tile.score(solverOf(alphas[alpha]), {
-        ...{ fold, span },
-        operator: operators.get(`${alpha} ${fold}`)!,
-      })
-    );
+    const launches = [...Map.groupBy(units, launchOf).values()];
+    const score = ([{ source, fold, span }]: readonly Unit[], isPlain: boolean): Tensor =>
+      tile.score(solverOf(alphas[source]), {
+        ...{ fold, span, isPlain },
+        operator: operators.get(`${source} ${fold}`)!,
+      });
+    const sums = launches.map((some) => score(some, false));
     // Predictions that shrink to 0 at a large alpha would vanish beside a mean: their moments are taken from plain sums then.
-    if (!samples.fitIntercept && measures.some(usesPredictionMoments)) {
-      sums.push(...units.map(({ alpha, fold, span }) =>
-        tile.score(solverOf(alphas[alpha]), {
-          ...{ fold, span, isPlain: true },
-          operator: operators.get(`${alpha} ${fold}`)!,
-        })
-      ));
+    const hasMeans = !samples.fitIntercept && !samples.hasSmallMeans;
+    if (hasMeans && measures.some(usesPredictionMoments)) {
+      sums.push(...launches.map((some) => score(some, true)));
     }
     const values = await readAll(sums);
     sums.forEach((t) => t.dispose());
-    units.forEach((unit, i) => {
-      signal?.throwIfAborted();
-      const stats = samples.stats[unit.fold];
-      const count = samples.layout.folds[unit.fold].test.length;
-      const shifts = samples.fitIntercept ? stats.trainMeans : stats.testMeans;
-      const first = FOLD_SUMS * (unit.span[0] % PANEL);
-      const own = values[i].subarray(first), plain = values[units.length + i]?.subarray(first);
-      onScores(unit, scoresOf(own, unit.columns, { stats, count, shifts, measures, plain }));
+    launches.forEach((some, i) => {
+      for (const unit of some) {
+        signal?.throwIfAborted();
+        const first = FOLD_SUMS * (unit.span[0] % PANEL);
+        const plain = values[launches.length + i]?.subarray(first);
+        const scores = scoresOf(values[i].subarray(first), unit.columns, {
+          ...{ stats: samples.stats[unit.fold], shifts: samples.shiftsOf(unit.fold) },
+          ...{ count: samples.layout.folds[unit.fold].test.length, measures, plain },
+          factor: alphas[unit.source] / alphas[unit.alpha],
+        });
+        onScores(unit, scores);
+      }
     });
     await onStage?.("score");
   }
+}
+
+/** What one launch scores: units of it differ in the alpha alone. */
+function launchOf({ source, fold, span }: Unit): string {
+  return `${source} ${fold} ${span}`;
 }
 
 /** Units that share a tile of targets. */

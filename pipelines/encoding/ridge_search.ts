@@ -27,6 +27,7 @@ export async function searchAlphas(
     ...options,
     measures: [score, scoreFunction("r2")],
     ...{ alphas: usable, solverOf: (alpha) => problem.solverOf(alpha) },
+    proportionalFrom: problem.proportionalFrom,
   });
   return merged(alphas, [{ alphas: usable, nFolds, nTargets, scores, r2 }]);
 }

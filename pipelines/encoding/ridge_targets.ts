@@ -22,14 +22,14 @@ export class TargetTile implements Disposable {
 
   /** Uploads the responses of these targets. */
   constructor(samples: RidgeSamples, columns: Uint32Array) {
-    const { gpu, fitIntercept, stats, layout: { folds } } = samples;
+    const { gpu, layout: { folds } } = samples;
     this.#samples = samples;
     this.#columns = columns;
     // A row after the last one meets the place that makes an operator's length even.
     this.#y = samples.responses(columns, { padding: 1 });
     this.#panels = packPanels(this.#y, { columns: true });
-    this.#shifts = stats.map(({ trainMeans, testMeans }) => {
-      const means = fitIntercept ? trainMeans : testMeans;
+    this.#shifts = folds.map((_, fold) => {
+      const means = samples.shiftsOf(fold);
       const padded = new Float32Array(Math.ceil(columns.length / PANEL) * PANEL);
       columns.forEach((t, j) => padded[j] = means[t]);
       return Tensor.from(gpu, padded);

@@ -239,6 +239,32 @@ Deno.test("singularValues() are those of the centred features, for either shape"
   );
 });
 
+Deno.test("RidgeCV scores alphas beyond the resolution of f32 by the first of them, with nothing launched for the others", async () => {
+  const [n, p, nTargets] = [40, 6, 3];
+  const x = hostMatrix(normal(randomKey(1), n * p), [n, p]);
+  const y = hostMatrix(normal(randomKey(2), n * nTargets), [n, nTargets]);
+  y.data.forEach((noise, at) => y.data[at] = 10 * x.data[Math.floor(at / nTargets) * p] + noise);
+  for (const solver of ["primal", "dual"] as const) {
+    for (const fitIntercept of [true, false]) {
+      const options = { solver, fitIntercept, precision: "f32", scoring: "correlation" } as const;
+      const launches = async (alphas: number[]) => {
+        const before = gpu.dispatchCount;
+        const fit = await new RidgeCV(gpu, { ...options, alphas }).fit(x, y);
+        return { fit, count: gpu.dispatchCount - before };
+      };
+      const one = await launches([1, 1e14]);
+      const many = await launches([1, 1e14, 1e16, 1e18, 1e20]);
+      assert.equal(many.count, one.count, solver);
+      assert.deepEqual(many.fit.bestAlphas, one.fit.bestAlphas);
+      // Correlations do not change with the size of predictions.
+      const last = many.fit.cvSurface.subarray(4 * nTargets);
+      one.fit.cvSurface.subarray(nTargets).forEach((score, t) => {
+        assert(Math.abs(last[t] - score) < 1e-12, `${solver} ${t}: ${last[t]}, not ${score}`);
+      });
+    }
+  }
+});
+
 Deno.test("RidgeCV stops at a signal and says where it stands", async () => {
   const x = hostMatrix(normal(randomKey(1), 60), [20, 3]);
   const y = hostMatrix(normal(randomKey(2), 20), [20, 1]);

@@ -15,3 +15,5 @@ export { benchRidge, type RidgeBenchOptions, type RidgeRow } from "./ridge.ts";
 export { type RidgeCase, ridgeCases, scaled } from "./ridge_case.ts";
 export { benchKernel, type BenchOptions, type BenchRow } from "./rows.ts";
 export { time, type TimeOptions, type Timing } from "./time.ts";
+export type { ByStage } from "./ridge_stages.ts";
+export type { Agreement } from "./ridge_check.ts";

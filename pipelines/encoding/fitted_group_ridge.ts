@@ -3,12 +3,13 @@ import { InputError } from "../errors.ts";
 import type { Bands } from "./bands.ts";
 import { type DelayOptions, delayRows } from "./delays.ts";
 import { DualModel } from "./dual_model.ts";
+import type { RidgeModelParts } from "./fitted_ridge.ts";
 import { type HostMatrix, hostMatrix, takeColumns } from "./host_matrix.ts";
 import { type EncodingModel, LinearModel, type PredictOptions } from "./linear_model.ts";
 import { r2Score } from "./scoring.ts";
 
 /** What a search over weights of bands found. */
-export interface GroupRidgeParts {
+export interface GroupRidgeParts extends RidgeModelParts {
   /** Groups of features. */
   readonly bands: Bands;
   /** Weights that were tried, `[nIter][nBands]`. */
@@ -23,20 +24,6 @@ export interface GroupRidgeParts {
   readonly cvR2: Float64Array<ArrayBuffer>;
   /** Regularisations, as they were before any jitter. */
   readonly alphas: Float64Array<ArrayBuffer>;
-  /** Coefficients of the samples, `[nSamples, nTargets]`, where the problem was solved in their space. */
-  readonly dualCoef?: HostMatrix;
-  /** Features of these samples. */
-  readonly xFit?: HostMatrix;
-  /** Weights of the features as they came, `[nDelays · nFeatures, nTargets]`. */
-  readonly coef?: HostMatrix;
-  /** Added to every prediction, `[nTargets]`. */
-  readonly intercept: Float32Array<ArrayBuffer>;
-  /** Whether an intercept was fitted. */
-  readonly fitIntercept: boolean;
-  /** Delays of the features, in samples. */
-  readonly delays?: readonly number[];
-  /** Which of the fitted samples follow each other. */
-  readonly delayOptions?: DelayOptions;
 }
 
 /** A banded ridge regression. It holds no memory on the GPU. */

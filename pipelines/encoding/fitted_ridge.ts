@@ -59,7 +59,7 @@ export class RidgeModel implements EncodingModel, RidgeModelParts {
 
   /** Number of responses that it predicts. */
   get nTargets(): number {
-    return this.#model.nTargets;
+    return this.intercept.length;
   }
 
   /**

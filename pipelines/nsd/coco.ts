@@ -61,7 +61,7 @@ class Fields {
     throw this.bad(name);
   }
 
-  any(name: string): unknown {
+  value(name: string): unknown {
     return this.#json[name];
   }
 
@@ -95,7 +95,7 @@ export function readCocoCaptions(
 
 /** The outline of an object: polygons, or runs as numbers or as text. */
 function shapeOf(fields: Fields): CocoShape {
-  const value = fields.any("segmentation");
+  const value = fields.value("segmentation");
   const isNumbers = (list: unknown): list is number[] =>
     Array.isArray(list) && list.every((x) => typeof x === "number" && Number.isFinite(x));
   if (Array.isArray(value)) {
@@ -129,14 +129,14 @@ export function readCocoObjects(
     const fields = new Fields(value, key, path);
     const id = fields.whole(key === "annotations" ? "image_id" : "id");
     if (key === "categories") {
-      const group = fields.any("supercategory");
+      const group = fields.value("supercategory");
       const supercategory = typeof group === "string" ? group : "";
       categories.set(id, { category: fields.text("name"), supercategory });
     } else if (wanted && !wanted.has(id)) continue;
     else if (key === "images") {
       sizes.set(id, { height: fields.whole("height"), width: fields.whole("width") });
     } else {
-      const isCrowd = fields.any("iscrowd") === 1;
+      const isCrowd = fields.value("iscrowd") === 1;
       found.push({ id, category: fields.whole("category_id"), isCrowd, shape: shapeOf(fields) });
     }
   }

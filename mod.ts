@@ -302,6 +302,14 @@ export {
   tsneGradient,
 } from "./pipelines/spectral/tsne.ts";
 export { rankColumns, spearman, zscore } from "./pipelines/stats/columns.ts";
+export {
+  bootstrapDifferences,
+  type BootstrapMeans,
+  bootstrapMeans,
+  type BootstrapOptions,
+  quantileOf,
+  type UnitValues,
+} from "./pipelines/stats/bootstrap.ts";
 export { bhFdr } from "./pipelines/stats/fdr.ts";
 export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
 export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";
@@ -342,7 +350,12 @@ export {
   type FeatureRequest,
   whiteInfill,
 } from "./pipelines/dense/features.ts";
-export { maskAuc, maskPearson, matchedAreaIou } from "./pipelines/dense/localization_metrics.ts";
+export {
+  maskAuc,
+  maskPearson,
+  matchedAreaIou,
+  pointingGame,
+} from "./pipelines/dense/localization_metrics.ts";
 export { type PatchShift, patchShifts } from "./pipelines/dense/offsets.ts";
 export {
   normalizeRows,
@@ -354,6 +367,16 @@ export {
   textSimilarity,
 } from "./pipelines/dense/relevance.ts";
 export { type DenseSettings, denseSettings, paperSize } from "./pipelines/brain_sail/config.ts";
+export {
+  isJudgeable,
+  type MapScoreName,
+  type MapScores,
+  meanScore,
+  type RegionCase,
+  type RegionScore,
+  scoreRegion,
+  upsampleMap,
+} from "./pipelines/brain_sail/evaluate.ts";
 export {
   type ImageMaps,
   localize,

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { maskPearson, matchedAreaIou } from "../dense/localization_metrics.ts";
+import {
+  maskAuc,
+  maskPearson,
+  matchedAreaIou,
+  pointingGame,
+} from "../dense/localization_metrics.ts";
 import { interpolate } from "../images/interpolate.ts";
 import type { Grid } from "../models/pos_embed.ts";
 
@@ -35,14 +40,27 @@ export function isJudgeable(mask: Uint8Array): boolean {
   return area >= AREAS[0] * mask.length && area <= AREAS[1] * mask.length;
 }
 
-/** How well the maps of one region find its category. */
-export interface RegionScore {
-  /** Mean intersection over union at matched area. */
+/** Names of the scores of a map. */
+export type MapScoreName = "iou" | "pearson" | "auc" | "pointing";
+
+/** How well maps find a category, as means. */
+export interface MapScores {
+  /** Intersection over union at matched area. */
   readonly iou: number;
-  /** Mean Pearson correlation with the mask; an image whose map is constant counts 0. */
+  /** Pearson correlation with the mask; an image whose map is constant counts 0. */
   readonly pearson: number;
+  /** Area under the ROC curve of the mask's pixels. */
+  readonly auc: number;
+  /** The pointing game: whether the highest value lies in the mask. */
+  readonly pointing: number;
   /** Number of images with a mask to judge by. */
   readonly nImages: number;
+}
+
+/** How well the maps of one region find its category. */
+export interface RegionScore extends MapScores {
+  /** Each score image by image, `[nCases]`, NaN where the mask is none to judge by: units for a bootstrap. */
+  readonly perImage: Readonly<Record<MapScoreName, Float64Array<ArrayBuffer>>>;
 }
 
 /** Maps and masks of {@link scoreRegion}. */
@@ -58,24 +76,39 @@ export function scoreRegion(
   cases: readonly RegionCase[],
   { grid, size }: { readonly grid: Grid; readonly size: Grid },
 ): RegionScore {
-  const used = cases.filter(({ mask }) => isJudgeable(mask));
-  let [iou, pearson] = [0, 0];
-  for (const { map, mask } of used) {
+  const make = () => new Float64Array(cases.length).fill(NaN);
+  const perImage = { iou: make(), pearson: make(), auc: make(), pointing: make() };
+  cases.forEach(({ map, mask }, i) => {
+    if (!isJudgeable(mask)) return;
     const fine = upsampleMap(map, grid, size);
-    iou += matchedAreaIou(fine, mask) / used.length;
-    pearson += (maskPearson(fine, mask) || 0) / used.length;
-  }
-  return { iou, pearson, nImages: used.length };
+    perImage.iou[i] = matchedAreaIou(fine, mask);
+    perImage.pearson[i] = maskPearson(fine, mask) || 0;
+    perImage.auc[i] = maskAuc(fine, mask);
+    perImage.pointing[i] = pointingGame(fine, mask);
+  });
+  const used = [...cases.keys()].filter((i) => !Number.isNaN(perImage.iou[i]));
+  const means = meansOf((of) => used.map((i) => perImage[of][i]));
+  return { ...means, nImages: used.length, perImage };
+}
+
+function meansOf(
+  valuesOf: (name: MapScoreName) => readonly number[],
+): Omit<MapScores, "nImages"> {
+  const mean = (name: MapScoreName) => {
+    const values = valuesOf(name);
+    return values.reduce((sum, value) => sum + value / values.length, 0);
+  };
+  return {
+    iou: mean("iou"),
+    pearson: mean("pearson"),
+    auc: mean("auc"),
+    pointing: mean("pointing"),
+  };
 }
 
 /** Mean of scores, every region counting the same; regions without images are left out. */
-export function meanScore(scores: readonly RegionScore[]): RegionScore {
+export function meanScore(scores: readonly MapScores[]): MapScores {
   const used = scores.filter(({ nImages }) => nImages > 0);
-  const mean = (of: (score: RegionScore) => number) =>
-    used.reduce((sum, score) => sum + of(score) / used.length, 0);
-  return {
-    iou: mean((s) => s.iou),
-    pearson: mean((s) => s.pearson),
-    nImages: used.reduce((sum, { nImages }) => sum + nImages, 0),
-  };
+  const nImages = used.reduce((sum, score) => sum + score.nImages, 0);
+  return { ...meansOf((of) => used.map((score) => score[of])), nImages };
 }

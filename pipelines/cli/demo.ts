@@ -129,7 +129,10 @@ function scoresOf(phantom: Phantom, study: StudyResult): Record<string, unknown>
   const methods = study.methods.map(({ name, scores }) => ({
     name,
     mean: meanScore(scores),
-    regions: Object.fromEntries(study.regions.map((region, r) => [region.name, scores[r]])),
+    regions: Object.fromEntries(study.regions.map((region, r) => {
+      const { perImage: _, ...means } = scores[r];
+      return [region.name, means];
+    })),
   }));
   return { ...headline(phantom, study), methods, seconds: Object.fromEntries(study.seconds) };
 }

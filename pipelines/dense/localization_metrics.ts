@@ -89,3 +89,21 @@ export function maskAuc(map: ArrayLike<number>, mask: ArrayLike<number>): number
   if (inside === 0 || outside === 0) return NaN;
   return (rankSum - inside * (inside + 1) / 2) / (inside * outside);
 }
+
+/**
+ * The pointing game (Zhang et al. 2016, without their margin of pixels): 1 where the map's highest value lies in the mask, 0 where it
+ * does not, and where several values are the highest the share of them that does. NaN where the mask is empty.
+ */
+export function pointingGame(map: ArrayLike<number>, mask: ArrayLike<number>): number {
+  checkPair(map, mask);
+  let [highest, tied, inside, area] = [-Infinity, 0, 0, 0];
+  for (let i = 0; i < map.length; i++) {
+    if (map[i] > highest) [highest, tied, inside] = [map[i], 0, 0];
+    const isInside = mask[i] > 0 ? 1 : 0;
+    area += isInside;
+    if (map[i] !== highest) continue;
+    tied++;
+    inside += isInside;
+  }
+  return area === 0 ? NaN : inside / tied;
+}

@@ -56,14 +56,22 @@ Deno.test("scoreRegion() is perfect for the mask itself, and judges by usable ma
   const mask = Uint8Array.from({ length: 64 }, (_, i) => i % 8 < 4 && i < 32 ? 1 : 0);
   const size = { grid: [8, 8], size: [8, 8] } as const;
   const map = Float32Array.from(mask);
-  assert.deepEqual(scoreRegion([{ map, mask }], size), { iou: 1, pearson: 1, nImages: 1 });
+  const perfect = { iou: 1, pearson: 1, auc: 1, pointing: 1 };
   const empty = { map, mask: new Uint8Array(64) };
   const flat = { map: new Float32Array(64), mask };
+  const { perImage, ...means } = scoreRegion([{ map, mask }, empty, flat], size);
+  assert.deepEqual(perImage, {
+    iou: new Float64Array([1, NaN, 1 / 7]), // of 16 pixels 4 are hit by chance
+    pearson: new Float64Array([1, NaN, 0]),
+    auc: new Float64Array([1, NaN, 0.5]),
+    pointing: new Float64Array([1, NaN, 0.25]),
+  });
+  assert.deepEqual(means, { iou: 4 / 7, pearson: 0.5, auc: 0.75, pointing: 0.625, nImages: 2 });
   assert.equal(scoreRegion([{ map, mask }, empty], size).nImages, 1);
   assert.equal(scoreRegion([{ map, mask }, flat], size).pearson, 0.5);
   assert.equal(isJudgeable(new Uint8Array(64).fill(1)), false);
-  const scores = [{ iou: 1, pearson: 0.5, nImages: 2 }, { iou: 0, pearson: 0, nImages: 0 }];
-  assert.deepEqual(meanScore(scores), { iou: 1, pearson: 0.5, nImages: 2 });
+  const none = { iou: 0, pearson: 0, auc: 0, pointing: 0, nImages: 0 };
+  assert.deepEqual(meanScore([{ ...perfect, nImages: 2 }, none]), { ...perfect, nImages: 2 });
 });
 
 Deno.test("html`` escapes text and nothing that it made itself", () => {

@@ -4,6 +4,7 @@ import {
   maskAuc,
   maskPearson,
   matchedAreaIou,
+  pointingGame,
 } from "../../pipelines/dense/localization_metrics.ts";
 import { InputError } from "../../pipelines/errors.ts";
 
@@ -63,8 +64,19 @@ Deno.test("maskAuc() counts the pairs that are in the right order", () => {
   assert(Number.isNaN(maskAuc([1, 2], [1, 1])));
 });
 
+Deno.test("pointingGame() asks whether the highest value lies in the mask, ties by their share", () => {
+  assert.equal(pointingGame([1, 5, 2, 3], [0, 1, 0, 0]), 1);
+  assert.equal(pointingGame([1, 5, 2, 3], [1, 0, 1, 1]), 0);
+  assert.equal(pointingGame([5, 1, 5, 5], [1, 1, 0, 0]), 1 / 3);
+  assert.equal(pointingGame(new Float64Array(8), [1, 1, 0, 0, 0, 0, 0, 0]), 0.25);
+  assert(Number.isNaN(pointingGame([1, 2], [0, 0])));
+  let best = 0;
+  map.forEach((value, i) => best = value > map[best] ? i : best);
+  assert.equal(pointingGame(map, mask), mask[best]);
+});
+
 Deno.test("the metrics refuse other sizes and values that are not finite", () => {
-  for (const metric of [maskPearson, matchedAreaIou, maskAuc]) {
+  for (const metric of [maskPearson, matchedAreaIou, maskAuc, pointingGame]) {
     assert.throws(() => metric([1, 2], [1]), InputError);
     assert.throws(() => metric([], []), InputError);
     assert.throws(() => metric([1, NaN], [1, 0]), InputError);

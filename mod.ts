@@ -261,6 +261,14 @@ export {
   type WriteNiftiOptions,
 } from "./pipelines/io/nifti.ts";
 export { NiftiFile, type NiftiSlab } from "./pipelines/io/nifti_file.ts";
+export type { Surface } from "./pipelines/io/mesh.ts";
+export { MghFile } from "./pipelines/io/mgh.ts";
+export {
+  readSurface,
+  type ReadSurfaceOptions,
+  readVertexValues,
+  type ReadVertexValuesOptions,
+} from "./pipelines/io/surface.ts";
 export {
   type CocoImage,
   type CocoObject,

@@ -6,16 +6,12 @@
  *
  * @module
  */
-import { createReadStream } from "node:fs";
-import { createGunzip } from "node:zlib";
 import { InputError } from "../errors.ts";
-import { fileError, RandomAccessFile } from "./files.ts";
+import { RandomAccessFile } from "./files.ts";
+import { CHUNK_BYTES, isGzipFile, unpacked, unpackedBytes } from "./gzip.ts";
 import { NIFTI_HEADER_BYTES, type NiftiHeader, parseNiftiHeader, swapBytes } from "./nifti.ts";
 import { dtypeBytes, type HostArray, hostArray, shapeSize } from "./state_dict.ts";
 import { quote } from "./strict_json.ts";
-
-/** Bytes of voxels in memory at once; whole elements of every type. */
-const SLAB_BYTES = 4 * 2 ** 20;
 
 /** Neighbouring elements of a file in its own order, which is C order of the reversed axes. */
 export interface NiftiSlab {
@@ -41,18 +37,11 @@ export class NiftiFile {
    */
   static async open(path: string): Promise<NiftiFile> {
     const cannot = `Cannot read NIfTI ${quote(path)}:`;
-    const head = new Uint8Array(NIFTI_HEADER_BYTES);
-    let got = 0;
-    for await (const chunk of unpacked(path)) {
-      const part = chunk.subarray(0, head.length - got);
-      head.set(part, got);
-      got += part.length;
-      if (got === head.length) break;
-    }
-    const header = parseNiftiHeader(head.subarray(0, got), cannot);
+    const head = await unpackedBytes(path, cannot, { length: NIFTI_HEADER_BYTES });
+    const header = parseNiftiHeader(head, cannot);
     const length = shapeSize(header.shape)! * dtypeBytes[header.dtype];
     using file = new RandomAccessFile(path);
-    if (!isGzip(file) && header.offset + length > file.size) {
+    if (!isGzipFile(file) && header.offset + length > file.size) {
       throw new InputError(
         `${cannot} [${header.shape}] of ${header.dtype} need ${length} bytes from byte ${header.offset}, the file has ${file.size}`,
       );
@@ -69,7 +58,7 @@ export class NiftiFile {
     const { dtype, shape, offset, isLittleEndian } = this.header;
     const width = dtypeBytes[dtype];
     const total = shapeSize(shape)! * width;
-    const slab = new Uint8Array(Math.min(SLAB_BYTES, total));
+    const slab = new Uint8Array(Math.min(CHUNK_BYTES, total));
     let [done, filled] = [0, 0];
     const take = (): NiftiSlab => {
       const bytes = slab.subarray(0, filled);
@@ -80,7 +69,8 @@ export class NiftiFile {
       filled = 0;
       return { start, values };
     };
-    for await (const chunk of unpacked(this.path, offset)) {
+    const cannot = `Cannot read NIfTI ${quote(this.path)}:`;
+    for await (const chunk of unpacked(this.path, cannot, offset)) {
       let at = 0;
       while (at < chunk.length && done + filled < total) {
         const room = Math.min(slab.length - filled, total - done - filled);
@@ -94,48 +84,11 @@ export class NiftiFile {
     }
     if (done + filled < total) {
       throw new InputError(
-        `Cannot read NIfTI ${
-          quote(this.path)
-        }: [${shape}] of ${dtype} need ${total} bytes, it is cut off after ${done + filled}`,
+        `${cannot} [${shape}] of ${dtype} need ${total} bytes, it is cut off after ${
+          done + filled
+        }`,
       );
     }
     if (filled > 0) yield take();
-  }
-}
-
-function isGzip(file: RandomAccessFile): boolean {
-  const [first, second] = file.read(0, Math.min(2, file.size));
-  return first === 0x1f && second === 0x8b;
-}
-
-/** The bytes of a file from `start` on, unpacked where it is packed. */
-async function* unpacked(path: string, start = 0): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  using file = new RandomAccessFile(path);
-  if (!isGzip(file)) {
-    for (let at = start; at < file.size; at += SLAB_BYTES) {
-      yield file.read(at, Math.min(SLAB_BYTES, file.size - at));
-    }
-    return;
-  }
-  const source = createReadStream(path, { highWaterMark: 2 ** 18 });
-  const gunzip = createGunzip({ chunkSize: 2 ** 18 });
-  source.on("error", (cause) => gunzip.destroy(cause));
-  source.pipe(gunzip);
-  try {
-    let skip = start;
-    for await (const chunk of gunzip) {
-      if (skip < chunk.length) yield chunk.subarray(skip);
-      skip = Math.max(0, skip - chunk.length);
-    }
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    if (!code.startsWith("Z_")) throw fileError("read", path, cause);
-    throw new InputError(
-      `Cannot read NIfTI ${quote(path)}: its gzip data is damaged or cut off`,
-      { cause },
-    );
-  } finally {
-    source.destroy();
-    gunzip.destroy();
   }
 }

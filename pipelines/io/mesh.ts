@@ -1,0 +1,57 @@
+import { InputError } from "../errors.ts";
+
+/** A triangle mesh: a cortical surface. */
+export interface Surface {
+  /** Coordinates, `[nVertices, 3]`, in millimetres: x to the right, y to the front, z upward. */
+  readonly vertices: Float32Array<ArrayBuffer>;
+  /** The three vertices of each triangle, `[nFaces, 3]`. */
+  readonly faces: Uint32Array<ArrayBuffer>;
+  /** For a patch, the number of each vertex in the full surface, `[nVertices]`. */
+  readonly vertexIndex?: Uint32Array<ArrayBuffer>;
+  /** For a patch, 1 where a vertex lies on its border, `[nVertices]`. */
+  readonly isBorder?: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Refuses meshes that cannot be drawn.
+ *
+ * @param cannot the beginning of error sentences, "Cannot read the surface …:"
+ * @throws {InputError} when the lengths are no multiples of three, a coordinate is not finite, or a face names no vertex
+ */
+export function checkSurface({ vertices, faces }: Surface, cannot: string): void {
+  if (vertices.length === 0 || vertices.length % 3 !== 0 || faces.length % 3 !== 0) {
+    throw new InputError(
+      `${cannot} it needs three numbers for every vertex and face, it has ${vertices.length} and ${faces.length}`,
+    );
+  }
+  const nVertices = vertices.length / 3;
+  const bad = vertices.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) {
+    throw new InputError(
+      `${cannot} coordinates must be finite, vertex ${Math.floor(bad / 3)} has ${vertices[bad]}`,
+    );
+  }
+  const beyond = faces.findIndex((vertex) => vertex >= nVertices);
+  if (beyond >= 0) {
+    throw new InputError(
+      `${cannot} face ${Math.floor(beyond / 3)} names vertex ${
+        faces[beyond]
+      } of ${nVertices} (counted from 0)`,
+    );
+  }
+}
+
+/** Moves points by an affine matrix, `[4, 4]` in C order; only its first three rows count. */
+export function transformPoints(
+  points: ArrayLike<number>,
+  matrix: ArrayLike<number>,
+): Float32Array<ArrayBuffer> {
+  const moved = new Float32Array(points.length);
+  for (let at = 0; at < points.length; at += 3) {
+    for (let row = 0; row < 3; row++) {
+      moved[at + row] = matrix[4 * row] * points[at] + matrix[4 * row + 1] * points[at + 1] +
+        matrix[4 * row + 2] * points[at + 2] + matrix[4 * row + 3];
+    }
+  }
+  return moved;
+}

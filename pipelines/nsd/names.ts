@@ -43,6 +43,7 @@ export const ATLASES: Readonly<Record<string, Readonly<Record<number, string>>>>
   "floc-places": { 1: "OPA", 2: "PPA", 3: "RSC" },
   "floc-words": { 1: "OWFA", 2: "VWFA-1", 3: "VWFA-2", 4: "mfs-words", 5: "mTL-words" },
   "food": { 1: "food" }, // Not NSD's own: Jain et al. 2023 give masks of this name.
+  "properties": { 1: "depth", 2: "saturation", 3: "luminance", 4: "noise" }, // The phantom's own.
 };
 
 /** The contrast of each localizer volume, whose t values lie in `floc_…tval.nii.gz` (data manual, "fLoc"). */

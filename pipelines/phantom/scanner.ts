@@ -2,7 +2,7 @@
 
 import { BETA_SCALE } from "../nsd/names.ts";
 import { Draws } from "./draws.ts";
-import { type CorticalSheet, ROI_CATEGORY, ROIS } from "./sheet.ts";
+import { type CorticalSheet, ROIS } from "./sheet.ts";
 
 /** The order in which images were shown; all subjects share it, as in NSD. */
 export interface ExperimentDesign {
@@ -40,6 +40,7 @@ export interface ScannedSubject {
 
 const LATE_NCSNR = [1.3, 0.95, 1.1, 0.8]; // By subject, in turn: some people lie stiller than others.
 const EARLY_FACTOR = 0.8;
+const EARLY: ReadonlySet<string> = new Set(["V1", "V2", "V3", "V4"]);
 
 /** Centres each voxel's responses and gives them unit variance over the images; a constant voxel becomes 0. */
 function standardize(responses: Float32Array<ArrayBuffer>, nVoxels: number): void {
@@ -59,7 +60,7 @@ function standardize(responses: Float32Array<ArrayBuffer>, nVoxels: number): voi
 /**
  * Scans a subject.
  *
- * A trial's beta is mean + psc · gain · (signal + noise / ncsnr) + offset, in percent signal change; gain and offset change from
+ * A voxel of the region "noise" has an ncsnr of 0. A trial's beta is mean + psc · gain · (signal + noise / ncsnr) + offset, in percent signal change; gain and offset change from
  * session to session and voxel to voxel, so betas are comparable between sessions only after z-scoring each.
  * @param responses noiseless responses, [nImages, nVoxels]; standardised in place and kept as `signal`
  */
@@ -75,7 +76,8 @@ export function scan(
   const draws = new Draws(seed, 5, subject);
   const late = LATE_NCSNR[subject % LATE_NCSNR.length];
   const trueNcsnr = Float32Array.from(sheet.roi, (roi) => {
-    const base = ROIS[roi] in ROI_CATEGORY ? late : late * EARLY_FACTOR;
+    if (ROIS[roi] === "noise") return 0;
+    const base = EARLY.has(ROIS[roi]) ? late * EARLY_FACTOR : late;
     return base * Math.exp(0.2 * draws.normal());
   });
   const mean = Float64Array.from({ length: nVoxels }, () => 0.4 + 0.4 * draws.normal());
@@ -89,7 +91,8 @@ export function scan(
     for (let t = design.sessionStarts[s]; t < design.sessionStarts[s + 1]; t++) {
       const image = design.trialImage[t] * nVoxels;
       for (let v = 0; v < nVoxels; v++) {
-        const noise = draws.normal() / trueNcsnr[v];
+        // Where nothing is signal, the noise is as large as a signal would be.
+        const noise = draws.normal() / (trueNcsnr[v] || 1);
         const value = BETA_SCALE * (offset[v] + gain[v] * (responses[image + v] + noise));
         betas[t * nVoxels + v] = Math.max(-32768, Math.min(32767, Math.round(value)));
       }

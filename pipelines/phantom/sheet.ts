@@ -2,7 +2,10 @@
 
 import { Draws } from "./draws.ts";
 
-/** The regions of interest, in label order; names are the field's. */
+/**
+ * The regions of interest, in label order. Names are the field's, but for the last four, which serve to test analyses: three follow a
+ * property of images, and the voxels of "noise" nothing.
+ */
 export const ROIS = [
   "V1",
   "V2",
@@ -18,10 +21,21 @@ export const ROIS = [
   "OWFA",
   "VWFA",
   "food",
+  "depth",
+  "saturation",
+  "luminance",
+  "noise",
 ] as const;
 
 /** The name of a region of interest. */
 export type RoiName = typeof ROIS[number];
+
+/** The property of images that drives a region: its mean over the pixels, liked by the anterior half and disliked by the posterior. */
+export const ROI_PROPERTY = {
+  depth: "depth",
+  saturation: "saturation",
+  luminance: "luminance",
+} as const satisfies Partial<Record<RoiName, string>>;
 
 /** The category that drives a region; early regions have none. */
 export const ROI_CATEGORY = {
@@ -53,6 +67,10 @@ const ELLIPSES: readonly (readonly [RoiName, number, number, number, number])[] 
   ["food", 1.02, 0.4, 0.07, 0.13],
   ["food", 0.65, 0.2, 0.085, 0.075],
   ["PPA", 0.88, 0.12, 0.15, 0.09],
+  ["depth", 1.12, 0.82, 0.1, 0.095],
+  ["saturation", 1.14, 0.62, 0.09, 0.08],
+  ["luminance", 1.17, 0.36, 0.065, 0.13],
+  ["noise", 1.14, 0.1, 0.09, 0.08],
 ];
 // Outer radii of the early bands around the pole; the vertical axis is squeezed to fit the sheet.
 const BANDS: readonly (readonly [RoiName, number])[] = [["V1", 0.2], ["V2", 0.29], ["V3", 0.37]];

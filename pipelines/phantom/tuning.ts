@@ -1,14 +1,20 @@
-/** What the simulated voxels respond to: category salience for late regions, orientation and contrast for early ones. */
+/**
+ * What the simulated voxels respond to: category salience or a property of the image for late regions, orientation and contrast for
+ * early ones.
+ */
 
 import { isPlace } from "./backgrounds.ts";
 import { Draws } from "./draws.ts";
 import { isIndoor } from "./places.ts";
 import { luminance, type RenderedScene, saturation } from "./render.ts";
 import { CATEGORIES, type Category, type Scene } from "./scene.ts";
-import { type CorticalSheet, type RoiName, ROIS } from "./sheet.ts";
+import { type CorticalSheet, ROI_PROPERTY, type RoiName, ROIS } from "./sheet.ts";
 
-/** The variables of an image that drive the late regions: each category's salience, and "outdoor". */
-export const VARIABLES = [...CATEGORIES, "outdoor"] as const;
+/** Properties of pixels whose means drive regions of their own. */
+const PROPERTIES = Object.values(ROI_PROPERTY);
+
+/** The variables of an image that drive the late regions: each category's salience, "outdoor", and means of properties. */
+export const VARIABLES = [...CATEGORIES, "outdoor", ...PROPERTIES] as const;
 
 /** A variable of an image. */
 export type Variable = typeof VARIABLES[number];
@@ -30,7 +36,8 @@ const AREA_SHARE = 0.45; // The rest of salience is presence alone.
  *
  * Salience of a category is 0 where absent, else (0.55 + 0.45·√(area / full area)) · (0.8 + 0.4·contrast), with the area at
  * most full and contrast the standard deviation of luminance over the category's pixels, divided by 0.25 and at most 1.
- * "outdoor" is the salience of place, signed: positive outdoors, negative indoors.
+ * "outdoor" is the salience of place, signed: positive outdoors, negative indoors. "depth", "saturation" and "luminance" are means
+ * over all pixels.
  */
 export function sceneVariables(scene: Scene, rendered: RenderedScene): Float64Array {
   const nPixels = rendered.labels.length;
@@ -55,6 +62,11 @@ export function sceneVariables(scene: Scene, rendered: RenderedScene): Float64Ar
   const place = out[CATEGORIES.indexOf("place")];
   const { kind } = scene.background;
   out[VARIABLES.indexOf("outdoor")] = isPlace(kind) ? (isIndoor(kind) ? -place : place) : 0;
+  const fields = { depth: rendered.depth, saturation: saturation(rendered.rgb), luminance: luma };
+  for (const property of PROPERTIES) {
+    const total = fields[property].reduce((sum, value) => sum + value, 0);
+    out[VARIABLES.indexOf(property)] = total / nPixels;
+  }
   return out;
 }
 
@@ -72,6 +84,7 @@ const WEIGHTS: Readonly<Partial<Record<RoiName, Partial<Record<Variable, number>
   food: { food: 1, object: 0.1 },
 };
 const WEIGHT_JITTER = 0.06;
+const PROPERTY_WEIGHT = 5; // Means of properties vary by 0.1 to 0.2: about as much as salience does.
 const OPA_OUTDOOR = 0.4; // OPA runs from indoor-preferring (posterior) to outdoor-preferring (anterior).
 
 /** What each voxel of a subject is tuned to. */
@@ -84,6 +97,16 @@ export interface Tuning {
   readonly frequency: Float32Array<ArrayBuffer>;
 }
 
+/** 1 for voxels in the anterior half of their region, −1 for those in the posterior one, `[nVoxels]`. */
+function halves({ roi, flat, nVoxels }: CorticalSheet): Float64Array {
+  const [sum, count] = [new Float64Array(ROIS.length), new Float64Array(ROIS.length)];
+  for (let v = 0; v < nVoxels; v++) {
+    sum[roi[v]] += Math.abs(flat[2 * v]);
+    count[roi[v]]++;
+  }
+  return Float64Array.from(roi, (k, v) => Math.abs(flat[2 * v]) >= sum[k] / count[k] ? 1 : -1);
+}
+
 /** Draws the tuning of a subject's voxels. */
 export function drawTuning(seed: number, subject: number, sheet: CorticalSheet): Tuning {
   const draws = new Draws(seed, 3, subject);
@@ -94,8 +117,16 @@ export function drawTuning(seed: number, subject: number, sheet: CorticalSheet):
   const anterior = new Float32Array(nVoxels).map((_, v) => Math.abs(sheet.flat[2 * v]));
   const opa = anterior.filter((_, v) => ROIS[sheet.roi[v]] === "OPA");
   const middle = opa.reduce((sum, a) => sum + a, 0) / opa.length;
+  const sign = halves(sheet);
   for (let v = 0; v < nVoxels; v++) {
     const roi = ROIS[sheet.roi[v]];
+    const property = roi in ROI_PROPERTY && ROI_PROPERTY[roi as keyof typeof ROI_PROPERTY];
+    if (property) {
+      const at = v * VARIABLES.length + VARIABLES.indexOf(property);
+      weights[at] = sign[v] * PROPERTY_WEIGHT;
+      continue;
+    }
+    if (roi === "noise") continue;
     const mean = WEIGHTS[roi];
     if (!mean) {
       orientation[v] = draws.uniform(0, Math.PI);
@@ -103,7 +134,7 @@ export function drawTuning(seed: number, subject: number, sheet: CorticalSheet):
       frequency[v] = (0.45 + 0.25 * draws.uniform()) / sheet.prf[3 * v + 2];
       continue;
     }
-    VARIABLES.forEach((variable, k) => {
+    VARIABLES.slice(0, -PROPERTIES.length).forEach((variable, k) => {
       let weight = (mean[variable] ?? 0) + WEIGHT_JITTER * draws.normal();
       if (roi === "OPA" && variable === "outdoor") {
         weight += OPA_OUTDOOR * Math.max(-1, Math.min(1, (anterior[v] - middle) / 0.06));

@@ -16,7 +16,8 @@ import {
   type PhantomOptions,
   type PhantomSubject,
 } from "./phantom.ts";
-import type { RenderedScene } from "./render.ts";
+import { categoryMask, type RenderedScene } from "./render.ts";
+import { CATEGORIES } from "./scene.ts";
 import { ROIS } from "./sheet.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
 
@@ -120,6 +121,22 @@ async function writeResponses(
   );
 }
 
+/** What is truly in the test images: masks of all categories, and depth. */
+async function writeTruth(dir: string, { images, options: { size } }: Phantom): Promise<void> {
+  const test = images.filter((image) => image.test);
+  using file = await Hdf5Writer.create(`${dir}/truth_test.h5`);
+  file.createDataset("masks", { dtype: "u8", shape: [test.length, CATEGORIES.length, size, size] });
+  file.createDataset("depth", { dtype: "f32", shape: [test.length, size, size] });
+  test.forEach(({ rendered }, i) => {
+    const masks = new Uint8Array(CATEGORIES.length * size * size);
+    CATEGORIES.forEach((c, k) => masks.set(categoryMask(rendered, c), k * size * size));
+    file.writeRows("masks", i, masks);
+    file.writeRows("depth", i, rendered.depth);
+  });
+  file.writeStrings("categories", CATEGORIES);
+  file.commit();
+}
+
 function readme({ options }: Phantom): string {
   const { seed, nTrain, nTest, size, nSubjects } = options;
   return `A phantom: rendered scenes and simulated brain responses, made by Gyrus with seed ${seed}.
@@ -129,6 +146,7 @@ overview.png                   the first images in one picture
 images/{train,test}/*.png      ${nTrain} + ${nTest} images of ${size} x ${size} pixels; the name is the NSD id
 truth/{train,test}/*.png       red = 40 x category (face body place food word object = 1..6, 0 none),
                                green = 60 x object (0 background), blue = 255 x depth (far = large)
+truth_test.h5                  masks [images, categories, height, width] of the test images, categories, depth (far = large)
 captions_{train,test}[_short].txt   one line per image, in the order of the names
 prompts/<category>.txt         prompts that name a category
 tokenizer/                     CLIP byte-pair vocabulary of all these words
@@ -168,6 +186,7 @@ export async function writePhantom(
   const phantom = await makePhantom(options, call);
   await writeImages(dir, phantom, call);
   writeText(dir, phantom);
+  await writeTruth(dir, phantom);
   for (const subject of phantom.subjects) await writeResponses(dir, phantom, subject);
   await writeNsdLayout(`${dir}/nsd`, phantom, call);
   writeFile(`${dir}/README.txt`, readme(phantom));

@@ -6,9 +6,9 @@ import { ClipTokenizer } from "../../pipelines/models/clip_bpe.ts";
 import { captionScene, categoryPrompts, VOCABULARY } from "../../pipelines/phantom/captions.ts";
 import { makePhantom } from "../../pipelines/phantom/phantom.ts";
 import { randomScene } from "../../pipelines/phantom/scene.ts";
-import { corticalSheet, ROI_CATEGORY, ROIS } from "../../pipelines/phantom/sheet.ts";
+import { corticalSheet, ROI_CATEGORY, ROI_PROPERTY, ROIS } from "../../pipelines/phantom/sheet.ts";
 import { tokenizerFiles } from "../../pipelines/phantom/tokenizer.ts";
-import { VARIABLES } from "../../pipelines/phantom/tuning.ts";
+import { sceneVariables, VARIABLES } from "../../pipelines/phantom/tuning.ts";
 
 const options = { seed: 7, nTrain: 200, nTest: 40, size: 32, nSubjects: 2, nVoxels: 300 };
 const phantom = await makePhantom(options);
@@ -40,13 +40,15 @@ Deno.test("makePhantom() estimates the ncsnr that the responses were made with",
   for (const subject of phantom.subjects) {
     let squares = 0;
     let sum = 0;
+    let n = 0;
     subject.trueNcsnr.forEach((truth, v) => {
+      if (truth === 0) return assert.ok(subject.ncsnr[v] < 0.4, `${subject.ncsnr[v]} of noise`);
       const noise = 1 / (1 + truth * truth);
       const error = subject.ncsnr[v] / truth - 1;
       squares += (error / (Math.sqrt(2 / 480) / (2 * (1 - noise)))) ** 2;
       sum += error;
+      n++;
     });
-    const n = subject.trueNcsnr.length;
     assert.ok(Math.sqrt(squares / n) < 1.5, `rms error ${Math.sqrt(squares / n)} standard errors`);
     assert.ok(Math.abs(sum / n) < 0.03, `mean relative error ${sum / n}`);
   }
@@ -57,6 +59,7 @@ Deno.test("makePhantom() gives averaged responses that reach the noise ceiling a
     const n = ceiling.length;
     let excess = 0;
     for (let v = 0; v < n; v++) {
+      if (ceiling[v] === 0) continue; // No signal.
       let sr = 0, rr = 0, ss = 0;
       for (let i = 0; i < 240; i++) {
         sr += signal[i * n + v] * responses[i * n + v];
@@ -89,6 +92,30 @@ Deno.test("makePhantom() drives each late region by its category", () => {
   }
 });
 
+Deno.test("makePhantom() drives voxels by means of properties, with both signs, and others by nothing", () => {
+  const { sheet, signal, tuning } = phantom.subjects[0];
+  const n = sheet.nVoxels;
+  const variables = phantom.images.map(({ scene, rendered }) => sceneVariables(scene, rendered));
+  for (const name of Object.values(ROI_PROPERTY)) {
+    const k = VARIABLES.indexOf(name);
+    const signs = new Set<number>();
+    for (let v = 0; v < n; v++) {
+      if (ROIS[sheet.roi[v]] !== name) continue;
+      const sign = Math.sign(tuning.weights[v * VARIABLES.length + k]);
+      const [low, high] = [0, 1].map((i) =>
+        variables.findIndex((values) =>
+          values[k] === (i ? Math.max : Math.min)(...variables.map((x) => x[k]))
+        )
+      );
+      assert.ok(sign * (signal[high * n + v] - signal[low * n + v]) > 2, `${name} of voxel ${v}`);
+      signs.add(sign);
+    }
+    assert.deepEqual([...signs].sort(), [-1, 1], name);
+  }
+  const noise = [...sheet.roi.keys()].filter((v) => ROIS[sheet.roi[v]] === "noise");
+  for (const v of noise) for (let i = 0; i < 240; i++) assert.equal(signal[i * n + v], 0);
+});
+
 Deno.test("makePhantom() refuses sizes out of range and stops when told to", async () => {
   await assert.rejects(makePhantom({ nTrain: 0 }), /nTrain must be a whole number from 1/);
   await assert.rejects(makePhantom({ size: 8.5 }), /size must be a whole number from 16 to 1024/);
@@ -113,7 +140,7 @@ Deno.test("corticalSheet() gives every region voxels in both hemispheres and opp
     });
     sheet.roi.forEach((r, v) => {
       const x = sheet.prf[3 * v];
-      if (ROIS[r] in ROI_CATEGORY) return assert.ok(Number.isNaN(x));
+      if (r > ROIS.indexOf("V4")) return assert.ok(Number.isNaN(x));
       assert.ok(sheet.hemisphere[v] === 0 ? x >= 0.5 : x <= 0.5);
     });
     const total = sheet.volumeShape.reduce((a, b) => a * b);

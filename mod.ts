@@ -143,6 +143,37 @@ export {
   type ModelOptions,
 } from "./pipelines/models/vit_options.ts";
 export type { Weights } from "./pipelines/models/vit_weights.ts";
+export {
+  assignCategories,
+  brainSailCategories,
+  type CaptionCategory,
+  captionCorrelations,
+  type CaptionList,
+  type CategoryAssignment,
+  confusionTable,
+  parseCaptionLists,
+  type PatchMaps,
+} from "./pipelines/dense/caption_categories.ts";
+export {
+  areaAverage,
+  edgeEnergy,
+  lowLevelFields,
+  lowLevelNames,
+  luminance,
+  type PixelField,
+  saturation,
+} from "./pipelines/dense/image_properties.ts";
+export {
+  type CorrelateMoments,
+  type DenseImages,
+  measureCorrelates,
+  type MeasureCorrelatesOptions,
+  poolMoments,
+  type PropertyMaps,
+  relevanceCorrelates,
+  type RelevanceCorrelatesOptions,
+} from "./pipelines/dense/correlates.ts";
+export { type TopImages, topImages } from "./pipelines/dense/top_images.ts";
 export { distillDense, type DistillOptions, patchCoverage } from "./pipelines/dense/distill.ts";
 export {
   extractFeatures,

@@ -90,6 +90,8 @@ export interface LocalizeOptions extends DenseOptions {
   readonly shifts?: readonly PatchShift[];
   /** How positions are brought to the grid; the model's own choice when left out. */
   readonly posInterpolation?: PosEmbedConvention | "auto";
+  /** The image to begin with, from 0; those before it are passed over. */
+  readonly first?: number;
   /** Hears where it stands. */
   readonly onProgress?: (event: { stage: string; done: number; total: number }) => void;
   /** Stops between images. */
@@ -146,7 +148,7 @@ export async function* localize(
   using intercept = Tensor.from(gpu, regions.intercept);
   const weights = { coef, intercept, normalize: regions.unitNorm };
   const { height, width } = images.size;
-  for (let image = 0; image < images.n; image++) {
+  for (let image = options.first ?? 0; image < images.n; image++) {
     options.signal?.throwIfAborted();
     options.onProgress?.({ stage: "localize", done: image, total: images.n });
     const shape = [1, model.config.channels, height, width];

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
 import { fileError } from "../io/files.ts";
@@ -67,6 +68,29 @@ export interface ModelChoice {
   readonly config?: string;
 }
 
+/** Weights of a choice, and where their configuration is. */
+function filesOf({ model, config }: ModelChoice): { weights: string; config?: string } {
+  const weights = findSafetensors(model);
+  return { weights, config: config ?? configPlaces(weights, weights !== model).find(isFile) };
+}
+
+/**
+ * A digest of all weights and of their configuration, whatever files they are in.
+ *
+ * @throws {InputError} when a file is missing or damaged
+ */
+export function digestOfModel(choice: ModelChoice): string {
+  const { weights, config } = filesOf(choice);
+  const hash = createHash("sha256");
+  hash.update(JSON.stringify(config === undefined ? null : readConfig(config)));
+  using checkpoint = openSafetensors(weights);
+  for (const name of [...checkpoint.tensors.keys()].sort()) {
+    const { dtype, shape, bytes } = checkpoint.tensors.get(name)!;
+    hash.update(JSON.stringify([name, dtype, shape])).update(bytes);
+  }
+  return hash.digest("hex");
+}
+
 /**
  * Loads the model that the options name.
  *
@@ -74,14 +98,13 @@ export interface ModelChoice {
  */
 export async function loadModelFile(
   gpu: Gpu,
-  { model, config }: ModelChoice,
+  choice: ModelChoice,
 ): Promise<VisionModel> {
-  const weights = findSafetensors(model);
+  const { weights, config } = filesOf(choice);
   using checkpoint = openSafetensors(weights);
-  const path = config ?? configPlaces(weights, weights !== model).find(isFile);
   return await loadModel(
     gpu,
     checkpoint.tensors,
-    path === undefined ? undefined : readConfig(path),
+    config === undefined ? undefined : readConfig(config),
   );
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Command } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
 import { denseSettings, paperSize } from "../brain_sail/config.ts";
@@ -26,8 +27,11 @@ import type { RgbImage } from "../images/rgb_image.ts";
 import { fileError } from "../io/files.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { savePng } from "../io/png.ts";
+import { hostTensor, toFloat32 } from "../io/state_dict.ts";
+import { resumeSteps, type StepArrays, type StepLog } from "../io/step_log.ts";
 import type { VisionModel } from "../models/model.ts";
 import { runRecord } from "../run_record.ts";
+import { openCheckpoint } from "./checkpoint.ts";
 import { loadModelFile } from "./load_model.ts";
 import { addModelOptions, type ModelCliOptions, shiftsOf } from "./model_options.ts";
 import { openGpu } from "./open_gpu.ts";
@@ -41,6 +45,7 @@ interface LocalizeCliOptions extends ModelCliOptions {
   readonly roi?: readonly string[];
   readonly roiTable?: string;
   readonly paper: boolean;
+  readonly checkpoint?: string;
 }
 
 /** Targets that are mapped one by one where there is no table of regions. */
@@ -72,7 +77,11 @@ export function register(program: Command): void {
       "--roi-table <csv>",
       "table with the columns voxel and roi, as the phantom's rois_*.csv",
     )
-    .option("--paper", "the paper's image size and number of augmentations: slow", false);
+    .option("--paper", "the paper's image size and number of augmentations: slow", false)
+    .option(
+      "--checkpoint <file>",
+      "keep the maps of finished images there; the same command goes on after a stop",
+    );
   addModelOptions(command)
     .addHelpText("after", HELP)
     .action(async (_, command: Command) => await localize(command.optsWithGlobals()));
@@ -108,7 +117,10 @@ async function localize(options: LocalizeCliOptions): Promise<void> {
     posInterpolation: options.posInterpolation,
     onProgress: progress.update,
   };
-  await writeMaps(output.partial, { gpu, model, regions, source, run });
+  const { shifts, posInterpolation } = run;
+  const facts = { ...dense, shifts, posInterpolation, regions: digestOf(regions) };
+  using log = openCheckpoint(options, { gpu, source, options: facts });
+  await writeMaps(output.partial, { gpu, model, regions, source, run, log });
   const { encoder: encoderPath, images, model: modelPath } = options;
   const results = { images: source.n, regions: regions.names };
   const record = runRecord({
@@ -157,12 +169,29 @@ interface MapsJob {
   readonly regions: RegionWeights;
   readonly source: PixelSource;
   readonly run: LocalizeOptions;
+  readonly log?: StepLog;
 }
 
-async function writeMaps(
-  folder: string,
+/** What stands for the weights of regions in a checkpoint. */
+function digestOf({ names, coef, intercept, unitNorm }: RegionWeights): string {
+  const hash = createHash("sha256").update(JSON.stringify([names, unitNorm]));
+  return hash.update(coef).update(intercept).digest("hex");
+}
+
+/** Maps `[1, regions, gridH, gridW]` of the images from number `first` on. */
+async function* mapsFrom(
   { gpu, model, regions, source, run }: MapsJob,
-): Promise<void> {
+  first: number,
+): AsyncGenerator<StepArrays> {
+  const shape = [1, regions.names.length, ...gridOf(model, source.size)];
+  for await (const { maps } of localizeImages(gpu, model, regions, source, { ...run, first })) {
+    await letSignalsIn();
+    yield new Map([["/maps", hostTensor(maps, shape)]]);
+  }
+}
+
+async function writeMaps(folder: string, job: MapsJob): Promise<void> {
+  const { model, regions, source, log } = job;
   const { names } = regions;
   const grid = gridOf(model, source.size);
   const folders = names.map((name) => `${folder}/overlays/${name.replace(/[^\w.-]+/g, "_")}`);
@@ -173,8 +202,9 @@ async function writeMaps(
   file.writeStrings("/image_names", source.names ?? []);
   const overview: RgbImage[] = [];
   const area = grid[0] * grid[1];
-  for await (const { image, maps } of localizeImages(gpu, model, regions, source, run)) {
-    await letSignalsIn();
+  let image = 0;
+  for await (const arrays of resumeSteps(log, (first) => mapsFrom(job, first))) {
+    const maps = toFloat32(arrays.get("/maps")!);
     file.writeRows("/maps", image, maps);
     const picture = source.image!(image);
     const panels = names.map((_, r) =>
@@ -182,6 +212,7 @@ async function writeMaps(
     );
     panels.forEach((panel, r) => savePng(`${folders[r]}/${source.names![image]}.png`, panel));
     if (image < OVERVIEW_ROWS) overview.push(...[picture, ...panels].map(thumbnail));
+    image++;
   }
   file.commit();
   savePng(`${folder}/overview.png`, mosaic(overview, { columns: names.length + 1, gap: 4 }));

@@ -13,7 +13,7 @@ import {
   stretched,
 } from "../images/preprocess.ts";
 import type { RgbImage } from "../images/rgb_image.ts";
-import { openArray } from "../io/array_ref.ts";
+import { openArray, parseArrayRef } from "../io/array_ref.ts";
 import { openImages } from "../io/images.ts";
 import { quote } from "../io/strict_json.ts";
 import type { VitConfig } from "../models/vit_config.ts";
@@ -28,6 +28,8 @@ export interface PixelSource extends Disposable {
   readonly size: ImageSize;
   /** Names of the images, where they have any. */
   readonly names?: readonly string[];
+  /** The files that are read. */
+  readonly files: readonly string[];
   /** The images `start` to before `end` as the model takes them, `[end − start, channels, height, width]`. */
   read(start: number, end: number): Float32Array<ArrayBuffer>;
   /** One image as it was stored; undefined where there are only preprocessed pixels. */
@@ -97,6 +99,7 @@ async function fromImages(
     channels: 3,
     size,
     names: source.names,
+    files: source.files,
     image: (i) => source.read(i),
     read(start, end) {
       const out = new Float32Array((end - start) * values);
@@ -127,6 +130,7 @@ async function fromPixels(ref: string, config: VitConfig): Promise<PixelSource> 
       n,
       channels,
       size: { height, width },
+      files: [parseArrayRef(ref).path],
       read(start, end) {
         const data = rows.readRows(start, end);
         const bad = data.findIndex((value) => !Number.isFinite(value));

@@ -35,13 +35,14 @@ export interface RowSource extends Disposable {
   /** Rows that the file stores together: pieces of a multiple of them, from row 0 on, read nothing twice. */
   readonly rowsPerChunk: number;
   /**
-   * Rows `start` to before `end` as float32, `[end - start, ...shape.slice(1)]`.
+   * Rows `start` to before `end` as float32, `[end - start, ...shape.slice(1)]`. Half precision that an HDF5 file keeps with an
+   * attribute `scale` is divided by it, as `encodeScaledHalf` multiplied.
    *
    * @throws {InputError} when the array has fewer rows or the file cannot be read
    */
   readRows(start: number, end: number): Float32Array<ArrayBuffer>;
   /**
-   * The same rows in their own type.
+   * The same rows in their own type, as they are stored.
    *
    * @throws {InputError} when the array has fewer rows or the file cannot be read
    */
@@ -55,6 +56,8 @@ interface Rows {
   readonly dtype: HostDType;
   readonly shape: readonly number[];
   readonly rowsPerChunk?: number;
+  /** What values were multiplied by before they were stored. */
+  readonly scale?: number;
   readTensor(start: number, end: number): HostTensor;
   /** The rows part by part; each part is gone when the next one comes. */
   readBlocks(start: number, end: number): Iterable<ArrayBlock>;
@@ -74,6 +77,8 @@ function readRows(
     data ??= allocate(source, (end - start) * nColumns); // after the rows were checked
     placeBlock(block, data, { nColumns, start });
   }
+  const { scale = 1 } = rows;
+  if (scale !== 1) data?.forEach((value, i, all) => all[i] = value / scale);
   return data ?? new Float32Array(0);
 }
 
@@ -122,6 +127,12 @@ function choose(text: string, name: string | undefined, names: readonly string[]
   );
 }
 
+/** The scale of half precision, where the dataset has one that can be divided by. */
+function scaleOf(file: Hdf5File, name: string): number | undefined {
+  const { scale } = file.attributes(name);
+  return typeof scale === "number" && scale > 0 ? scale : undefined;
+}
+
 async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
   const file = await Hdf5File.open(path);
   try {
@@ -130,6 +141,7 @@ async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
       dtype: info.dtype,
       shape: info.shape,
       rowsPerChunk: info.chunks?.[0],
+      scale: info.dtype === "f16" ? scaleOf(file, info.name) : undefined,
       readTensor: (start, end) => file.readRows(info.name, start, end),
       readBlocks: (start, end) => file.readBlocks(info.name, start, end),
       close: () => file.close(),

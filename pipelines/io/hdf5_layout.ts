@@ -195,3 +195,29 @@ export function rowBoxes(
     boxes(shape, start, end, maxElements);
   return { list, bytes: Math.min(limit, (end - start) * inner * (shape[1] ?? 1) * width) };
 }
+
+/**
+ * Bytes of a chunk: small enough that libhdf5 holds one in its cache of 1 MiB when rows come a few at a time, large
+ * enough that a reader is not slowed by their number.
+ */
+const chunkBytes = 2 ** 19;
+
+/** Lengths of a chunk, or `undefined` where chunks cannot be (scalars, empty axes). */
+export function chunksOf(
+  shape: readonly number[],
+  width: number,
+  given?: readonly number[],
+): readonly number[] | undefined {
+  if (shape.length === 0 || shape.includes(0)) return undefined;
+  if (given !== undefined) return given;
+  const most = Math.floor(chunkBytes / width);
+  const chunks = [...shape];
+  let size = shapeSize(shape)!;
+  for (let axis = 0; axis < shape.length && size > most; axis++) {
+    const below = size / shape[axis];
+    // Leading axes shrink to 1 until the rest fits.
+    chunks[axis] = Math.max(1, Math.min(shape[axis], Math.floor(most / below)));
+    size = chunks[axis] * below;
+  }
+  return chunks;
+}

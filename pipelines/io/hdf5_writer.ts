@@ -2,12 +2,13 @@ import { InputError } from "../errors.ts";
 import { AtomicPath } from "./atomic.ts";
 import { fileError, withFileErrors } from "./files.ts";
 import { type AttachedFile, type Hdf5Library, loadHdf5 } from "./hdf5_disk.ts";
-import { absolute, causeIn, classes } from "./hdf5_layout.ts";
+import { halveElements, objectHeaders, wholeFile, writeAt } from "./hdf5_half.ts";
+import { absolute, causeIn, chunksOf, classes } from "./hdf5_layout.ts";
 import { dtypeBytes, type HostArray, type HostDType, shapeSize } from "./state_dict.ts";
 import { quote } from "./strict_json.ts";
 
-/** Element types that can be written; h5wasm cannot create half-precision datasets. */
-export type Hdf5WriteDType = Exclude<HostDType, "f16" | "bf16" | "bool">;
+/** Element types that can be written. Rows of `f16` are given as their bits (`encodeFloat16`). */
+export type Hdf5WriteDType = Exclude<HostDType, "bf16" | "bool">;
 
 /** Shape and type of a dataset to write. */
 export interface Hdf5DatasetOptions {
@@ -19,17 +20,25 @@ export interface Hdf5DatasetOptions {
   chunks?: readonly number[];
 }
 
-/**
- * Bytes of a chunk: small enough that libhdf5 holds one in its cache of 1 MiB when rows come a few at a time, large
- * enough that a reader is not slowed by their number.
- */
-const chunkBytes = 2 ** 19;
-
 /** libhdf5's limit for an attribute kept in the object header is 64 KiB with the header's own fields. */
 const maxAttributeBytes = 64_000;
 
 /** A variable-length UTF-8 string, as a type for libhdf5. */
 const text = { type: classes.string, size: 4, signed: false, littleEndian: true, vlen: true };
+
+/**
+ * Runs a call with a clock that stands still. libhdf5 stamps every object with the time, and the same results shall be the same
+ * bytes; the package has no option for it. Nothing else runs meanwhile, as the call is synchronous.
+ */
+function withoutTime<T>(body: () => T): T {
+  const { now } = Date;
+  Date.now = () => 0;
+  try {
+    return body();
+  } finally {
+    Date.now = now;
+  }
+}
 
 interface OpenDataset {
   readonly shape: readonly number[];
@@ -50,6 +59,7 @@ export class Hdf5Writer {
   #id = -1n;
   readonly #datasets = new Map<string, OpenDataset>();
   readonly #groups = new Set<string>();
+  #hasData = false;
   #open = true;
 
   private constructor(
@@ -107,7 +117,7 @@ export class Hdf5Writer {
     let thrown: unknown;
     let result: T | undefined;
     try {
-      result = body();
+      result = withoutTime(body);
     } catch (cause) {
       thrown = cause;
     }
@@ -149,14 +159,38 @@ export class Hdf5Writer {
     return path;
   }
 
-  /** Creates a dataset of a known shape, whose rows are written later, and the groups above it. */
+  /**
+   * Creates a dataset of a known shape, whose rows are written later, and the groups above it. One of half precision must have
+   * elements, and comes before any rows or strings of the file.
+   */
   createDataset(name: string, { shape, dtype, chunks: given }: Hdf5DatasetOptions): void {
     const size = shapeSize(shape);
     if (size === undefined) {
       throw new Error(`Cannot create dataset ${quote(name)}: its shape is [${shape}]`);
     }
+    const chunks = chunksOf(shape, dtypeBytes[dtype], given);
+    if (dtype === "f16" && (chunks === undefined || this.#hasData)) {
+      throw new Error(
+        `Cannot create dataset ${quote(name)}: one of half precision needs elements and comes ` +
+          `before all data, its shape is [${shape}]`,
+      );
+    }
     const path = this.#newPath(name);
+    if (dtype === "f16") this.#createHalf(path, shape, chunks!);
+    else this.#createEmpty(path, { shape, dtype, chunks });
+    if (chunks !== undefined) {
+      this.#call(
+        `enlarge dataset ${quote(path)}`,
+        () => this.#library.module.resize_dataset(this.#id, path, shape.map(BigInt)),
+      );
+    }
+    this.#datasets.set(path, { shape: [...shape], dtype, written: 0 });
+  }
+
+  /** Creates a dataset without rows: creating writes the data it is given, which would be all of it. */
+  #createEmpty(path: string, { shape, dtype, chunks }: Hdf5DatasetOptions): void {
     const { module } = this.#library;
+    const full = shape.map(BigInt);
     const metadata = {
       type: dtype.startsWith("f") ? classes.float : classes.integer,
       size: dtypeBytes[dtype],
@@ -165,20 +199,52 @@ export class Hdf5Writer {
       vlen: false,
       compression: 0,
       compression_opts: [],
+      shape: chunks === undefined ? full : [0n, ...full.slice(1)],
+      maxshape: full,
+      chunks: chunks?.map(BigInt) ?? null,
     };
-    const full = shape.map(BigInt);
-    const chunks = chunksOf(shape, dtypeBytes[dtype], given);
     this.#call(`create dataset ${quote(path)}`, () => {
-      // Created empty and then made large: creating writes the data it is given, which would be all of it.
-      const none = chunks === undefined ? full : [0n, ...full.slice(1)];
-      const layout = { shape: none, maxshape: full, chunks: chunks?.map(BigInt) ?? null };
       const pointer = module._malloc(8);
       module.HEAPU8.fill(0, pointer, pointer + 8);
-      module.create_dataset(this.#id, path, BigInt(pointer), { ...metadata, ...layout });
+      module.create_dataset(this.#id, path, BigInt(pointer), metadata);
       module._free(pointer);
-      return chunks === undefined ? 0 : module.resize_dataset(this.#id, path, full);
     });
-    this.#datasets.set(path, { shape: [...shape], dtype, written: 0 });
+  }
+
+  /** Creates a float32 dataset and has its header rewritten, see `hdf5_half.ts`. */
+  #createHalf(path: string, shape: readonly number[], chunks: readonly number[]): void {
+    const known = new Set(objectHeaders(this.#reopen()).map(({ start }) => start));
+    this.#createEmpty(path, { shape, dtype: "f32", chunks });
+    let nChanged = 0;
+    this.#reopen((bytes) => {
+      for (const header of objectHeaders(bytes)) {
+        if (known.has(header.start) || !halveElements(bytes, header)) continue;
+        nChanged++;
+        writeAt(this.#disk, header.start, bytes.subarray(header.start, header.end));
+      }
+    });
+    if (nChanged === 1) return;
+    this.discard();
+    throw new Error(
+      `Cannot create dataset ${quote(path)}: ${nChanged} headers are of its kind, must be 1`,
+    );
+  }
+
+  /** Lets libhdf5 close the file, shows its bytes, and has it opened again. */
+  #reopen(change?: (bytes: Uint8Array) => void): Uint8Array {
+    const readAndWrite = 1;
+    this.#call("close it", () => this.#library.module.close_file(this.#id));
+    this.#id = -1n;
+    const bytes = withFileErrors("write", this.path, () => {
+      const read = wholeFile(this.#disk);
+      change?.(read);
+      return read;
+    });
+    this.#id = this.#call(
+      "open it again",
+      () => this.#library.open(this.#attached.path, readAndWrite),
+    );
+    return bytes;
   }
 
   /**
@@ -197,7 +263,8 @@ export class Hdf5Writer {
     const row = shapeSize(shape.slice(1))!;
     const rows = row === 0 ? 0 : data.length / row;
     const kind = data[Symbol.toStringTag].replace("Big", "");
-    const expected = { f: "Float", i: "Int", u: "Uint" }[dtype[0]] + dtype.slice(1) + "Array";
+    const stored = dtype === "f16" ? "u16" : dtype;
+    const expected = { f: "Float", i: "Int", u: "Uint" }[stored[0]] + stored.slice(1) + "Array";
     if (
       kind !== expected || !Number.isInteger(rows) || start < 0 || start + rows > (shape[0] ?? 1)
     ) {
@@ -208,6 +275,7 @@ export class Hdf5Writer {
     }
     dataset.written += rows;
     if (data.length === 0) return;
+    this.#hasData = true;
     const count = shape.length === 0 ? null : [rows, ...shape.slice(1)].map(BigInt);
     const offset = count?.map((_, i) => i === 0 ? BigInt(start) : 0n) ?? null;
     const { module } = this.#library;
@@ -235,6 +303,7 @@ export class Hdf5Writer {
       `write strings ${quote(path)}`,
       () => module.create_vlen_str_dataset(this.#id, path, [...values], { ...text, ...layout }),
     );
+    this.#hasData = true;
     this.#datasets.set(path, { shape: [values.length], dtype: "u8", written: values.length });
   }
 
@@ -308,24 +377,4 @@ export class Hdf5Writer {
   [Symbol.dispose](): void {
     this.discard();
   }
-}
-
-/** Lengths of a chunk, or `undefined` where chunks cannot be (scalars, empty axes). */
-function chunksOf(
-  shape: readonly number[],
-  width: number,
-  given?: readonly number[],
-): readonly number[] | undefined {
-  if (shape.length === 0 || shape.includes(0)) return undefined;
-  if (given !== undefined) return given;
-  const most = Math.floor(chunkBytes / width);
-  const chunks = [...shape];
-  let size = shapeSize(shape)!;
-  for (let axis = 0; axis < shape.length && size > most; axis++) {
-    const below = size / shape[axis];
-    // Leading axes shrink to 1 until the rest fits.
-    chunks[axis] = Math.max(1, Math.min(shape[axis], Math.floor(most / below)));
-    size = chunks[axis] * below;
-  }
-  return chunks;
 }

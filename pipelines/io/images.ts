@@ -12,6 +12,8 @@ export interface ImageSource extends Disposable {
   readonly n: number;
   /** A name for each, usable as a file name, without ending; all different. */
   readonly names: readonly string[];
+  /** The files that are read, or the one that holds all. */
+  readonly files: readonly string[];
   /**
    * Image `i`, counted from 0.
    *
@@ -38,6 +40,7 @@ async function fromPaths(source: string, paths: readonly string[]): Promise<Imag
     source,
     n: paths.length,
     names: namesOf(paths),
+    files: paths,
     read(i) {
       if (!(i in paths)) throw new RangeError(`Cannot read image ${i} of ${paths.length}`);
       return loadPng(paths[i]);
@@ -107,6 +110,7 @@ async function fromArray(text: string): Promise<ImageSource> {
     source: text,
     n,
     names: Array.from({ length: n }, (_, i) => String(i).padStart(digits, "0")),
+    files: [parseArrayRef(text).path],
     read(i) {
       return { width, height, data: rows.readTensor(i, i + 1).bytes };
     },

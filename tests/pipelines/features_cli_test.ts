@@ -123,7 +123,7 @@ Deno.test("features writes class token and patches of models without a projectio
   const { code, text } = await gyrus("features", ...writeModel(models.dinov2Registers, 2), ...args);
   assert.equal(code, 0, text);
   const saved = await readAllOf(out);
-  assert.deepEqual(Object.keys(saved).sort(), ["/cls", "/dense", "/final"]);
+  assert.deepEqual(Object.keys(saved).sort(), ["/cls", "/dense", "/final", "/offsets"]);
   await withModel(models.dinov2Registers, async (model) => {
     using x = Tensor.from(gpu, values, [2, 3, 35, 30]);
     using dense = distillDense(model, x, {

@@ -3,7 +3,12 @@ import { InputError } from "../../pipelines/errors.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { boxes } from "../../pipelines/io/hdf5_layout.ts";
 import { type Hdf5WriteDType, Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
-import { type HostArray, hostArray, toFloat32 } from "../../pipelines/io/state_dict.ts";
+import {
+  encodeFloat16,
+  type HostArray,
+  hostArray,
+  toFloat32,
+} from "../../pipelines/io/state_dict.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
 
 // Written by h5py 3.7 with HDF5 1.10.8: kinds.h5 has a dataset of each kind, one.h5 has one dataset, a user block of
@@ -165,6 +170,7 @@ const arrays: Record<Hdf5WriteDType, HostArray> = {
   i32: new Int32Array([-(2 ** 31), 2 ** 31 - 1]),
   u64: new BigUint64Array([0n, 2n ** 64n - 1n]),
   i64: new BigInt64Array([-(2n ** 63n), 2n ** 53n + 1n]),
+  f16: encodeFloat16(new Float32Array([-65504, 6e-8])),
   f32: new Float32Array([NaN, 1e-40]),
   f64: new Float64Array([-Infinity, Math.PI]),
 };
@@ -173,8 +179,8 @@ const arrays: Record<Hdf5WriteDType, HostArray> = {
 function writeEverything(writer: Hdf5Writer): void {
   for (const [dtype, data] of Object.entries(arrays)) {
     writer.createDataset(`/all/${dtype}`, { shape: [2], dtype: dtype as Hdf5WriteDType });
-    writer.writeRows(`all/${dtype}`, 0, data);
   }
+  for (const [dtype, data] of Object.entries(arrays)) writer.writeRows(`all/${dtype}`, 0, data);
   writer.createDataset("/blocks/3", { shape: [10, 4, 5], dtype: "f32" });
   // Larger than a chunk, and in pieces that are not whole chunks.
   writer.createDataset("wide", { shape: [3, 200_000], dtype: "f32" });

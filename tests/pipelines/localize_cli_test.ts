@@ -167,3 +167,21 @@ Deno.test("denseSettings hold the paper's settings of its backbones", () => {
   assert.equal(denseSettings.clip.nAugmentations, 51);
   assert.equal(denseSettings.dinov2.dense, "maskclip");
 });
+
+Deno.test("localize --checkpoint goes on behind the last whole image, to the same maps", async () => {
+  await makeEncoder("l2");
+  const log = `${folder}/maps.log`;
+  const out = `${folder}/maps_resumed`;
+  const flags = ["--encoder", `${folder}/l212.h5`, "--size", "20x16", "--distill", "5"];
+  const run = () => gyrus(...BASE, ...TABLE, ...flags, "--checkpoint", log, "--out", out);
+  const files = () =>
+    ["maps.h5", "overview.png"].map((name) => Deno.readFileSync(`${out}/${name}`));
+  const first = await run();
+  assert.equal(first.code, 0, first.text);
+  const [whole, bytes] = [files(), Deno.readFileSync(log)];
+  Deno.truncateSync(log, bytes.length - 5); // within the last image
+  const second = await run();
+  assert.equal(second.code, 0, second.text);
+  assert.deepEqual(files(), whole);
+  assert.deepEqual(Deno.readFileSync(log), bytes);
+});

@@ -1,0 +1,108 @@
+/**
+ * Features of one batch of images after another, as they go to disk.
+ *
+ * @module
+ */
+import type { Gpu } from "../../engine/gpu.ts";
+import { Tensor } from "../../engine/tensor.ts";
+import { extractFeatures, type FeatureRequest } from "../dense/features.ts";
+import { InputError } from "../errors.ts";
+import type { Hdf5Writer } from "../io/hdf5_writer.ts";
+import { encodeScaledHalf } from "../io/scaled_half.ts";
+import { hostArray, type HostTensor, hostTensor } from "../io/state_dict.ts";
+import type { StepArrays } from "../io/step_log.ts";
+import type { VisionModel } from "../models/model.ts";
+import { letSignalsIn } from "./output.ts";
+import type { PixelSource } from "./pixel_source.ts";
+import type { Progress } from "./progress.ts";
+
+/** Tokens in a batch: enough to keep a device busy, little memory. */
+const TOKENS_AT_ONCE = 4096;
+
+/** What {@link featureBatches} needs. */
+export interface BatchJob {
+  readonly gpu: Gpu;
+  readonly model: VisionModel;
+  readonly source: PixelSource;
+  readonly request: FeatureRequest;
+  /** Images at once. */
+  readonly step: number;
+  /** Scale of `/dense` in half precision; in single precision when left out. */
+  readonly halfScale?: number;
+  readonly progress: Progress;
+}
+
+/**
+ * Images per batch: as asked, or by their size.
+ *
+ * @throws {InputError} when 0 are asked for
+ */
+export function batchSize(
+  model: VisionModel,
+  { size, n }: PixelSource,
+  asked?: number,
+): number {
+  if (asked === 0) throw new InputError("Cannot run batches of 0 images: --batch counts from 1");
+  const { patchSize, prefixTokens } = model.config;
+  const tokens = size.height * size.width / patchSize ** 2 + prefixTokens;
+  return Math.min(n, asked ?? Math.max(1, Math.floor(TOKENS_AT_ONCE / tokens)));
+}
+
+/** Features of every batch from number `first` on, by their paths on disk. */
+export async function* featureBatches(job: BatchJob, first: number): AsyncGenerator<StepArrays> {
+  const { model, source, request, step, progress } = job;
+  const { n, channels, size: { height, width } } = source;
+  for (let start = first * step; start < n; start += step) {
+    progress.update({ stage: "features", done: start, total: n });
+    await letSignalsIn();
+    const end = Math.min(n, start + step);
+    const values = source.read(start, end);
+    using pixels = Tensor.from(job.gpu, values, [end - start, channels, height, width]);
+    const arrays = new Map<string, HostTensor>();
+    for (const [path, { shape, data }] of await extractFeatures(model, pixels, request)) {
+      const isHalf = path === "/dense" && job.halfScale !== undefined;
+      arrays.set(
+        path,
+        isHalf
+          ? hostTensor(encodeScaledHalf(data, job.halfScale), shape, { dtype: "f16" })
+          : hostTensor(data, shape),
+      );
+    }
+    yield arrays;
+  }
+  progress.update({ stage: "features", done: n, total: n });
+}
+
+/**
+ * Writes batches into a file as they come: memory does not grow with the number of images.
+ *
+ * @param n images of all batches
+ * @returns shapes of the datasets
+ */
+export async function writeBatches(
+  file: Hdf5Writer,
+  batches: AsyncIterable<StepArrays>,
+  { n, halfScale }: { readonly n: number; readonly halfScale?: number },
+): Promise<Record<string, readonly number[]>> {
+  const shapes: Record<string, readonly number[]> = {};
+  let row = 0;
+  for await (const arrays of batches) {
+    if (row === 0) {
+      for (const [path, { dtype, shape }] of arrays) {
+        shapes[path] = [n, ...shape.slice(1)];
+        file.createDataset(path, {
+          shape: shapes[path],
+          dtype: dtype as "f32" | "f16", // as featureBatches makes them
+        });
+        if (dtype === "f16") file.setAttribute(path, "scale", halfScale!);
+      }
+    }
+    let rows = 0;
+    for (const [path, array] of arrays) {
+      file.writeRows(path, row, hostArray(array));
+      rows = array.shape[0];
+    }
+    row += rows;
+  }
+  return shapes;
+}

@@ -93,6 +93,37 @@ export {
 export { InputError } from "./pipelines/errors.ts";
 export * from "./pipelines/io/mod.ts";
 export type { RgbImage } from "./pipelines/images/rgb_image.ts";
+export {
+  type ColormapName,
+  colormapNames,
+  type ValueRange,
+  valueRange,
+} from "./pipelines/images/colormap.ts";
+export { mosaic, type MosaicOptions } from "./pipelines/images/mosaic.ts";
+export { renderSurface, type RenderSurfaceOptions } from "./pipelines/images/render_surface.ts";
+export {
+  type Hemisphere,
+  type SurfaceView,
+  surfaceViews,
+} from "./pipelines/images/surface_view.ts";
+export {
+  curvatureColors,
+  type VertexColorOptions,
+  vertexColors,
+} from "./pipelines/images/vertex_colors.ts";
+export {
+  sampleVolume,
+  type VoxelPlaces,
+  voxelsAtPoints,
+} from "./pipelines/images/sample_volume.ts";
+export {
+  type ValueMosaicOptions,
+  volumeColorMosaic,
+  type VolumeMosaic,
+  volumeMosaic,
+  type VolumeMosaicOptions,
+} from "./pipelines/images/volume_mosaic.ts";
+export { type PlaneName, planeNames } from "./pipelines/images/volume_planes.ts";
 export * from "./pipelines/encoding/mod.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";

@@ -1,5 +1,6 @@
 import { gunzip } from "node:zlib";
 import { InputError } from "../errors.ts";
+import { niftiAffine } from "./nifti_affine.ts";
 import {
   dtypeBytes,
   type HostDType,
@@ -96,6 +97,8 @@ export interface NiftiHeader {
   readonly isLittleEndian: boolean;
   /** Value = `slope` × stored + `intercept`, or `undefined` where the stored values are meant. */
   readonly scaling: { readonly slope: number; readonly intercept: number } | undefined;
+  /** `[4, 4]` in C order: voxel indices (x, y, z, counted from 0) to millimetres. */
+  readonly affine: readonly number[];
 }
 
 /** Bytes that hold any header. */
@@ -140,7 +143,8 @@ export function parseNiftiHeader(bytes: Uint8Array<ArrayBuffer>, cannot: string)
   const isScaled = slope !== 0 && Number.isFinite(slope) && Number.isFinite(intercept) &&
     (slope !== 1 || intercept !== 0);
   const scaling = isScaled ? { slope, intercept } : undefined;
-  return { dtype, shape, offset, isLittleEndian: little, scaling };
+  const affine = niftiAffine(view, { second, little });
+  return { dtype, shape, offset, isLittleEndian: little, scaling, affine };
 }
 
 /** Reverses the bytes of each element in place. */

@@ -31,3 +31,4 @@ export {
   parseLabelTable,
   selectNsdVoxels,
 } from "./voxels.ts";
+export { readNsdCoordinates } from "./surface_coordinates.ts";

@@ -31,6 +31,9 @@ export const nsdPaths = {
   volumes: (s: number): string => `nsddata/ppdata/${subjectName(s)}/func1pt8mm`,
   /** Folder of a subject's label volumes. */
   roi: (s: number): string => `nsddata/ppdata/${subjectName(s)}/func1pt8mm/roi`,
+  /** Where the vertices of a subject's surface lie in its volumes on one of three layers of the grey matter. */
+  coordinates: (s: number, hemisphere: "lh" | "rh", layer: 1 | 2 | 3 = 2): string =>
+    `nsddata/ppdata/${subjectName(s)}/transforms/${hemisphere}.func1pt8-to-layerB${layer}.mgz`,
   /** Folder of the names of a subject's labels. */
   labels: (s: number): string => `nsddata/freesurfer/${subjectName(s)}/label`,
 } as const;

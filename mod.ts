@@ -204,6 +204,12 @@ export {
   relevanceCorrelates,
   type RelevanceCorrelatesOptions,
 } from "./pipelines/dense/correlates.ts";
+export {
+  type CorrelateImages,
+  type CorrelatesResult,
+  correlatesTest,
+  type CorrelatesTestOptions,
+} from "./pipelines/dense/correlates_null.ts";
 export { type TopImages, topImages } from "./pipelines/dense/top_images.ts";
 export { distillDense, type DistillOptions, patchCoverage } from "./pipelines/dense/distill.ts";
 export {

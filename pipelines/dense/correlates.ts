@@ -76,6 +76,9 @@ const CONSTANT = 1e-6;
 /** A map whose variance is less than this share of what weights and features could make is constant: ten roundings of f32. */
 const LEAST_SHARE = 1e-12;
 
+/** The least normal number of f32. */
+const LEAST_NORMAL = 2 ** -126;
+
 /** Mean, standard deviation and `(value − mean) / (n · deviation)` of a property in an image. */
 interface PropertyRow {
   readonly mean: number;
@@ -253,14 +256,15 @@ export function overDeviation(x: Tensor, variance: Tensor, least: Tensor): Tenso
   return mul(div(x, sqrt(maximum(variance, least))), greater(variance, least));
 }
 
-/** What the variance of maps must be above, `[1, nColumns]`, for weights `[m, nColumns]` on features of this mean square. @internal */
-export function leastVariance(weights: Tensor, meanSquare: number): Tensor {
-  // A map of zero weights has no variance; the smallest normal number keeps the division finite.
-  const bound = scale(
-    sum(square(weights), { axes: [0], keepDims: true }),
-    LEAST_SHARE * meanSquare,
-  );
-  return maximum(bound, Tensor.from(weights.gpu, [1.2e-38], [1, 1]));
+/**
+ * What the variance of maps must be above, for weights `[m, nColumns]` on features of these mean squares `[…, 1]`: `[…, nColumns]`.
+ *
+ * @internal
+ */
+export function leastVariance(weights: Tensor, meanSquares: Tensor): Tensor {
+  const squares = scale(sum(square(weights), { axes: [0], keepDims: true }), LEAST_SHARE);
+  // A map of zero weights has no variance; the least normal number keeps the division finite.
+  return maximum(mul(meanSquares, squares), Tensor.from(weights.gpu, [LEAST_NORMAL], [1]));
 }
 
 /**
@@ -295,10 +299,7 @@ export function summedCorrelations(
     total = tidy(gpu, () => {
       const products = matmul(Tensor.from(gpu, covariance, [count, m, m]), weights);
       const variance = sum(mul(products, weights), { axes: [1], keepDims: true }); // [count, 1, columns]
-      const least = mul(
-        leastVariance(weights, 1).reshape([1, 1, columns]),
-        Tensor.from(gpu, squares, [count, 1, 1]),
-      );
+      const least = leastVariance(weights, Tensor.from(gpu, squares, [count, 1, 1]));
       const shared = matmul(Tensor.from(gpu, cross, [count * k, m]), weights);
       const r = overDeviation(shared.reshape([count, k, columns]), variance, least);
       const summed = sum(r, { axes: [0] });

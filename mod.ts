@@ -195,6 +195,12 @@ export {
   saturation,
 } from "./pipelines/dense/image_properties.ts";
 export {
+  compareMaps,
+  lowLevelSensitivity,
+  type RoiComparison,
+  type RoiMaps,
+} from "./pipelines/dense/compare_backbones.ts";
+export {
   type CorrelateMoments,
   type DenseImages,
   measureCorrelates,

@@ -1,4 +1,3 @@
-LEAD NOTE: stop this file and delete it (see READ_ME_FROM_LEAD.txt): permutation statistics and correlates are done by me in property_correlates.ts; go on with items 7 and 8 now.
 /**
  * Whether a voxel's correlation with an image property is more than chance: two null distributions, each for another question.
  *

@@ -1,4 +1,3 @@
-LEAD NOTE: stop this file and delete it (see READ_ME_FROM_LEAD.txt): permutation statistics and correlates are done by me in property_correlates.ts; go on with items 7 and 8 now.
 import type { Gpu } from "../../engine/gpu.ts";
 import { mul } from "../../engine/ops/elementwise.ts";
 import { gather } from "../../engine/ops/gather.ts";

@@ -6,9 +6,12 @@
 import assert from "node:assert/strict";
 import { normal, randomKey } from "../engine/random.ts";
 import { writeNpy } from "../pipelines/io/npy.ts";
+import { saveSafetensors } from "../pipelines/io/safetensors_file.ts";
 import { hostTensor } from "../pipelines/io/state_dict.ts";
 import { openTestGpu } from "./_gpu.ts";
 import { TestFolder } from "./pipelines/io_fixtures.ts";
+import { toStateDict } from "./pipelines/vit_fixtures.ts";
+import { clip } from "./pipelines/vit_models.ts";
 
 const root = decodeURIComponent(new URL("..", import.meta.url).pathname);
 
@@ -85,6 +88,24 @@ Deno.test("encode fit may write its checkpoint too, wherever it is, and goes on 
     ]);
     Deno.truncateSync(folder.at(log), Math.floor(Deno.statSync(folder.at(log)).size / 2));
   }
+});
+
+Deno.test("features --distill in half precision writes its output and its checkpoint, and nothing else", () => {
+  using folder = new TestFolder();
+  const { keys, config } = clip.layouts[0];
+  saveSafetensors(folder.at("clip.safetensors"), toStateDict(keys));
+  folder.write("clip.config.json", JSON.stringify(config));
+  const bytes = new Uint8Array(2 * 16 * 16 * 3).map((_, i) => i);
+  folder.write("images.npy", writeNpy(hostTensor(bytes, [2, 16, 16, 3])));
+  const backend = Deno.env.get("GYRUS_TEST_BACKEND") ?? "deno";
+  const { code, err } = run(folder, [
+    ...["features", "--model", "clip.safetensors", "--images", "images.npy", "--paper"],
+    ...["--size", "16", "--distill", "3", "--dense-dtype", "f16", "--checkpoint", "dense.log"],
+    ...["--backend", backend, "--out", "dense.h5"],
+  ]);
+  assert.equal(code, 0, err);
+  const before = ["clip.config.json", "clip.safetensors", "images.npy"];
+  assert.deepEqual(folder.list(), [...before, "dense.h5", "dense.h5.run.json", "dense.log"].sort());
 });
 
 Deno.test("bad input is one sentence, exit code 2 and no output", () => {

@@ -24,8 +24,10 @@ export function fileError(action: string, path: string, cause: unknown): unknown
   if (!(cause instanceof Error) || cause instanceof InputError) return cause;
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
   const permission = cause.name === "NotCapable" ? cause.message : undefined;
+  // Some errors of the system come without a code: "File too large (os error 27)".
+  const isSystem = code !== undefined || /\(os error \d+\)/.test(cause.message);
   const reason = permission ?? reasons[code ?? ""] ?? reasons[cause.name] ??
-    (code === undefined ? undefined : cause.message);
+    (isSystem ? cause.message : undefined);
   if (reason === undefined) return cause;
   return new InputError(`Cannot ${action} ${quote(path)}: ${reason}`, { cause });
 }

@@ -7,41 +7,14 @@ import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
 import { TestFolder } from "./io_fixtures.ts";
+import { finish, killAt, sizeOf, start } from "./killed_process.ts";
 import { linearData } from "./ridge_oracle.ts";
 
-const cli = decodeURIComponent(new URL("../../pipelines/cli.ts", import.meta.url).pathname);
 const { x, y } = linearData([80, 60, 300]);
 
 function fit(folder: TestFolder, args: string[]): Deno.ChildProcess {
   const own = ["--features", folder.at("x.npy"), "--responses", folder.at("y.npy")];
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", "--no-check", cli, "encode", "fit", ...own, ...args],
-    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
-  }).spawn();
-}
-
-async function finish(child: Deno.ChildProcess): Promise<void> {
-  const { code, stderr } = await child.output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
-}
-
-function sizeOf(path: string): number {
-  try {
-    return Deno.statSync(path).size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-}
-
-/** Kills the child as soon as its checkpoint has grown by some bytes. */
-async function killAt(child: Deno.ChildProcess, path: string, size: number): Promise<boolean> {
-  const ended = child.output();
-  let isOver = false;
-  ended.then(() => isOver = true);
-  while (!isOver && sizeOf(path) < size) await new Promise((wait) => setTimeout(wait, 1));
-  if (!isOver) child.kill("SIGKILL");
-  return (await ended).signal === "SIGKILL";
+  return start(["encode", "fit", ...own, ...args]);
 }
 
 /** Every dataset of a model, as bytes, with the attributes. */

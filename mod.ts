@@ -153,7 +153,15 @@ export {
   type PermutationResult,
   permutationTest,
 } from "./pipelines/stats/permutation.ts";
+export { nearestRows, type Neighbors, type RowMetric } from "./pipelines/stats/nearest_rows.ts";
 export { pinvHost, type Svd, svdHost } from "./pipelines/stats/svd.ts";
+export {
+  type ColorRange,
+  embeddingColors,
+  FittedUmap,
+  fitUmap,
+  type UmapOptions,
+} from "./pipelines/stats/umap.ts";
 export {
   type ForwardOptions,
   type ForwardResult,

@@ -1,0 +1,157 @@
+import type { Gpu } from "../../engine/gpu.ts";
+import { matmul } from "../../engine/ops/matmul.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
+import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { InputError } from "../errors.ts";
+
+/** How far rows are from each other: the angle between them over π, or the length of their difference. */
+export type RowMetric = "angular" | "euclidean";
+
+/** Nearest rows of each query, nearest first, the earlier of equal ones. */
+export interface Neighbors {
+  /** `[nQueries, k]` */
+  readonly indices: Uint32Array<ArrayBuffer>;
+  /** `[nQueries, k]`, in float64. */
+  readonly distances: Float64Array<ArrayBuffer>;
+}
+
+// Candidates beyond k whose distances are computed anew in float64: products of the device are in f32.
+const SPARE = 8;
+const PRODUCTS = 2 ** 22; // in memory together: 16 MiB
+
+/** Rows that can be compared: of unit length where only their direction counts. */
+class Rows {
+  readonly values: Float64Array;
+  readonly n: number;
+  readonly width: number;
+  readonly squares: Float64Array;
+
+  constructor({ data, shape: [n, width] }: HostMatrix, metric: RowMetric, what: string) {
+    this.values = Float64Array.from(data);
+    this.n = n;
+    this.width = width;
+    this.squares = new Float64Array(n);
+    for (let i = 0; i < n; i++) {
+      const row = this.values.subarray(i * width, (i + 1) * width);
+      const square = row.reduce((sum, value) => sum + value * value, 0);
+      if (!Number.isFinite(square) || (metric === "angular" && square === 0)) {
+        const why = Number.isFinite(square) ? "is zero and has no direction" : "is not finite";
+        throw new InputError(
+          `Cannot compare ${what} by distance: row ${i} (counted from 0) ${why}`,
+        );
+      }
+      if (metric === "angular") { for (let j = 0; j < width; j++) row[j] /= Math.sqrt(square); }
+      this.squares[i] = metric === "angular" ? 1 : square;
+    }
+  }
+
+  /** Rows `start` to `end` in f32. */
+  part(start: number, end: number): Float32Array<ArrayBuffer> {
+    return Float32Array.from(this.values.subarray(start * this.width, end * this.width));
+  }
+}
+
+function distance(a: Rows, i: number, b: Rows, j: number, metric: RowMetric): number {
+  let sum = 0;
+  for (let c = 0, p = i * a.width, q = j * b.width; c < a.width; c++) {
+    const difference = a.values[p + c] - b.values[q + c];
+    sum += difference * difference;
+  }
+  // By the chord, which is exact for equal directions, where acos of a product loses half of the digits.
+  return metric === "euclidean"
+    ? Math.sqrt(sum)
+    : 2 * Math.asin(Math.min(1, Math.sqrt(sum) / 2)) / Math.PI;
+}
+
+/** Products of some queries with all rows, `[end − start, n]`, on the device where the rows are there. */
+async function products(
+  queries: Rows,
+  rows: Rows,
+  [start, end]: readonly [number, number],
+  device?: Tensor,
+): Promise<ArrayLike<number>> {
+  const { width, n } = rows;
+  if (device) {
+    using all = tidy(device.gpu, () => {
+      const q = Tensor.from(device.gpu, queries.part(start, end), [end - start, width]);
+      return matmul(q, device, { transposeB: true });
+    });
+    return await all.data();
+  }
+  const out = new Float64Array((end - start) * n);
+  for (let i = start; i < end; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      for (let c = 0, p = i * width, q = j * width; c < width; c++) {
+        sum += queries.values[p + c] * rows.values[q + c];
+      }
+      out[(i - start) * n + j] = sum;
+    }
+  }
+  return out;
+}
+
+/** The `count` rows with the highest scores, in no order. */
+function best(score: (j: number) => number, n: number, count: number): number[] {
+  const kept: { j: number; score: number }[] = [];
+  let least = -Infinity;
+  for (let j = 0; j < n; j++) {
+    const value = score(j);
+    if (kept.length === count && value <= least) continue;
+    let at = kept.length === count ? count - 1 : kept.length;
+    while (at > 0 && kept[at - 1].score < value) {
+      kept[at] = kept[at - 1];
+      at--;
+    }
+    kept[at] = { j, score: value };
+    least = kept[kept.length - 1].score;
+  }
+  return kept.map(({ j }) => j);
+}
+
+/**
+ * The `k` nearest rows of each query: `k + 8` candidates by products, on the device in f32 where one is given, otherwise in float64; their
+ * distances and order in float64. So a near tie of more than eight rows is all that a device can decide otherwise.
+ *
+ * @param queries `[nQueries, width]`
+ * @param rows `[nRows, width]`
+ * @throws {InputError} when widths differ, there are fewer than `k` rows, a value is not finite, or a row has no direction
+ */
+export async function nearestRows(
+  queries: HostMatrix,
+  rows: HostMatrix,
+  { k, metric, gpu, signal }: {
+    readonly k: number;
+    readonly metric: RowMetric;
+    readonly gpu?: Gpu;
+    readonly signal?: AbortSignal;
+  },
+): Promise<Neighbors> {
+  const [nQueries, width] = queries.shape, [n, expected] = rows.shape;
+  if (width !== expected || !(Number.isInteger(k) && k >= 1 && k <= n)) {
+    throw new InputError(
+      `Cannot find ${k} neighbours of [${queries.shape}] among [${rows.shape}]: widths must agree, and there be as many rows`,
+    );
+  }
+  const from = new Rows(queries, metric, "the queries"), to = new Rows(rows, metric, "the rows");
+  const indices = new Uint32Array(nQueries * k), distances = new Float64Array(nQueries * k);
+  using device = gpu && Tensor.from(gpu, to.part(0, n), [n, width]);
+  const step = Math.max(1, Math.floor(PRODUCTS / n));
+  for (let start = 0; start < nQueries; start += step) {
+    await new Promise((resolve) => setTimeout(resolve)); // lets an interruption in
+    signal?.throwIfAborted();
+    const end = Math.min(nQueries, start + step);
+    const values = await products(from, to, [start, end], device);
+    for (let i = start; i < end; i++) {
+      const row = (i - start) * n;
+      const near = best((j) => values[row + j] - to.squares[j] / 2, n, Math.min(n, k + SPARE))
+        .map((j) => ({ j, d: distance(from, i, to, j, metric) }))
+        .sort((a, b) => a.d - b.d || a.j - b.j);
+      for (let r = 0; r < k; r++) {
+        indices[i * k + r] = near[r].j;
+        distances[i * k + r] = near[r].d;
+      }
+    }
+  }
+  return { indices, distances };
+}

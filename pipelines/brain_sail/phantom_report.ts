@@ -8,8 +8,15 @@ import type { RgbImage } from "../images/rgb_image.ts";
 import type { Phantom } from "../phantom/phantom.ts";
 import { categoryMask } from "../phantom/render.ts";
 import { ROIS } from "../phantom/sheet.ts";
-import { colorScale, flatMap, shareBar } from "../report/charts.ts";
-import { figure, type Html, html, htmlPage } from "../report/html.ts";
+import { csvOf } from "../io/csv.ts";
+import { colorScale, shareBar } from "../report/charts.ts";
+import { download } from "../report/download.ts";
+import { cards, figureBlock, numberCard } from "../report/figure_block.ts";
+import { flatMap } from "../report/flat_map.ts";
+import { type Html, html, htmlPage } from "../report/html.ts";
+import { formatNumber } from "../report/numbers.ts";
+import { panelGrid } from "../report/panel_grid.ts";
+import { type DataTable, dataTable, tableRecords } from "../report/table.ts";
 import { enlarge, mapPanel, robustRange } from "../report/panels.ts";
 import { isJudgeable, meanScore } from "./evaluate.ts";
 import { type DrivenRegion, phantomImage, type StudyResult } from "./phantom_study.ts";
@@ -111,65 +118,53 @@ export function studyPicture(phantom: Phantom, study: StudyResult): RgbImage {
   return mosaic(pictures.flat(), { columns: pictures[0].length, gap: 4 });
 }
 
-function panelTable(phantom: Phantom, study: StudyResult): Html {
+function panels(phantom: Phantom, study: StudyResult): Html {
   const shown = shownRegions(study);
-  const heads = [
-    html`<th>image</th>`,
-    ...shown.map(({ region }) =>
-      html`<th>${region.name}<br><span class="soft">${
-        region.category === region.name ? "" : region.category
-      }</span></th>`
-    ),
+  const columns = [
+    { name: "image" },
+    ...shown.map(({ region: { name, category } }) => ({
+      name,
+      ...(category === name ? {} : { about: category }),
+    })),
   ];
   const rows = showiest(phantom, study).slice(0, ROWS).map((row) => {
     const caption = phantom.images[study.mapped[row]].caption;
-    const cells = pictureRow(phantom, study, row).map((picture, i) => {
-      const alt = i === 0 ? caption : `what drives ${shown[i - 1].region.name}: ${caption}`;
-      return html`<td title="${alt}">${figure(picture, alt)}</td>`;
-    });
-    return html`<tr>${cells}</tr>`;
+    return {
+      panels: pictureRow(phantom, study, row).map((image, i) => ({
+        image,
+        alt: i === 0 ? caption : `what drives ${shown[i - 1].region.name}: ${caption}`,
+      })),
+    };
   });
-  return html`
-    <div class="scroll">
-      <table class="panels">
-        <thead>
-          <tr>${heads}</tr>
-        </thead>
-        <tbody>${rows}</tbody>
-      </table>
-    </div>
-  `;
+  return panelGrid({ columns, rows });
 }
 
-function number(value: number, digits = 2): string {
-  return Number.isFinite(value) ? value.toFixed(digits) : "–";
+/** A region as rows of tables name it. */
+function regionLabel({ name, category }: DrivenRegion): string {
+  return category === name ? name : `${name} (${category})`;
 }
 
-function scoreTable(study: StudyResult, of: "pearson" | "iou"): Html {
-  const heads = study.methods.map(({ name, about }) => html`<th title="${about}">${name}</th>`);
-  const rows = study.regions.map(({ name, category }, r) => {
-    const cells = study.methods.map(({ scores }) => html`<td>${number(scores[r][of])}</td>`);
-    const images = study.methods[0].scores[r].nImages;
-    return html`<tr><td>${name} <span class="soft">${
-      category === name ? "" : category
-    }</span></td>${cells}<td class="soft">${images}</td></tr>`;
-  });
-  const means = study.methods.map(({ scores }) =>
-    html`<td>${number(meanScore(scores)[of], 3)}</td>`
-  );
-  return html`
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr><th>region</th>${heads}<th>images</th></tr>
-        </thead>
-        <tbody>${rows}<tr class="mean"><td>mean</td>${means}<td></td></tr></tbody>
-      </table>
-    </div>
-  `;
+function scores(study: StudyResult, of: "pearson" | "iou"): DataTable {
+  return {
+    columns: [
+      { name: "region" },
+      ...study.methods.map(({ name, about }) => ({ name, about })),
+      { name: "images" },
+    ],
+    rows: study.regions.map((region, r) => [
+      regionLabel(region),
+      ...study.methods.map(({ scores }) => scores[r][of]),
+      study.methods[0].scores[r].nImages,
+    ]),
+    summary: [
+      "mean",
+      ...study.methods.map(({ scores }) => meanScore(scores)[of]),
+      undefined,
+    ],
+  };
 }
 
-function encoderTable(phantom: Phantom, study: StudyResult): Html {
+function encoder(phantom: Phantom, study: StudyResult): DataTable {
   const [{ sheet, noiseCeiling }] = phantom.subjects;
   const rows = ROIS.flatMap((name, label) => {
     const voxels = [...sheet.roi.keys()].filter((v) => sheet.roi[v] === label);
@@ -177,34 +172,10 @@ function encoderTable(phantom: Phantom, study: StudyResult): Html {
     const share = medianOf(shares(phantom, study, voxels));
     const r2 = medianOf(voxels.map((v) => study.r2[v]));
     const ceiling = medianOf(voxels.map((v) => noiseCeiling[v]));
-    return [html`
-      <tr>
-        <td>${name}</td>
-        <td>${voxels.length}</td>
-        <td>${number(r2)}</td>
-        <td>${number(ceiling)}</td>
-        <td>${number(share)}</td>
-        <td>${shareBar(share)}</td>
-      </tr>
-    `];
+    return [[name, voxels.length, r2, ceiling, share, shareBar(share)]];
   });
-  return html`
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th>region</th>
-            <th>voxels</th>
-            <th>R²</th>
-            <th>ceiling</th>
-            <th>R² / ceiling</th>
-            <th></th>
-          </tr>
-        </thead>
-        <tbody>${rows}</tbody>
-      </table>
-    </div>
-  `;
+  const columns = ["region", "voxels", "R²", "ceiling", "R² / ceiling", ""];
+  return { columns: columns.map((name) => ({ name })), rows };
 }
 
 function cortex(phantom: Phantom, { r2 }: StudyResult): Html {
@@ -214,74 +185,98 @@ function cortex(phantom: Phantom, { r2 }: StudyResult): Html {
     flat: sheet.flat,
     spacing: sheet.spacing,
     values,
+    range: [0, 1],
     region: sheet.roi,
     names: ROIS,
     hemisphere: sheet.hemisphere,
+    label: "R² as a share of the noise ceiling on the flattened cortex",
   });
   return html`<div class="card">${map}${colorScale("0", "1 = all that noise leaves")}</div>`;
 }
 
-function timings({ seconds }: StudyResult, { phantomSeconds, total }: RunFacts): Html {
-  const rows = [["phantom", phantomSeconds] as const, ...seconds, ["everything", total] as const]
-    .map(([stage, s]) =>
-      html`
-        <tr>
-          <td>${stage}</td>
-          <td>${number(s, 1)} s</td>
-        </tr>
-      `
-    );
-  return html`
-    <div class="scroll">
-      <table>
-        <tbody>${rows}</tbody>
-      </table>
-    </div>
-  `;
+function timings({ seconds }: StudyResult, { phantomSeconds, total }: RunFacts): DataTable {
+  const stages = [["phantom", phantomSeconds] as const, ...seconds, ["everything", total] as const];
+  return {
+    columns: [{ name: "stage" }, { name: "seconds", digits: 1 }],
+    rows: stages.map(([stage, s]) => [stage, s]),
+  };
+}
+
+/** A table as a figure, with its numbers as a file. */
+function tableBlock(
+  table: DataTable,
+  { title, lead, note, file }: {
+    readonly title: string;
+    readonly lead: string;
+    readonly note?: Html;
+    readonly file: string;
+  },
+): Html {
+  return figureBlock({
+    title,
+    lead,
+    body: dataTable(table),
+    ...(note === undefined ? {} : { note }),
+    downloads: [download(file, "text/csv", csvOf(tableRecords(table)), "numbers, CSV")],
+  });
 }
 
 /** The page, as one HTML file. */
 export function studyReport(phantom: Phantom, study: StudyResult, run: RunFacts): string {
   const { r2OfCeiling, distilled, notDistilled } = headline(phantom, study);
   const { nTrain, nTest, seed, size } = phantom.options;
-  const methods = study.methods.map(({ name, about }) => html`<li><b>${name}</b>: ${about}</li>`);
+  const methods = study.methods.map(({ name, about }) => html`<b>${name}</b>: ${about}<br>`);
   const body = html`
     <h1>What drives each region of a simulated brain</h1>
     <p
       class="soft">A phantom with seed ${seed}: ${nTrain} + ${nTest} rendered scenes of ${size} × ${size} pixels and simulated responses. Its scores say what the software does, never what brains do.</p>
-    <div class="cards">
-      <div
-        class="card"><b>${number(
-          r2OfCeiling,
-        )}</b>of the noise ceiling explained by the encoder (median R² over voxels of category regions)</div>
-      <div
-        class="card"><b>${number(
-          distilled,
-          3,
-        )}</b>mean correlation of the maps with the true masks, distilled</div>
-      <div class="card"><b>${number(notDistilled, 3)}</b>the same without distillation</div>
-    </div>
-    <h2>Maps</h2>
-    <p>Test images on the left. Each map shows how much every patch adds to the predicted response of a region (viridis, one range per region, so that absence shows too). The white line is the true outline of the region's category: no map has seen it.</p>
-    ${panelTable(phantom, study)}
-    <h2>The maps against the true masks: correlation</h2>
-    <p>Mean Pearson correlation with the mask of the region's category, over the mapped test images that show it.</p>
-    ${scoreTable(study, "pearson")}
-    <ul class="soft">${methods}</ul>
-    <h2>Intersection over union</h2>
-    <p>Of the mask and as many of the map's highest pixels as the mask has.</p>
-    ${scoreTable(study, "iou")}
-    <h2>The encoder on the cortex</h2>
-    <p>R² of every voxel on the test images as a share of its noise ceiling. Two flattened hemispheres, occipital poles in the middle. Early regions respond to edges at places, which a class token says little about.</p>
-    ${cortex(phantom, study)}
-    <h2>R² against the ceiling</h2>
-    <p>Medians over the voxels of a region.</p>
-    ${encoderTable(phantom, study)}
-    <h2>Time</h2>
-    <p
-      class="soft">${run.model} on ${run.adapter}; maps of ${study.mapped
-        .length} images on a grid of ${study.grid.join(" × ")} patches.</p>
-    ${timings(study, run)}
+    ${cards([
+      numberCard(
+        formatNumber(r2OfCeiling),
+        "of the noise ceiling explained by the encoder (median R² over voxels of category regions)",
+      ),
+      numberCard(
+        formatNumber(distilled, 3),
+        "mean correlation of the maps with the true masks, distilled",
+      ),
+      numberCard(formatNumber(notDistilled, 3), "the same without distillation"),
+    ])}
+    ${figureBlock({
+      title: "Maps",
+      lead:
+        "Test images on the left. Each map shows how much every patch adds to the predicted response of a region (viridis, one range per region, so that absence shows too). The white line is the true outline of the region's category: no map has seen it.",
+      body: panels(phantom, study),
+    })}
+    ${tableBlock(scores(study, "pearson"), {
+      title: "The maps against the true masks: correlation",
+      lead:
+        "Mean Pearson correlation with the mask of the region's category, over the mapped test images that show it.",
+      note: html`${methods}`,
+      file: "correlation.csv",
+    })}
+    ${tableBlock(scores(study, "iou"), {
+      title: "Intersection over union",
+      lead: "Of the mask and as many of the map's highest pixels as the mask has.",
+      file: "iou.csv",
+    })}
+    ${figureBlock({
+      title: "The encoder on the cortex",
+      lead:
+        "R² of every voxel on the test images as a share of its noise ceiling. Two flattened hemispheres, occipital poles in the middle. Early regions respond to edges at places, which a class token says little about.",
+      body: cortex(phantom, study),
+    })}
+    ${tableBlock(encoder(phantom, study), {
+      title: "R² against the ceiling",
+      lead: "Medians over the voxels of a region.",
+      file: "encoder.csv",
+    })}
+    ${tableBlock(timings(study, run), {
+      title: "Time",
+      lead: `${run.model} on ${run.adapter}; maps of ${study.mapped.length} images on a grid of ${
+        study.grid.join(" × ")
+      } patches.`,
+      file: "seconds.csv",
+    })}
   `;
   return htmlPage("Gyrus demo: what drives each region", body);
 }

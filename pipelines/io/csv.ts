@@ -60,3 +60,19 @@ export function parseCsv(text: string, cannot: string): CsvTable {
   }
   return table;
 }
+
+/** What a cell of {@link csvOf} may hold; `undefined` is an empty cell. */
+export type CsvCell = string | number | undefined;
+
+/**
+ * Comma-separated text of records (RFC 4180, lines ended by CR LF); numbers with all their digits, NaN as `NaN`.
+ *
+ * @param rows the first names the columns
+ */
+export function csvOf(rows: readonly (readonly CsvCell[])[]): string {
+  const cellOf = (cell: CsvCell): string => {
+    const text = String(cell ?? "");
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return rows.map((row) => `${row.map(cellOf).join(",")}\r\n`).join("");
+}

@@ -76,11 +76,17 @@ Deno.test("scoreRegion() is perfect for the mask itself, and judges by usable ma
 
 Deno.test("html`` escapes text and nothing that it made itself", () => {
   const inner = html`<b>${"<script>&\"'"}</b>`;
-  assert.equal(html`<p title="${'"'}">${inner}${[inner, inner]}</p>`.includes("<script>"), false);
-  assert.equal(html`${inner}`, inner);
+  const outer = html`<p title="${'"'}">${inner}${[inner, inner]}</p>`.markup;
+  assert.equal(outer.includes("<script>"), false);
+  assert.equal(html`${inner}`.markup, inner.markup);
+  assert.equal(
+    html`${inner.markup}`.markup.includes("<b>"),
+    false,
+    "what a user typed is no markup",
+  );
   assert.match(htmlPage("a < b", inner), /<title>a &lt; b<\/title>/);
-  assert.match(shareBar(2), /width:100\.0%/);
-  assert.match(shareBar(NaN), /width:0\.0%/);
+  assert.match(shareBar(2).markup, /width:100\.0%/);
+  assert.match(shareBar(NaN).markup, /width:0\.0%/);
   assert.equal(cssColor(0), "rgb(68 1 84)", "viridis begins with #440154");
 });
 

@@ -1,0 +1,28 @@
+import { dataUri, type Html, html } from "./html.ts";
+
+/** Bytes as people read them. */
+function sizeOf(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/**
+ * A link that saves a file which is part of the page.
+ *
+ * @param name of the file
+ * @param mime `text/csv`, `application/json`, `image/png`
+ * @param data text, or bytes
+ * @param label what the link says; the size is added
+ */
+export function download(
+  name: string,
+  mime: string,
+  data: string | Uint8Array,
+  label: string = name,
+): Html {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  const type = typeof data === "string" ? `${mime};charset=utf-8` : mime;
+  return html`<a download="${name}" href="${dataUri(type, bytes)}">${label} <span class="soft">${
+    sizeOf(bytes.length)
+  }</span></a>`;
+}

@@ -209,21 +209,11 @@ export {
   type RoiMaps,
 } from "./pipelines/dense/compare_backbones.ts";
 export {
-  type CorrelateMoments,
-  type DenseImages,
-  measureCorrelates,
-  type MeasureCorrelatesOptions,
-  poolMoments,
-  type PropertyMaps,
-  relevanceCorrelates,
-  type RelevanceCorrelatesOptions,
-} from "./pipelines/dense/correlates.ts";
-export {
-  type CorrelateImages,
-  type CorrelatesResult,
-  correlatesTest,
-  type CorrelatesTestOptions,
-} from "./pipelines/dense/correlates_null.ts";
+  PropertyCorrelates,
+  type SlopeProblem,
+  type SlopeTest,
+  testSlopes,
+} from "./pipelines/dense/property_correlates.ts";
 export { type TopImages, topImages } from "./pipelines/dense/top_images.ts";
 export { distillDense, type DistillOptions, patchCoverage } from "./pipelines/dense/distill.ts";
 export {

@@ -41,7 +41,10 @@ export function isJudgeable(mask: Uint8Array): boolean {
 }
 
 /** Names of the scores of a map. */
-export type MapScoreName = "iou" | "pearson" | "auc" | "pointing";
+export const mapScoreNames = ["iou", "pearson", "auc", "pointing"] as const;
+
+/** One of them. */
+export type MapScoreName = typeof mapScoreNames[number];
 
 /** How well maps find a category, as means. */
 export interface MapScores {
@@ -71,22 +74,34 @@ export interface RegionCase {
   readonly mask: Uint8Array;
 }
 
+/** Every score of one map, upsampled to its mask; a constant map has the correlation 0. */
+export function scoreMap(
+  { map, mask }: RegionCase,
+  { grid, size }: { readonly grid: Grid; readonly size: Grid },
+): Record<MapScoreName, number> {
+  const fine = upsampleMap(map, grid, size);
+  return {
+    iou: matchedAreaIou(fine, mask),
+    pearson: maskPearson(fine, mask) || 0,
+    auc: maskAuc(fine, mask),
+    pointing: pointingGame(fine, mask),
+  };
+}
+
 /** Scores one region over its images. */
 export function scoreRegion(
   cases: readonly RegionCase[],
-  { grid, size }: { readonly grid: Grid; readonly size: Grid },
+  sizes: { readonly grid: Grid; readonly size: Grid },
 ): RegionScore {
   const make = () => new Float64Array(cases.length).fill(NaN);
   const perImage = { iou: make(), pearson: make(), auc: make(), pointing: make() };
-  cases.forEach(({ map, mask }, i) => {
-    if (!isJudgeable(mask)) return;
-    const fine = upsampleMap(map, grid, size);
-    perImage.iou[i] = matchedAreaIou(fine, mask);
-    perImage.pearson[i] = maskPearson(fine, mask) || 0;
-    perImage.auc[i] = maskAuc(fine, mask);
-    perImage.pointing[i] = pointingGame(fine, mask);
+  const used: number[] = [];
+  cases.forEach((one, i) => {
+    if (!isJudgeable(one.mask)) return;
+    used.push(i);
+    const scores = scoreMap(one, sizes);
+    for (const name of mapScoreNames) perImage[name][i] = scores[name];
   });
-  const used = [...cases.keys()].filter((i) => !Number.isNaN(perImage.iou[i]));
   const means = meansOf((of) => used.map((i) => perImage[of][i]));
   return { ...means, nImages: used.length, perImage };
 }

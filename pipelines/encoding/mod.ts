@@ -78,7 +78,7 @@ export { GroupRidgeCV, type GroupRidgeCVOptions, solveFixedGamma } from "./group
 export { FittedGroupRidge, type GroupRidgeParts } from "./fitted_group_ridge.ts";
 export type { Bands } from "./bands.ts";
 export { dirichletGammas, type DirichletOptions } from "./gammas.ts";
-export { PermutedRidge, type RidgeProblem } from "./permuted_ridge.ts";
+export { RidgeSystems } from "./ridge_systems.ts";
 export { singularValues } from "./singular_values.ts";
 export { fingerprintOf, ScoreCheckpoint } from "./score_checkpoint.ts";
 export type { ChoiceOptions } from "./choose_alphas.ts";

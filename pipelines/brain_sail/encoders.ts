@@ -1,0 +1,106 @@
+/**
+ * Encoders of a study: one for each subject on a backbone's class tokens, its R² beside the noise ceiling, and the control that was
+ * fitted to shuffled responses.
+ *
+ * @module
+ */
+import type { Gpu } from "../../engine/gpu.ts";
+import { foldIn, type Key } from "../../engine/random.ts";
+import type { RoiVoxels } from "../dense/relevance.ts";
+import { permutation } from "../encoding/cross_validation.ts";
+import { type Encoder, fitEncoder, type FitEncoderOptions } from "../encoding/encoder.ts";
+import type { HostMatrix } from "../encoding/host_matrix.ts";
+import type { LongCall } from "../encoding/linear_model.ts";
+import type { StudySubject } from "./study.ts";
+import { takeRows } from "./study.ts";
+
+/** How the encoders are fitted. */
+export type EncoderChoice = Pick<FitEncoderOptions, "solver" | "ridge" | "probe">;
+
+/** What a region's voxels reach. */
+export interface RoiFit {
+  /** The region. */
+  readonly name: string;
+  /** Number of its voxels. */
+  readonly nVoxels: number;
+  /** Median R² on the test images. */
+  readonly r2: number;
+  /** Median noise ceiling; NaN where it is not known. */
+  readonly ceiling: number;
+  /** Median of R² / noise ceiling over voxels with a ceiling above 0; NaN where there are none. */
+  readonly share: number;
+}
+
+/** An encoder of one subject. */
+export interface SubjectEncoder {
+  /** The encoder. */
+  readonly encoder: Encoder;
+  /** Responses that it was fitted to, `[nTrain, nVoxels]`. */
+  readonly responses: HostMatrix;
+  /** R² of each voxel on the test images, `[nVoxels]`. */
+  readonly r2: Float64Array<ArrayBuffer>;
+  /** Regions, and last all voxels. */
+  readonly rois: readonly RoiFit[];
+}
+
+/** The middle value; NaN of nothing. */
+export function medianOf(values: readonly number[]): number {
+  if (values.length === 0) return NaN;
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+/**
+ * R² of regions beside their noise ceilings.
+ *
+ * @param r2 `[nVoxels]`
+ * @param noiseCeiling `[nVoxels]`, in [0, 1]
+ */
+export function roiFits(
+  rois: readonly RoiVoxels[],
+  r2: ArrayLike<number>,
+  noiseCeiling: ArrayLike<number> | undefined,
+): RoiFit[] {
+  const all = { name: "all voxels", voxels: Array.from(r2, (_, v) => v) };
+  return [...rois, all].map(({ name, voxels }) => {
+    const own = Array.from(voxels);
+    const ceiling = (v: number) => noiseCeiling?.[v] ?? NaN;
+    return {
+      name,
+      nVoxels: own.length,
+      r2: medianOf(own.map((v) => r2[v])),
+      ceiling: noiseCeiling ? medianOf(own.map(ceiling)) : NaN,
+      share: medianOf(own.filter((v) => ceiling(v) > 0).map((v) => r2[v] / ceiling(v))),
+    };
+  });
+}
+
+/**
+ * Fits a subject's encoder and scores it on the test images.
+ *
+ * @param tokens class tokens of all images of the study, `[nImages, m]`
+ * @param shuffle fits to responses whose rows are exchanged: the control in which brain data say nothing
+ */
+export async function fitSubject(
+  gpu: Gpu,
+  subject: StudySubject,
+  tokens: HostMatrix,
+  { choice, shuffle, ...call }: LongCall & {
+    readonly choice: EncoderChoice;
+    readonly shuffle?: Key;
+  },
+): Promise<SubjectEncoder> {
+  const { train, trainRows, test, testRows, rois, noiseCeiling } = subject;
+  const responses = shuffle ? takeRows(train, permutation(shuffle, train.shape[0])) : train;
+  const features = takeRows(tokens, trainRows);
+  const options = { ...choice, normalization: "l2", ...call } as const;
+  const encoder = await fitEncoder(gpu, features, responses, options);
+  const r2 = await encoder.score(takeRows(tokens, testRows), test);
+  return { encoder, responses, r2, rois: roiFits(rois, r2, noiseCeiling) };
+}
+
+/** The key of a subject's shuffled control. */
+export function controlKey(key: Key, subject: number): Key {
+  return foldIn(foldIn(key, 0x5AFF), subject);
+}

@@ -6,7 +6,7 @@
 import { foldIn, type Key } from "../../engine/random.ts";
 import type { Grid } from "../models/pos_embed.ts";
 import { areaAverage } from "../dense/image_properties.ts";
-import { bootstrapDifferences, bootstrapMeans } from "../stats/bootstrap.ts";
+import { bootstrapDifferences, bootstrapMeans, quantileOf } from "../stats/bootstrap.ts";
 import { type MapScoreName, mapScoreNames } from "./evaluate.ts";
 import type { PixelField } from "./study.ts";
 
@@ -66,6 +66,10 @@ export interface RegionLocalization {
   readonly scores: Readonly<Record<MapMethodName, Readonly<Record<MapScoreName, Interval>>>>;
   /** Distilled minus plain, image by image. */
   readonly gain: Readonly<Record<MapScoreName, Interval>>;
+  /** The same scores of distilled maps of encoders of shuffled responses: mean and the middle 95 % over shuffles; NaN without any. */
+  readonly shuffled: Readonly<Record<MapScoreName, Interval>>;
+  /** `(1 + shuffles at least as good) / (1 + shuffles)` of the distilled maps. */
+  readonly pValues: Readonly<Record<MapScoreName, number>>;
 }
 
 /** Longest side of a mask that maps are judged at; larger ones are brought to it. */
@@ -83,23 +87,48 @@ export function coarseMask({ data, size }: PixelField<Uint8Array>): PixelField<U
   return { data: Uint8Array.from(share, (s) => Number(s >= 0.5)), size: to };
 }
 
+/** Mean of what is there; NaN of nothing. */
+function meanOf(values: readonly number[]): number {
+  const known = values.filter((value) => !Number.isNaN(value));
+  return known.length === 0 ? NaN : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
 /** Collects the scores of maps, image by image. */
 export class LocalizationScores {
   readonly #regions: readonly { readonly name: string; readonly category: string }[];
   readonly #nImages: number;
   /** `[nImages, (regions + 1) × methods]` of each score; the last region is the mean of the image's others. */
   readonly #values: Readonly<Record<MapScoreName, Float64Array<ArrayBuffer>>>;
+  /** `[nImages, regions]` of each shuffle and score. */
+  readonly #shuffled: Readonly<Record<MapScoreName, Float64Array<ArrayBuffer>>>[];
 
   /** For these regions and so many images. */
   constructor(
     regions: readonly { readonly name: string; readonly category: string }[],
     nImages: number,
+    nShuffles = 0,
   ) {
     this.#regions = regions;
     this.#nImages = nImages;
     const make = () =>
       new Float64Array(nImages * (regions.length + 1) * mapMethods.length).fill(NaN);
     this.#values = { iou: make(), pearson: make(), auc: make(), pointing: make() };
+    const small = () => new Float64Array(nImages * regions.length).fill(NaN);
+    this.#shuffled = Array.from(
+      { length: nShuffles },
+      () => ({ iou: small(), pearson: small(), auc: small(), pointing: small() }),
+    );
+  }
+
+  /** Adds the scores of a region's map of one shuffle. */
+  addShuffled(
+    image: number,
+    region: number,
+    shuffle: number,
+    scores: Readonly<Record<MapScoreName, number>>,
+  ): void {
+    const at = image * this.#regions.length + region;
+    for (const name of mapScoreNames) this.#shuffled[shuffle][name][at] = scores[name];
   }
 
   /** Adds the scores of a region's map in one image. */
@@ -118,19 +147,49 @@ export class LocalizationScores {
     return image * columns + region * mapMethods.length + mapMethods.indexOf(method);
   }
 
+  /** Means of every shuffle, of a region or (last) of the means of an image's regions. */
+  #shuffledMeans(region: number, name: MapScoreName): number[] {
+    const k = this.#regions.length;
+    return this.#shuffled.map(({ [name]: values }) => {
+      const perImage = Array.from({ length: this.#nImages }, (_, i) => {
+        const row = values.subarray(i * k, (i + 1) * k);
+        return region < k ? row[region] : meanOf(Array.from(row));
+      });
+      return meanOf(perImage);
+    });
+  }
+
   /** Means of an image's regions, as one more region. */
   #addMeans(): void {
     const all = this.#regions.length;
     for (let i = 0; i < this.#nImages; i++) {
       for (const method of mapMethods) {
         for (const name of mapScoreNames) {
-          const values = this.#regions.map((_, r) => this.#values[name][this.#at(i, r, method)])
-            .filter((value) => !Number.isNaN(value));
-          const mean = values.reduce((sum, value) => sum + value / values.length, 0);
-          this.#values[name][this.#at(i, all, method)] = values.length > 0 ? mean : NaN;
+          const values = this.#regions.map((_, r) => this.#values[name][this.#at(i, r, method)]);
+          this.#values[name][this.#at(i, all, method)] = meanOf(values);
         }
       }
     }
+  }
+
+  /** What shuffled responses reach, and how seldom it is as much. */
+  #control(
+    region: number,
+    observed: (name: MapScoreName) => number,
+    perScore: <T>(of: (name: MapScoreName) => T) => Record<MapScoreName, T>,
+  ): Pick<RegionLocalization, "shuffled" | "pValues"> {
+    const means = perScore((name) => this.#shuffledMeans(region, name).sort((a, b) => a - b));
+    return {
+      shuffled: perScore((name): Interval => [
+        meanOf(means[name]),
+        quantileOf(means[name], 0.025),
+        quantileOf(means[name], 0.975),
+      ]),
+      pValues: perScore((name) => {
+        const best = means[name].filter((mean) => mean >= observed(name)).length;
+        return Number.isNaN(observed(name)) ? NaN : (1 + best) / (1 + means[name].length);
+      }),
+    };
   }
 
   /**
@@ -168,6 +227,7 @@ export class LocalizationScores {
         perScore((score) => interval(byScore[score].means, r * mapMethods.length + m)),
       ])) as RegionLocalization["scores"],
       gain: perScore((score) => interval(byScore[score].gains, r)),
+      ...this.#control(r, (score) => byScore[score].means.mean[r * mapMethods.length], perScore),
     }));
   }
 }

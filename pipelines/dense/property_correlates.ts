@@ -9,14 +9,13 @@
  *
  * @module
  */
-import { CholeskyDecomposition, Matrix } from "ml-matrix";
 import type { Gpu } from "../../engine/gpu.ts";
 import { square, sub } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { readAll, Tensor, tidy } from "../../engine/tensor.ts";
-import { columnMeans, type HostMatrix, hostMatrix, range } from "../encoding/host_matrix.ts";
-import { multiply, productsOf } from "../encoding/host_products.ts";
+import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
+import { RidgeSystems } from "../encoding/ridge_systems.ts";
 import { InputError } from "../errors.ts";
 import { bhFdr } from "../stats/fdr.ts";
 import { type PermutationOptions, permutationTest } from "../stats/permutation.ts";
@@ -221,9 +220,11 @@ export interface SlopeProblem {
   readonly bestAlphas: ArrayLike<number>;
   /** From {@link PropertyCorrelates.directions}, `[nProperties, nFeatures]`. */
   readonly directions: Float64Array;
+  /** Voxels to test; all when left out. What is not tested costs the others no power. */
+  readonly voxels?: ArrayLike<number>;
 }
 
-/** Whether slopes are more than chance. */
+/** Whether slopes are more than chance; NaN and 0 for voxels that were not tested. */
 export interface SlopeTest {
   /** Two-sided p-value of each voxel's slope on each property, `[nProperties, nVoxels]`. */
   readonly pValues: Float64Array<ArrayBuffer>;
@@ -239,25 +240,15 @@ function slopeVectors(
   directions: Float64Array,
   alphas: readonly number[],
 ): Map<number, Float64Array> {
-  const [n, p] = features.shape;
-  const means = columnMeans(features, range(n));
-  const centred = Float64Array.from(features.data, (x, at) => x - means[at % p]);
-  const gram = productsOf(centred, [n, p], { transpose: true });
-  const k = directions.length / p;
-  const vectors = new Map<number, Float64Array>();
-  for (const alpha of alphas) {
-    const moved = gram.slice();
-    for (let f = 0; f < p; f++) moved[f * p + f] += alpha;
-    const factor = new CholeskyDecomposition(Matrix.from1DArray(p, p, moved));
-    if (!factor.isPositiveDefinite()) {
-      throw new InputError(
-        `Cannot test slopes at alpha ${alpha}: features that depend on each other need one above 0`,
-      );
-    }
-    const solved = factor.solve(Matrix.from1DArray(k, p, directions).transpose());
-    vectors.set(alpha, multiply(centred, Float64Array.from(solved.to1DArray()), [n, p, k]));
+  const systems = new RidgeSystems(features);
+  const p = systems.nFeatures, k = directions.length / p;
+  const columns = new Float64Array(directions.length);
+  for (let j = 0; j < k; j++) {
+    for (let f = 0; f < p; f++) columns[f * k + j] = directions[j * p + f];
   }
-  return vectors;
+  return new Map(
+    alphas.map((alpha) => [alpha, systems.apply(systems.solve(alpha, columns, k), k)]),
+  );
 }
 
 /**
@@ -268,7 +259,7 @@ function slopeVectors(
  * @throws {InputError} when the shapes do not fit, or a system at an alpha of 0 is singular
  */
 export async function testSlopes(
-  { features, responses, bestAlphas, directions }: SlopeProblem,
+  { features, responses, bestAlphas, directions, voxels }: SlopeProblem,
   options: Omit<PermutationOptions, "alternative">,
 ): Promise<SlopeTest> {
   const [n, p] = features.shape;
@@ -280,22 +271,38 @@ export async function testSlopes(
     );
   }
   const k = directions.length / p;
-  const vectors = slopeVectors(features, directions, [...new Set(Array.from(bestAlphas))]);
-  const make = () => new Float64Array(k * nVoxels);
+  const tested = Array.from(voxels ?? Array(nVoxels).keys());
+  const vectors = slopeVectors(features, directions, [
+    ...new Set(tested.map((v) => bestAlphas[v])),
+  ]);
+  const make = () => new Float64Array(k * nVoxels).fill(NaN);
   const result = { pValues: make(), qValues: make(), signs: new Int8Array(k * nVoxels) };
+  if (tested.length === 0) return result;
+  const measured = columnsOf(responses, tested);
   for (let j = 0; j < k; j++) {
-    const predictions = new Float32Array(n * nVoxels);
-    for (let v = 0; v < nVoxels; v++) {
+    const predictions = new Float32Array(n * tested.length);
+    tested.forEach((v, i) => {
       const column = vectors.get(bestAlphas[v])!;
-      for (let r = 0; r < n; r++) predictions[r * nVoxels + v] = column[r * k + j];
-    }
-    const test = await permutationTest(hostMatrix(predictions, [n, nVoxels]), responses, {
+      for (let r = 0; r < n; r++) predictions[r * tested.length + i] = column[r * k + j];
+    });
+    const test = await permutationTest(hostMatrix(predictions, measured.shape), measured, {
       ...options,
       alternative: "twoSided",
     });
-    result.pValues.set(test.pValues, j * nVoxels);
-    result.qValues.set(bhFdr(test.pValues), j * nVoxels);
-    result.signs.set(test.correlations.map(Math.sign), j * nVoxels);
+    const qValues = bhFdr(test.pValues);
+    tested.forEach((v, i) => {
+      result.pValues[j * nVoxels + v] = test.pValues[i];
+      result.qValues[j * nVoxels + v] = qValues[i];
+      result.signs[j * nVoxels + v] = Math.sign(test.correlations[i]);
+    });
   }
   return result;
+}
+
+function columnsOf({ data, shape: [n, cols] }: HostMatrix, columns: readonly number[]): HostMatrix {
+  const out = new Float32Array(n * columns.length);
+  for (let r = 0; r < n; r++) {
+    columns.forEach((v, i) => out[r * columns.length + i] = data[r * cols + v]);
+  }
+  return hostMatrix(out, [n, columns.length]);
 }

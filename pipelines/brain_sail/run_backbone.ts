@@ -1,0 +1,317 @@
+/**
+ * A study with one backbone: encoders, maps and every analysis of them, for the subjects and for the control of each.
+ *
+ * @module
+ */
+import type { Gpu } from "../../engine/gpu.ts";
+import { foldIn, type Key } from "../../engine/random.ts";
+import { type CaptionCategory, confusionTable } from "../dense/caption_categories.ts";
+import { type SlopeTest, testSlopes } from "../dense/property_correlates.ts";
+import { type TopImages, topImages } from "../dense/top_images.ts";
+import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
+import type { LongCall } from "../encoding/linear_model.ts";
+import { normalizeFeatures } from "../encoding/normalize.ts";
+import { InputError } from "../errors.ts";
+import { hostTensor, toFloat32 } from "../io/state_dict.ts";
+import { resumeSteps, type StepArrays, type StepLog } from "../io/step_log.ts";
+import type { Grid } from "../models/pos_embed.ts";
+import {
+  type Backbone,
+  classTokenBatch,
+  classTokens,
+  denseFeatures,
+  denseGrid,
+  type DensePair,
+} from "./backbone.ts";
+import { controlKey, type EncoderChoice, fitSubject, type SubjectEncoder } from "./encoders.ts";
+import type { RegionLocalization } from "./localization.ts";
+import {
+  type EmbeddedCaptions,
+  type MapOwner,
+  mapPass,
+  type MapSink,
+  type OwnerMaps,
+} from "./map_pass.ts";
+import { type RidgeProblem, shuffledRegionWeights } from "./shuffled_regions.ts";
+import { type Study, type StudySubject, takeRows } from "./study.ts";
+
+/** How a study is run. */
+export interface BackboneRunOptions extends LongCall {
+  /** How encoders are fitted. */
+  readonly choice: EncoderChoice;
+  /** Lists of captions to assign categories by; nothing is assigned without, or where a backbone has no text tower. */
+  readonly captions?: readonly CaptionCategory[];
+  /** Top images of a region. */
+  readonly nTop: number;
+  /** Top images of regions that have a number of their own. */
+  readonly nTopOf?: Readonly<Record<string, number>>;
+  /** Resamples of the images behind intervals. */
+  readonly nResamples: number;
+  /** Permutations of the responses behind p-values; 0 tests nothing. */
+  readonly nPermutations: number;
+  /** Shuffles of the responses behind the control; the first is run whole, the others for maps; 0 runs none. */
+  readonly nShuffles: number;
+  /** Voxels with less R² are not tested for correlates, and take no part in colours. */
+  readonly minR2: number;
+  /** Draws everything random. */
+  readonly key: Key;
+  /** Categories of regions whose names do not say them. */
+  readonly roiCategories?: Readonly<Record<string, string>>;
+  /** Keeps class tokens and dense features, so that a run that was stopped goes on. */
+  readonly logs?: { readonly tokens?: StepLog; readonly dense?: StepLog };
+  /** Hears of every map. */
+  readonly onMaps?: MapSink;
+}
+
+/** Categories that captions assign to the top images of regions. */
+export interface Confusion {
+  /** Names of the categories, and of the regions. */
+  readonly categories: readonly string[];
+  /** Percent of a region's top images that each category was assigned to, `[nRegions, nCategories]`. */
+  readonly percent: Float64Array<ArrayBuffer>;
+}
+
+/** How maps go with properties of images, voxel by voxel. */
+export interface VoxelCorrelates {
+  /** Mean over images of the correlation of maps with properties, `[nProperties, nVoxels]`. */
+  readonly r: Float64Array<ArrayBuffer>;
+  /** The same over all patches of all images. */
+  readonly pooled: Float64Array<ArrayBuffer>;
+  /** Images that counted for each property. */
+  readonly nImages: Uint32Array<ArrayBuffer>;
+  /** Whether the responses have to do with it; undefined where nothing was tested. */
+  readonly test?: SlopeTest;
+}
+
+/** Everything about one owner. */
+export interface OwnerResult extends MapOwner {
+  /** How well maps find categories; the mean over regions last. */
+  readonly localization: readonly RegionLocalization[];
+  /** Images that the encoder predicts each region to like most: rows of the mapped images. */
+  readonly top: readonly TopImages[];
+  /** Categories by captions. */
+  readonly confusion?: Confusion;
+  /** Correlates with depth, saturation and luminance. */
+  readonly correlates: VoxelCorrelates;
+}
+
+/** Everything about one backbone. */
+export interface BackboneResult {
+  /** Its name. */
+  readonly name: string;
+  /** The family of its model. */
+  readonly family: string;
+  /** Patch grid of the maps. */
+  readonly grid: Grid;
+  /** Class tokens of all images, `[nImages, m]`. */
+  readonly tokens: HostMatrix;
+  /** The subjects, then their controls. */
+  readonly owners: readonly OwnerResult[];
+}
+
+function packed(arrays: Readonly<Record<string, HostMatrix>>): StepArrays {
+  return new Map(
+    Object.entries(arrays).map(([name, { data, shape }]) => [name, hostTensor(data, shape)]),
+  );
+}
+
+function unpacked(arrays: StepArrays, name: string): HostMatrix {
+  const tensor = arrays.get(name)!;
+  return hostMatrix(toFloat32(tensor), [tensor.shape[0], tensor.shape[1]]);
+}
+
+/** Class tokens of all images, from the log as far as it has them. */
+async function allTokens(
+  gpu: Gpu,
+  backbone: Backbone,
+  study: Study,
+  { logs, signal, onProgress }: BackboneRunOptions,
+): Promise<HostMatrix> {
+  const step = classTokenBatch(backbone);
+  async function* rest(first: number): AsyncGenerator<StepArrays> {
+    const call = { first: first * step, signal, onProgress };
+    for await (const tokens of classTokens(gpu, backbone, study.images, call)) {
+      yield packed({ tokens });
+    }
+  }
+  const n = study.images.names.length;
+  let out: Float32Array<ArrayBuffer> | undefined;
+  let at = 0;
+  for await (const arrays of resumeSteps(logs?.tokens, rest)) {
+    const { data, shape: [, m] } = unpacked(arrays, "tokens");
+    out ??= new Float32Array(n * m);
+    out.set(data, at);
+    at += data.length;
+  }
+  return hostMatrix(out!, [n, out!.length / n]);
+}
+
+/** Dense features of the mapped images, from the log as far as it has them. */
+async function* allDense(
+  gpu: Gpu,
+  backbone: Backbone,
+  study: Study,
+  { logs, signal, onProgress }: BackboneRunOptions,
+): AsyncGenerator<DensePair> {
+  async function* rest(first: number): AsyncGenerator<StepArrays> {
+    const call = { rows: study.mappedRows, first, signal, onProgress };
+    for await (const { distilled, plain } of denseFeatures(gpu, backbone, study.images, call)) {
+      yield packed({ distilled, plain });
+    }
+  }
+  for await (const arrays of resumeSteps(logs?.dense, rest)) {
+    yield { distilled: unpacked(arrays, "distilled"), plain: unpacked(arrays, "plain") };
+  }
+}
+
+/** Captions that a text tower embeds at once. */
+const CAPTIONS_AT_ONCE = 32;
+
+/** The captions' embeddings; undefined without captions, text tower or tokenizer. */
+async function embedCaptions(
+  { model, tokenizer }: Backbone,
+  categories: readonly CaptionCategory[] | undefined,
+): Promise<EmbeddedCaptions | undefined> {
+  if (!categories || !tokenizer || !model.textConfig) return undefined;
+  const { context: contextLength } = model.textConfig;
+  const lines = categories.flatMap(({ captions }) => captions);
+  const rows: Float32Array[] = [];
+  for (let start = 0; start < lines.length; start += CAPTIONS_AT_ONCE) {
+    const some = lines.slice(start, start + CAPTIONS_AT_ONCE);
+    using embedded = model.encodeText(
+      some.map((line) => tokenizer.encode(line, { contextLength })),
+    );
+    rows.push(await embedded.data() as Float32Array);
+  }
+  const m = rows[0].length / Math.min(CAPTIONS_AT_ONCE, lines.length);
+  const data = new Float32Array(lines.length * m);
+  rows.forEach((part, i) => data.set(part, i * CAPTIONS_AT_ONCE * m));
+  return { categories, embeddings: hostMatrix(data, [lines.length, m]) };
+}
+
+/** The encoders of all subjects, then those of the controls. */
+async function fitAll(
+  gpu: Gpu,
+  study: Study,
+  tokens: HostMatrix,
+  { choice, nShuffles, key, signal, onProgress }: BackboneRunOptions,
+): Promise<MapOwner[]> {
+  const owners: MapOwner[] = [];
+  for (const isControl of nShuffles > 0 ? [false, true] : [false]) {
+    for (const [s, subject] of study.subjects.entries()) {
+      if (subject.rois.length === 0) {
+        throw new InputError(`Cannot map ${subject.name}: it has no region with voxels`);
+      }
+      const report = (event: { stage: string; done: number; total: number }) =>
+        onProgress?.({ ...event, stage: `${subject.name} ${event.stage}` });
+      const shuffle = isControl ? controlKey(key, s) : undefined;
+      const call = { choice, shuffle, signal, onProgress: report };
+      const fit = await fitSubject(gpu, subject, tokens, call);
+      const problem = problemOf(fit, subject, tokens);
+      const draw = { key: foldIn(controlKey(key, s), 1), n: nShuffles };
+      const shuffled = !isControl && problem && nShuffles > 0
+        ? shuffledRegionWeights(problem, subject.rois, draw)
+        : undefined;
+      owners.push({ subject, isControl, fit, shuffled });
+    }
+  }
+  return owners;
+}
+
+/** What a subject's ridge regression solved; undefined for other encoders. */
+function problemOf(
+  { encoder, responses }: SubjectEncoder,
+  { trainRows }: StudySubject,
+  tokens: HostMatrix,
+): RidgeProblem | undefined {
+  const { solver, normalizer, details: { bestAlphas } } = encoder;
+  if (solver !== "ridge") return undefined;
+  return {
+    features: normalizeFeatures(takeRows(tokens, trainRows), normalizer),
+    responses,
+    bestAlphas,
+  };
+}
+
+/** Significance of the correlates; undefined for encoders that are no ridge regression. */
+async function slopesOf(
+  { owner: { subject, fit }, correlates }: OwnerMaps,
+  tokens: HostMatrix,
+  { nPermutations, minR2, key, signal, onProgress }: BackboneRunOptions,
+): Promise<SlopeTest | undefined> {
+  const problem = problemOf(fit, subject, tokens);
+  if (nPermutations === 0 || !problem) return undefined;
+  // A property that varies in no image has no direction: its slopes are 0.
+  const directions = correlates.directions().map((value) => Number.isNaN(value) ? 0 : value);
+  const voxels = [...fit.r2.keys()].filter((v) => fit.r2[v] >= minR2);
+  return await testSlopes(
+    { ...problem, directions, voxels },
+    { key: foldIn(key, 1), nPermutations, signal, onProgress },
+  );
+}
+
+async function finish(
+  maps: OwnerMaps,
+  study: Study,
+  tokens: HostMatrix,
+  options: BackboneRunOptions,
+): Promise<OwnerResult> {
+  const { owner, scores, assigned, correlates } = maps;
+  const { subject: { rois }, fit: { encoder } } = owner;
+  const { nTop, nTopOf = {}, nResamples, key, captions } = options;
+  const predicted = await encoder.predict(takeRows(tokens, study.mappedRows));
+  const most = study.mappedRows.length;
+  const top = rois.map((roi) =>
+    topImages(predicted, [roi], Math.min(most, nTopOf[roi.name] ?? nTop))[0]
+  );
+  const confusion = assigned && captions && {
+    categories: captions.map(({ name }) => name),
+    percent: confusionTable(
+      top.map(({ images }, r) => Array.from(images, (image) => assigned[r][image])),
+      captions.length,
+    ),
+  };
+  return {
+    ...owner,
+    localization: scores.table({ key: foldIn(key, 2), nResamples }),
+    top,
+    confusion,
+    correlates: {
+      r: correlates.correlations(),
+      pooled: correlates.pooled(),
+      nImages: correlates.nImages,
+      test: await slopesOf(maps, tokens, options),
+    },
+  };
+}
+
+/**
+ * Runs a study with one backbone.
+ *
+ * @throws {InputError} when a subject has no regions, or data do not suit each other
+ */
+export async function runBackbone(
+  gpu: Gpu,
+  study: Study,
+  backbone: Backbone,
+  options: BackboneRunOptions,
+): Promise<BackboneResult> {
+  const tokens = await allTokens(gpu, backbone, study, options);
+  const owners = await fitAll(gpu, study, tokens, options);
+  const captions = await embedCaptions(backbone, options.captions);
+  const grid = denseGrid(backbone);
+  const found = await mapPass(gpu, allDense(gpu, backbone, study, options), {
+    study,
+    owners,
+    grid,
+    captions,
+    roiCategories: options.roiCategories,
+    onMaps: options.onMaps,
+  });
+  using held = new DisposableStack();
+  for (const { correlates } of found) held.use(correlates);
+  const results: OwnerResult[] = [];
+  for (const maps of found) results.push(await finish(maps, study, tokens, options));
+  const { settings: { name }, model: { family } } = backbone;
+  return { name, family, grid, tokens, owners: results };
+}

@@ -40,11 +40,11 @@ export function isJudgeable(mask: Uint8Array): boolean {
   return area >= AREAS[0] * mask.length && area <= AREAS[1] * mask.length;
 }
 
-/** Names of the scores of a map. */
-export const mapScoreNames = ["iou", "pearson", "auc", "pointing"] as const;
+/** Name of a score of a map. */
+export type MapScoreName = "iou" | "pearson" | "auc" | "pointing";
 
-/** One of them. */
-export type MapScoreName = typeof mapScoreNames[number];
+/** All of them. */
+export const mapScoreNames: readonly MapScoreName[] = ["iou", "pearson", "auc", "pointing"];
 
 /** How well maps find a category, as means. */
 export interface MapScores {

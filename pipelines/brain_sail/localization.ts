@@ -37,11 +37,11 @@ export function categoryOf(
   return named[roi] ?? ROI_CATEGORIES[roi.replace(/^[lr]h\./, "").replace(/-[12]$/, "")];
 }
 
-/** Ways of making maps that are compared. */
-export const mapMethods = ["distilled", "plain", "chance", "whole image"] as const;
+/** A way of making maps. */
+export type MapMethodName = "distilled" | "plain" | "chance" | "whole image";
 
-/** One of them. */
-export type MapMethodName = typeof mapMethods[number];
+/** Ways of making maps that are compared. */
+export const mapMethods: readonly MapMethodName[] = ["distilled", "plain", "chance", "whole image"];
 
 /** What each of {@link mapMethods} is. */
 export const mapMethodsAbout: Readonly<Record<MapMethodName, string>> = {

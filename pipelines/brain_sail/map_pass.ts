@@ -20,7 +20,7 @@ import type { SubjectEncoder } from "./encoders.ts";
 import type { Study, StudySubject } from "./study.ts";
 
 /** Properties of the pixels that maps are held against. */
-export const imageProperties = ["depth", "saturation", "luminance"] as const;
+export const imageProperties: readonly string[] = ["depth", "saturation", "luminance"];
 
 /** Captions with their embeddings. */
 export interface EmbeddedCaptions {

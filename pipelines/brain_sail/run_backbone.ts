@@ -8,35 +8,21 @@ import { foldIn, type Key } from "../../engine/random.ts";
 import { type CaptionCategory, confusionTable } from "../dense/caption_categories.ts";
 import { type SlopeTest, testSlopes } from "../dense/property_correlates.ts";
 import { type TopImages, topImages } from "../dense/top_images.ts";
-import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
-import type { LongCall } from "../encoding/linear_model.ts";
+import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { normalizeFeatures } from "../encoding/normalize.ts";
 import { InputError } from "../errors.ts";
-import { hostTensor, toFloat32 } from "../io/state_dict.ts";
-import { resumeSteps, type StepArrays, type StepLog } from "../io/step_log.ts";
 import type { Grid } from "../models/pos_embed.ts";
-import {
-  type Backbone,
-  classTokenBatch,
-  classTokens,
-  denseFeatures,
-  denseGrid,
-  type DensePair,
-} from "./backbone.ts";
+import { type Backbone, denseGrid } from "./backbone.ts";
+import { allDense, allTokens, type KeptFeatures } from "./backbone_features.ts";
+import { embedCaptions } from "./embed_captions.ts";
 import { controlKey, type EncoderChoice, fitSubject, type SubjectEncoder } from "./encoders.ts";
 import type { RegionLocalization } from "./localization.ts";
-import {
-  type EmbeddedCaptions,
-  type MapOwner,
-  mapPass,
-  type MapSink,
-  type OwnerMaps,
-} from "./map_pass.ts";
+import { type MapOwner, mapPass, type MapSink, type OwnerMaps } from "./map_pass.ts";
 import { type RidgeProblem, shuffledRegionWeights } from "./shuffled_regions.ts";
 import { type Study, type StudySubject, takeRows } from "./study.ts";
 
 /** How a study is run. */
-export interface BackboneRunOptions extends LongCall {
+export interface BackboneRunOptions extends KeptFeatures {
   /** How encoders are fitted. */
   readonly choice: EncoderChoice;
   /** Lists of captions to assign categories by; nothing is assigned without, or where a backbone has no text tower. */
@@ -57,8 +43,6 @@ export interface BackboneRunOptions extends LongCall {
   readonly key: Key;
   /** Categories of regions whose names do not say them. */
   readonly roiCategories?: Readonly<Record<string, string>>;
-  /** Keeps class tokens and dense features, so that a run that was stopped goes on. */
-  readonly logs?: { readonly tokens?: StepLog; readonly dense?: StepLog };
   /** Hears of every map. */
   readonly onMaps?: MapSink;
 }
@@ -107,86 +91,6 @@ export interface BackboneResult {
   readonly tokens: HostMatrix;
   /** The subjects, then their controls. */
   readonly owners: readonly OwnerResult[];
-}
-
-function packed(arrays: Readonly<Record<string, HostMatrix>>): StepArrays {
-  return new Map(
-    Object.entries(arrays).map(([name, { data, shape }]) => [name, hostTensor(data, shape)]),
-  );
-}
-
-function unpacked(arrays: StepArrays, name: string): HostMatrix {
-  const tensor = arrays.get(name)!;
-  return hostMatrix(toFloat32(tensor), [tensor.shape[0], tensor.shape[1]]);
-}
-
-/** Class tokens of all images, from the log as far as it has them. */
-async function allTokens(
-  gpu: Gpu,
-  backbone: Backbone,
-  study: Study,
-  { logs, signal, onProgress }: BackboneRunOptions,
-): Promise<HostMatrix> {
-  const step = classTokenBatch(backbone);
-  async function* rest(first: number): AsyncGenerator<StepArrays> {
-    const call = { first: first * step, signal, onProgress };
-    for await (const tokens of classTokens(gpu, backbone, study.images, call)) {
-      yield packed({ tokens });
-    }
-  }
-  const n = study.images.names.length;
-  let out: Float32Array<ArrayBuffer> | undefined;
-  let at = 0;
-  for await (const arrays of resumeSteps(logs?.tokens, rest)) {
-    const { data, shape: [, m] } = unpacked(arrays, "tokens");
-    out ??= new Float32Array(n * m);
-    out.set(data, at);
-    at += data.length;
-  }
-  return hostMatrix(out!, [n, out!.length / n]);
-}
-
-/** Dense features of the mapped images, from the log as far as it has them. */
-async function* allDense(
-  gpu: Gpu,
-  backbone: Backbone,
-  study: Study,
-  { logs, signal, onProgress }: BackboneRunOptions,
-): AsyncGenerator<DensePair> {
-  async function* rest(first: number): AsyncGenerator<StepArrays> {
-    const call = { rows: study.mappedRows, first, signal, onProgress };
-    for await (const { distilled, plain } of denseFeatures(gpu, backbone, study.images, call)) {
-      yield packed({ distilled, plain });
-    }
-  }
-  for await (const arrays of resumeSteps(logs?.dense, rest)) {
-    yield { distilled: unpacked(arrays, "distilled"), plain: unpacked(arrays, "plain") };
-  }
-}
-
-/** Captions that a text tower embeds at once. */
-const CAPTIONS_AT_ONCE = 32;
-
-/** The captions' embeddings; undefined without captions, text tower or tokenizer. */
-async function embedCaptions(
-  { model, tokenizer }: Backbone,
-  categories: readonly CaptionCategory[] | undefined,
-): Promise<EmbeddedCaptions | undefined> {
-  if (!categories || !tokenizer || !model.textConfig) return undefined;
-  const { context: contextLength } = model.textConfig;
-  const lines = categories.flatMap(({ captions }) => captions);
-  const rows: Float32Array[] = [];
-  for (let start = 0; start < lines.length; start += CAPTIONS_AT_ONCE) {
-    const some = lines.slice(start, start + CAPTIONS_AT_ONCE);
-    using embedded = model.encodeText(
-      some.map((line) => tokenizer.encode(line, { contextLength })),
-    );
-    rows.push(await embedded.data() as Float32Array);
-  }
-  const m = rows[0].length / Math.min(CAPTIONS_AT_ONCE, lines.length);
-  const data = new Float32Array(lines.length * m);
-  rows.forEach((part, i) => data.set(part, i * CAPTIONS_AT_ONCE * m));
-  return { categories, embeddings: hostMatrix(data, [lines.length, m]) };
 }
 
 /** The encoders of all subjects, then those of the controls. */

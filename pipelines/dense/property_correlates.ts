@@ -104,6 +104,8 @@ export class PropertyCorrelates implements Disposable {
   readonly #directions: Float64Array<ArrayBuffer>;
 
   /**
+   * For an encoder and properties by name.
+   *
    * @param weights of the encoder, `[nFeatures, nVoxels]`
    */
   constructor(gpu: Gpu, weights: HostMatrix, properties: readonly string[]) {

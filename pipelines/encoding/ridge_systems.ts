@@ -19,6 +19,8 @@ export class RidgeSystems {
   readonly nFeatures: number;
 
   /**
+   * On these samples.
+   *
    * @param features as the model takes them, `[nSamples, nFeatures]`
    */
   constructor(features: HostMatrix) {

@@ -78,14 +78,25 @@ async function products(
     });
     return await all.data();
   }
-  const out = new Float64Array((end - start) * n);
+  const out = new Float64Array((end - start) * n), x = queries.values, y = rows.values;
   for (let i = start; i < end; i++) {
-    for (let j = 0; j < n; j++) {
-      let sum = 0;
-      for (let c = 0, p = i * width, q = j * width; c < width; c++) {
-        sum += queries.values[p + c] * rows.values[q + c];
+    for (let j = 0; j < n; j += 4) { // four sums at a time stay in registers
+      const r0 = j * width, q = i * width, last = (n - 1) * width;
+      const r1 = Math.min(r0 + width, last), r2 = Math.min(r1 + width, last);
+      const r3 = Math.min(r2 + width, last);
+      let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+      for (let c = 0; c < width; c++) {
+        const value = x[q + c];
+        s0 += value * y[r0 + c];
+        s1 += value * y[r1 + c];
+        s2 += value * y[r2 + c];
+        s3 += value * y[r3 + c];
       }
-      out[(i - start) * n + j] = sum;
+      const at = (i - start) * n + j;
+      out[at] = s0;
+      if (j + 1 < n) out[at + 1] = s1;
+      if (j + 2 < n) out[at + 2] = s2;
+      if (j + 3 < n) out[at + 3] = s3;
     }
   }
   return out;

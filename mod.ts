@@ -108,6 +108,8 @@ export {
 } from "./pipelines/images/surface_view.ts";
 export {
   curvatureColors,
+  type OutlineOptions,
+  outlineRegions,
   type VertexColorOptions,
   vertexColors,
 } from "./pipelines/images/vertex_colors.ts";

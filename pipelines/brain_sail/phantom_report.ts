@@ -8,15 +8,16 @@ import type { RgbImage } from "../images/rgb_image.ts";
 import type { Phantom } from "../phantom/phantom.ts";
 import { categoryMask } from "../phantom/render.ts";
 import { ROIS } from "../phantom/sheet.ts";
-import { csvOf } from "../io/csv.ts";
+import type { CsvCell } from "../io/csv.ts";
 import { colorScale, shareBar } from "../report/charts.ts";
-import { download } from "../report/download.ts";
+import { csvDownload } from "../report/download.ts";
 import { cards, figureBlock, numberCard } from "../report/figure_block.ts";
-import { flatMap } from "../report/flat_map.ts";
+import { type FlatMap, flatMap, flatMapRecords } from "../report/flat_map.ts";
 import { type Html, html, htmlPage } from "../report/html.ts";
 import { formatNumber } from "../report/numbers.ts";
 import { panelGrid } from "../report/panel_grid.ts";
-import { type DataTable, dataTable, tableRecords } from "../report/table.ts";
+import type { DataTable } from "../report/table.ts";
+import { tableBlock } from "../report/table_block.ts";
 import { enlarge, mapPanel, robustRange } from "../report/panels.ts";
 import { isJudgeable, meanScore } from "./evaluate.ts";
 import { type DrivenRegion, phantomImage, type StudyResult } from "./phantom_study.ts";
@@ -139,6 +140,24 @@ function panels(phantom: Phantom, study: StudyResult): Html {
   return panelGrid({ columns, rows });
 }
 
+/** The values of the maps on the page: one patch each. */
+function mapRecords(phantom: Phantom, study: StudyResult): CsvCell[][] {
+  const { grid: [height, width], regions, methods: [{ maps }] } = study;
+  const area = height * width;
+  const records = showiest(phantom, study).slice(0, ROWS).flatMap((row) =>
+    shownRegions(study).flatMap(({ region, index }) =>
+      Array.from({ length: area }, (_, p): CsvCell[] => [
+        study.mapped[row],
+        region.name,
+        Math.floor(p / width),
+        p % width,
+        maps[(row * regions.length + index) * area + p],
+      ])
+    )
+  );
+  return [["image", "region", "row", "column", "relevance"], ...records];
+}
+
 /** A region as rows of tables name it. */
 function regionLabel({ name, category }: DrivenRegion): string {
   return category === name ? name : `${name} (${category})`;
@@ -178,20 +197,19 @@ function encoder(phantom: Phantom, study: StudyResult): DataTable {
   return { columns: columns.map((name) => ({ name })), rows };
 }
 
-function cortex(phantom: Phantom, { r2 }: StudyResult): Html {
+/** R² as a share of the noise ceiling, voxel by voxel. */
+function cortex(phantom: Phantom, { r2 }: StudyResult): FlatMap {
   const [{ sheet, noiseCeiling }] = phantom.subjects;
-  const values = Array.from(r2, (value, v) => noiseCeiling[v] > 0 ? value / noiseCeiling[v] : NaN);
-  const map = flatMap({
+  return {
     flat: sheet.flat,
     spacing: sheet.spacing,
-    values,
+    values: Array.from(r2, (value, v) => noiseCeiling[v] > 0 ? value / noiseCeiling[v] : NaN),
     range: [0, 1],
     region: sheet.roi,
     names: ROIS,
     hemisphere: sheet.hemisphere,
     label: "R² as a share of the noise ceiling on the flattened cortex",
-  });
-  return html`<div class="card">${map}${colorScale("0", "1 = all that noise leaves")}</div>`;
+  };
 }
 
 function timings({ seconds }: StudyResult, { phantomSeconds, total }: RunFacts): DataTable {
@@ -202,50 +220,37 @@ function timings({ seconds }: StudyResult, { phantomSeconds, total }: RunFacts):
   };
 }
 
-/** A table as a figure, with its numbers as a file. */
-function tableBlock(
-  table: DataTable,
-  { title, lead, note, file }: {
-    readonly title: string;
-    readonly lead: string;
-    readonly note?: Html;
-    readonly file: string;
-  },
-): Html {
-  return figureBlock({
-    title,
-    lead,
-    body: dataTable(table),
-    ...(note === undefined ? {} : { note }),
-    downloads: [download(file, "text/csv", csvOf(tableRecords(table)), "numbers, CSV")],
-  });
+function headlineCards(phantom: Phantom, study: StudyResult): Html {
+  const { r2OfCeiling, distilled, notDistilled } = headline(phantom, study);
+  return cards([
+    numberCard(
+      formatNumber(r2OfCeiling),
+      "of the noise ceiling explained by the encoder (median R² over voxels of category regions)",
+    ),
+    numberCard(
+      formatNumber(distilled, 3),
+      "mean correlation of the maps with the true masks, distilled",
+    ),
+    numberCard(formatNumber(notDistilled, 3), "the same without distillation"),
+  ]);
 }
 
 /** The page, as one HTML file. */
 export function studyReport(phantom: Phantom, study: StudyResult, run: RunFacts): string {
-  const { r2OfCeiling, distilled, notDistilled } = headline(phantom, study);
   const { nTrain, nTest, seed, size } = phantom.options;
+  const map = cortex(phantom, study);
   const methods = study.methods.map(({ name, about }) => html`<b>${name}</b>: ${about}<br>`);
   const body = html`
     <h1>What drives each region of a simulated brain</h1>
     <p
       class="soft">A phantom with seed ${seed}: ${nTrain} + ${nTest} rendered scenes of ${size} × ${size} pixels and simulated responses. Its scores say what the software does, never what brains do.</p>
-    ${cards([
-      numberCard(
-        formatNumber(r2OfCeiling),
-        "of the noise ceiling explained by the encoder (median R² over voxels of category regions)",
-      ),
-      numberCard(
-        formatNumber(distilled, 3),
-        "mean correlation of the maps with the true masks, distilled",
-      ),
-      numberCard(formatNumber(notDistilled, 3), "the same without distillation"),
-    ])}
+    ${headlineCards(phantom, study)}
     ${figureBlock({
       title: "Maps",
       lead:
         "Test images on the left. Each map shows how much every patch adds to the predicted response of a region (viridis, one range per region, so that absence shows too). The white line is the true outline of the region's category: no map has seen it.",
       body: panels(phantom, study),
+      downloads: [csvDownload("maps.csv", mapRecords(phantom, study))],
     })}
     ${tableBlock(scores(study, "pearson"), {
       title: "The maps against the true masks: correlation",
@@ -263,7 +268,10 @@ export function studyReport(phantom: Phantom, study: StudyResult, run: RunFacts)
       title: "The encoder on the cortex",
       lead:
         "R² of every voxel on the test images as a share of its noise ceiling. Two flattened hemispheres, occipital poles in the middle. Early regions respond to edges at places, which a class token says little about.",
-      body: cortex(phantom, study),
+      body: html`<div class="card">${flatMap(map)}${
+        colorScale("0", "1 = all that noise leaves")
+      }</div>`,
+      downloads: [csvDownload("cortex.csv", flatMapRecords(map))],
     })}
     ${tableBlock(encoder(phantom, study), {
       title: "R² against the ceiling",

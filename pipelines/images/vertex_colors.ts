@@ -1,4 +1,6 @@
 import { InputError } from "../errors.ts";
+import type { Surface } from "../io/mesh.ts";
+import type { Rgb } from "./preprocess.ts";
 import { type ColormapName, colormapTable, type ValueRange, valueRange } from "./colormap.ts";
 
 /** Colours of {@link vertexColors}. */
@@ -57,4 +59,42 @@ export function vertexColors(
     colors.set(table.subarray(3 * step, 3 * step + 3), 3 * v);
   }
   return colors;
+}
+
+/** Colour of {@link outlineRegions}. */
+export interface OutlineOptions {
+  /** Colour of the outlines, 0..255. */
+  readonly color?: Rgb;
+}
+
+/**
+ * Draws the outlines of regions: the vertices of a region that share a face with a vertex of another.
+ *
+ * @param colors `[nVertices, 3]` bytes, which stay as they are
+ * @param labels region of each vertex, `[nVertices]`; 0, below, and NaN are none
+ * @returns `[nVertices, 3]` bytes
+ * @throws {InputError} when there is not one label for each colour
+ */
+export function outlineRegions(
+  colors: Uint8Array<ArrayBuffer>,
+  labels: ArrayLike<number>,
+  { faces }: Surface,
+  { color = [0, 0, 0] }: OutlineOptions = {},
+): Uint8Array<ArrayBuffer> {
+  if (colors.length !== 3 * labels.length) {
+    throw new InputError(
+      `Cannot outline regions: ${
+        colors.length / 3
+      } vertices need as many labels, got ${labels.length}`,
+    );
+  }
+  const regionOf = (vertex: number) => labels[vertex] > 0 ? labels[vertex] : 0;
+  const drawn = colors.slice();
+  for (let at = 0; at < faces.length; at += 3) {
+    const corners = faces.subarray(at, at + 3);
+    const own = regionOf(corners[0]);
+    if (corners.every((vertex) => regionOf(vertex) === own)) continue;
+    for (const vertex of corners) if (regionOf(vertex) > 0) drawn.set(color, 3 * vertex);
+  }
+  return drawn;
 }

@@ -55,3 +55,24 @@ export function transformPoints(
   }
   return moved;
 }
+
+/**
+ * The values of a patch's vertices, from those of the full surface.
+ *
+ * @param values one per vertex of the full surface
+ * @returns one per vertex of the patch, `[nVertices]`
+ * @throws {InputError} when the surface is no patch, or there are fewer values than it needs
+ */
+export function pickVertices(
+  values: ArrayLike<number>,
+  { vertexIndex }: Surface,
+): Float32Array<ArrayBuffer> {
+  if (!vertexIndex) throw new InputError("Cannot pick vertices of a patch: the surface is whole");
+  const missing = vertexIndex.find((v) => v >= values.length);
+  if (missing !== undefined) {
+    throw new InputError(
+      `Cannot pick vertices of a patch: it has vertex ${missing}, there are ${values.length} values`,
+    );
+  }
+  return Float32Array.from(vertexIndex, (v) => values[v]);
+}

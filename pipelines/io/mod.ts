@@ -36,7 +36,7 @@ export {
   type WriteNiftiOptions,
 } from "./nifti.ts";
 export { NiftiFile, type NiftiSlab } from "./nifti_file.ts";
-export type { Surface } from "./mesh.ts";
+export { pickVertices, type Surface } from "./mesh.ts";
 export { MghFile } from "./mgh.ts";
 export {
   readSurface,

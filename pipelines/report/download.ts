@@ -1,3 +1,4 @@
+import { type CsvCell, csvOf } from "../io/csv.ts";
 import { dataUri, type Html, html } from "./html.ts";
 
 /** Bytes as people read them. */
@@ -25,4 +26,17 @@ export function download(
   return html`<a download="${name}" href="${dataUri(type, bytes)}">${label} <span class="soft">${
     sizeOf(bytes.length)
   }</span></a>`;
+}
+
+/**
+ * A link that saves the numbers behind a figure.
+ *
+ * @param records the first names the columns
+ */
+export function csvDownload(
+  name: string,
+  records: readonly (readonly CsvCell[])[],
+  label: string = "numbers, CSV",
+): Html {
+  return download(name, "text/csv", csvOf(records), label);
 }

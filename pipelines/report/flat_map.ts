@@ -1,5 +1,6 @@
 import { type ColormapName, type ValueRange, valueRange } from "../images/colormap.ts";
 import { InputError } from "../errors.ts";
+import type { CsvCell } from "../io/csv.ts";
 import { cssColor } from "./charts.ts";
 import { escapeHtml, type Html, html, trusted } from "./html.ts";
 import { formatNumber } from "./numbers.ts";
@@ -112,4 +113,19 @@ function labelPlace(points: readonly (readonly number[])[], reach: number): [num
   const densest = points.map(near).reduce((best, some) => some.length > best.length ? some : best);
   const mean = (axis: number) => densest.reduce((sum, p) => sum + p[axis], 0) / densest.length;
   return [mean(0), mean(1)];
+}
+
+/** The records of a flat map for `csvOf()`: one voxel each, its place, region, hemisphere and value or colour. */
+export function flatMapRecords(map: FlatMap): CsvCell[][] {
+  const { flat, region, names, hemisphere, values, colors } = map;
+  const records = Array.from({ length: flat.length / 2 }, (_, v): CsvCell[] => [
+    v,
+    flat[2 * v],
+    flat[2 * v + 1],
+    names[region[v]],
+    hemisphere[v] === 0 ? "left" : "right",
+    ...(colors ? colors.subarray(3 * v, 3 * v + 3) : [values?.[v]]),
+  ]);
+  const last = colors ? ["red", "green", "blue"] : ["value"];
+  return [["voxel", "x", "y", "region", "hemisphere", ...last], ...records];
 }

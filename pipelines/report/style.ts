@@ -52,7 +52,7 @@ svg { display: block; width: 100%; height: auto; }
 svg text { fill: currentColor; font: 600 12px system-ui, sans-serif; }
 svg .roi { fill: #fff; paint-order: stroke; stroke: #000c; stroke-width: 3px; }
 svg.flat { background: var(--plate); border-radius: 8px; }
-svg.chart { max-width: 900px; }
+svg.chart { max-width: 900px; min-width: 540px; }
 svg.chart text { font-weight: 400; }
 svg.chart .soft { fill: var(--soft); font-size: 11px; }
 svg.chart .band { fill: var(--bar); fill-opacity: .45; }

@@ -8,7 +8,7 @@ export interface Column {
   readonly name: string;
   /** What it means: shown when a pointer rests on the heading. */
   readonly about?: string;
-  /** Digits after the point; whole numbers have none unless told otherwise. */
+  /** Digits after the point; two when left out, none where all of the column's numbers are whole. */
   readonly digits?: number;
 }
 
@@ -31,18 +31,29 @@ function isInterval(cell: Cell): cell is Interval {
   return typeof cell === "object" && !(cell instanceof Html);
 }
 
-function cellText(cell: Cell, digits: number | undefined): Html {
+/** Digits after the point of each column. */
+function digitsOf({ columns, rows, summary }: DataTable): number[] {
+  const all = summary ? [...rows, summary] : rows;
+  return columns.map(({ digits }, c) => {
+    const isWhole = all.every(({ [c]: cell }) =>
+      !isInterval(cell) && (typeof cell !== "number" || Number.isInteger(cell))
+    );
+    return digits ?? (isWhole ? 0 : 2);
+  });
+}
+
+function cellText(cell: Cell, digits: number): Html {
   if (isInterval(cell)) {
     const [low, high] = [cell.low, cell.high].map((end) => formatNumber(end, digits));
     return html`${formatNumber(cell.mean, digits)} <span class="ci">[${low}, ${high}]</span>`;
   }
   if (typeof cell !== "number") return html`${cell}`;
-  return html`${formatNumber(cell, digits ?? (Number.isInteger(cell) ? 0 : 2))}`;
+  return html`${formatNumber(cell, digits)}`;
 }
 
-function rowOf(cells: readonly Cell[], columns: readonly Column[], kind?: string): Html {
+function rowOf(cells: readonly Cell[], digits: readonly number[], kind?: string): Html {
   const parts = cells.map((cell, c) => {
-    const text = cellText(cell, columns[c]?.digits);
+    const text = cellText(cell, digits[c]);
     if (c === 0) return html`<th scope="row">${text}</th>`;
     return html`<td${
       attribute("class", typeof cell === "string" ? "text" : undefined)
@@ -52,7 +63,9 @@ function rowOf(cells: readonly Cell[], columns: readonly Column[], kind?: string
 }
 
 /** A table with names on the left; estimates stand with their intervals. */
-export function dataTable({ columns, rows, summary, caption }: DataTable): Html {
+export function dataTable(table: DataTable): Html {
+  const { columns, rows, summary, caption } = table;
+  const digits = digitsOf(table);
   const heads = columns.map(({ name, about }, c) => {
     const isText = rows.length > 0 && rows.every((row) => typeof row[c] === "string");
     const attributes = [attribute("class", isText ? "text" : undefined), attribute("title", about)];
@@ -60,9 +73,9 @@ export function dataTable({ columns, rows, summary, caption }: DataTable): Html 
       <th scope="col" ${attributes}>${name}</th>
     `;
   });
-  const lines = rows.map((row) => rowOf(row, columns));
+  const lines = rows.map((row) => rowOf(row, digits));
   const title = caption === undefined ? undefined : html`<caption>${caption}</caption>`;
-  const last = summary && rowOf(summary, columns, "mean");
+  const last = summary && rowOf(summary, digits, "mean");
   return html`
     <div class="scroll">
       <table>

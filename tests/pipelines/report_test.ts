@@ -20,12 +20,13 @@ import {
   numberCard,
   plates,
 } from "../../pipelines/report/figure_block.ts";
-import { flatMap } from "../../pipelines/report/flat_map.ts";
+import { flatMap, flatMapRecords } from "../../pipelines/report/flat_map.ts";
 import { type Html, html, htmlPage } from "../../pipelines/report/html.ts";
 import { intervalChart, intervalRecords } from "../../pipelines/report/interval_chart.ts";
 import { formatNumber, intervalsOf, niceTicks } from "../../pipelines/report/numbers.ts";
 import { panelGrid } from "../../pipelines/report/panel_grid.ts";
 import { dataTable, tableRecords } from "../../pipelines/report/table.ts";
+import { tableBlock } from "../../pipelines/report/table_block.ts";
 
 /** The elements of a piece of a page by name, in order: its markup must be well-formed. */
 function elements(part: Html, name: string): XmlElement[] {
@@ -98,6 +99,7 @@ function everything(): Html[] {
     foldAway(EVIL, html`${EVIL}`),
     cards([numberCard(EVIL, EVIL)]),
     contents([EVIL]),
+    tableBlock(table, { title: EVIL, lead: EVIL, file: EVIL }),
     figureBlock({ title: EVIL, lead: EVIL, note: EVIL, body: html`${EVIL}` }),
   ];
 }
@@ -155,11 +157,11 @@ Deno.test("dataTable() shows intervals, and tableRecords() has all their digits"
   const [interval] = intervalsOf({ mean: [0.123456], low: [-0.05], high: [0.2] });
   const table = {
     columns: [{ name: "region" }, { name: "voxels" }, { name: "r", digits: 3 }, { name: "" }],
-    rows: [["FFA", 12, interval, html`<i>x</i>`], ["PPA", 7, 0.5, undefined]],
+    rows: [["FFA", 12, interval, html`<i>x</i>`], ["PPA", 7, 1, undefined]],
     summary: ["mean", 9.5, undefined, undefined],
   };
   assert.deepEqual(texts(dataTable(table), "td"), [
-    ...["12", "0.123 [−0.050, 0.200]", "x", "7", "0.500", "", "9.50", "", ""],
+    ...["12.00", "0.123 [−0.050, 0.200]", "x", "7.00", "1.000", "", "9.50", "", ""],
   ]);
   assert.deepEqual(texts(dataTable(table), "th"), [
     "region",
@@ -173,7 +175,7 @@ Deno.test("dataTable() shows intervals, and tableRecords() has all their digits"
   assert.deepEqual(tableRecords(table), [
     ["region", "voxels", "r", "r low", "r high", ""],
     ["FFA", 12, 0.123456, -0.05, 0.2, undefined],
-    ["PPA", 7, 0.5, undefined, undefined, undefined],
+    ["PPA", 7, 1, undefined, undefined, undefined],
     ["mean", 9.5, undefined, undefined, undefined, undefined],
   ]);
 });
@@ -270,6 +272,8 @@ Deno.test("flatMap() colours voxels by value in a range, or as it is told, and n
   assert.deepEqual(elements(given, "text").map(({ text }) => text.trim()), ["FFA", "FFA", "PPA"]);
   // y is upward on the map and downward in the picture.
   assert.ok(Number(rects[2].attributes.y) < Number(rects[0].attributes.y));
+  assert.deepEqual(flatMapRecords({ ...map, values })[4], [3, 0.6, 0.2, "PPA", "right", NaN]);
+  assert.deepEqual(flatMapRecords({ ...map, colors })[1], [0, 0, 0, "FFA", "left", 1, 2, 3]);
   assert.throws(() => flatMap(map), /4 voxels need as many values or colours, got none/);
   assert.throws(() => flatMap({ ...map, values: [1] }), InputError);
 });

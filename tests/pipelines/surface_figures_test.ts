@@ -9,9 +9,9 @@ import { colormapTable } from "../../pipelines/images/colormap.ts";
 import { renderSurface } from "../../pipelines/images/render_surface.ts";
 import type { RgbImage } from "../../pipelines/images/rgb_image.ts";
 import { sampleVolume, voxelsAtPoints } from "../../pipelines/images/sample_volume.ts";
-import { vertexColors } from "../../pipelines/images/vertex_colors.ts";
+import { outlineRegions, vertexColors } from "../../pipelines/images/vertex_colors.ts";
 import { volumeColorMosaic, volumeMosaic } from "../../pipelines/images/volume_mosaic.ts";
-import type { Surface } from "../../pipelines/io/mesh.ts";
+import { pickVertices, type Surface } from "../../pipelines/io/mesh.ts";
 import { parseNiftiHeader, readNifti, writeNifti } from "../../pipelines/io/nifti.ts";
 import { NiftiFile } from "../../pipelines/io/nifti_file.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
@@ -157,6 +157,37 @@ Deno.test("vertexColors() takes the map's colours, and grey by curvature where t
   assert.deepEqual([at(0), at(1), at(4), at(5)], [first, last, last, first]);
   assert.ok(at(2)[0] < at(3)[0] && new Set(at(2)).size === 1, "sulci are darker, both grey");
   assert.throws(() => vertexColors([1, 2], { underlay: [1] }), /the underlay must have as many/);
+});
+
+Deno.test("outlineRegions() draws the vertices of a region next to another, and no others", () => {
+  // A strip of vertices 0 … 5, each face three in a row.
+  const strip = mesh([0, 1, 2, 3, 4, 5].flatMap((x) => [x, x % 2, 0]), [
+    0,
+    1,
+    2,
+    1,
+    2,
+    3,
+    2,
+    3,
+    4,
+    3,
+    4,
+    5,
+  ]);
+  const colors = new Uint8Array(18).fill(7);
+  const drawn = (labels: number[]) =>
+    [...outlineRegions(colors, labels, strip, { color: [1, 1, 1] })].filter((_, i) => i % 3 === 0);
+  assert.deepEqual(drawn([1, 1, 1, 1, 1, 1]), [7, 7, 7, 7, 7, 7]);
+  assert.deepEqual(drawn([0, 0, 0, 0, 2, 2]), [7, 7, 7, 7, 1, 1]);
+  assert.deepEqual(drawn([1, 1, 1, 1, 1, NaN]), [7, 7, 7, 1, 1, 7]);
+  assert.deepEqual(drawn([1, 1, 1, 2, 2, 2]), [7, 1, 1, 1, 1, 7]);
+  assert.deepEqual(drawn([0, -1, NaN, 0, 0, 0]), [7, 7, 7, 7, 7, 7]);
+  assert.throws(() => outlineRegions(colors, [1], strip), /need as many labels, got 1/);
+  const patch = { ...strip, vertexIndex: Uint32Array.of(4, 0) };
+  assert.deepEqual([...pickVertices([10, 11, 12, 13, 14], patch)], [14, 10]);
+  assert.throws(() => pickVertices([1], patch), /has vertex 4, there are 1 values/);
+  assert.throws(() => pickVertices([1], strip), /the surface is whole/);
 });
 
 Deno.test("sampleVolume() finds the voxel of each point through the affine matrix", () => {

@@ -198,32 +198,6 @@ Deno.test("features takes a folder as model hubs have it, and either of its file
   assert.deepEqual((await readAllOf(out))["/cls"].data, results[0]);
 });
 
-Deno.test("features memory does not grow with the number of images", async () => {
-  const out = `${folder}/many.h5`;
-  const peaks: number[] = [];
-  for (const n of [4, 64]) {
-    const data = Float32Array.from(normal(randomKey(5), n * 3 * SIDE * SIDE));
-    Deno.writeFileSync(`${folder}/many.npy`, writeNpy(hostTensor(data, [n, 3, SIDE, SIDE])));
-    let peak = 0;
-    const from = Tensor.from;
-    Tensor.from = (...args) => {
-      const tensor = from.apply(Tensor, args);
-      peak = Math.max(peak, tensor.gpu.liveBytes);
-      return tensor;
-    };
-    try {
-      const args = ["--pixels", `${folder}/many.npy`, "--batch", "4", "--out", out];
-      const { code, text } = await gyrus("features", ...writeModel(models.clip), ...args);
-      assert.equal(code, 0, text);
-    } finally {
-      Tensor.from = from;
-    }
-    peaks.push(peak);
-  }
-  assert.equal(peaks[1], peaks[0]);
-  assert.equal((await readAllOf(out))["/cls"].shape[0], 64);
-});
-
 Deno.test("features refuses what does not fit with one sentence and exit code 2, and leaves no file", async () => {
   const model = writeModel(models.clip);
   const save = (

@@ -4,6 +4,7 @@
  * @module
  */
 import { InputError } from "../errors.ts";
+import { curvatureColors, type VertexColorOptions } from "./vertex_colors.ts";
 
 /** Which voxels have values, and where their volume lies. */
 export interface VoxelPlaces {
@@ -103,4 +104,32 @@ export function sampleVolume(
     );
   }
   return Float32Array.from(voxelsAtPoints(points, places), (v) => v < 0 ? NaN : values[v]);
+}
+
+/**
+ * The colour of the voxel in whose cell each point lies; points without a voxel are grey as `curvatureColors` has it.
+ *
+ * @param colors R, G, B of each voxel, `[nVoxels, 3]` bytes
+ * @param points `[nPoints, 3]`, the vertices of a surface in the volume's space
+ * @returns `[nPoints, 3]` bytes
+ * @throws {InputError} when colours, underlay, voxels and volume do not fit, or the matrix has no inverse
+ */
+export function sampleVolumeColors(
+  colors: Uint8Array,
+  points: ArrayLike<number>,
+  { underlay, ...places }: VoxelPlaces & Pick<VertexColorOptions, "underlay">,
+): Uint8Array<ArrayBuffer> {
+  const nPoints = Math.floor(points.length / 3);
+  const fits = colors.length === 3 * places.volumeIndex.length;
+  if (!fits || (underlay ?? { length: nPoints }).length !== nPoints) {
+    throw new InputError(
+      `Cannot sample a volume: ${places.volumeIndex.length} voxels and ${nPoints} points need as many colours and ` +
+        `underlay values, got ${colors.length / 3} and ${underlay?.length ?? "none"}`,
+    );
+  }
+  const sampled = curvatureColors(underlay ?? new Float32Array(nPoints));
+  voxelsAtPoints(points, places).forEach((v, p) => {
+    if (v >= 0) sampled.set(colors.subarray(3 * v, 3 * v + 3), 3 * p);
+  });
+  return sampled;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { InputError } from "../errors.ts";
-import { type ColormapName, type ValueRange, valueRange } from "./colormap.ts";
+import type { ColormapName, ValueRange } from "./colormap.ts";
 import { mosaic } from "./mosaic.ts";
 import type { Rgb } from "./preprocess.ts";
 import type { RgbImage } from "./rgb_image.ts";
@@ -190,7 +190,7 @@ export function volumeColorMosaic(
   const chosen = spread(held, maxSlices);
   const images = chosen.map((place) => drawSlice(colorOf, { plane: cut, place, box, scale }));
   return {
-    image: mosaic(images, { gap: 2, background, ...(columns === undefined ? {} : { columns }) }),
+    image: mosaic(images, { gap: 2, background, columns }),
     slices: chosen.map((place) => cut.slice.indexOf(place)),
   };
 }
@@ -203,10 +203,9 @@ export function volumeColorMosaic(
  */
 export function volumeMosaic(
   values: ArrayLike<number>,
-  { colormap = "viridis", range, ...options }: ValueMosaicOptions,
+  { colormap, range, ...options }: ValueMosaicOptions,
 ): VolumeMosaic {
-  const used = range ?? valueRange(values, { symmetric: colormap === "diverging" });
-  return volumeColorMosaic(vertexColors(values, { colormap, range: used }), {
+  return volumeColorMosaic(vertexColors(values, { colormap, range }), {
     ...options,
     isShown: (v) => !Number.isNaN(values[v]),
   });

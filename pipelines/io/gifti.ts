@@ -48,6 +48,15 @@ const DTYPES: Readonly<Record<string, HostDType>> = {
   NIFTI_TYPE_FLOAT64: "f64",
 };
 
+/** Older names of values, which files still have. */
+const OLD_NAMES: Readonly<Record<string, string>> = {
+  GIFTI_ENCODING_ASCII: "ASCII",
+  GIFTI_ENCODING_B64BIN: "Base64Binary",
+  GIFTI_ENCODING_B64GZ: "GZipBase64Binary",
+  GIFTI_ENDIAN_LITTLE: "LittleEndian",
+  GIFTI_ENDIAN_BIG: "BigEndian",
+};
+
 /** Longest text that is parsed: V8 has no strings above 2²⁹ − 24. */
 const MAX_TEXT_BYTES = 2 ** 28;
 
@@ -64,7 +73,7 @@ function choice<T extends string>(
   { values, cannot }: { readonly values: readonly T[]; readonly cannot: string },
 ): T {
   const given = element.attributes[name];
-  const found = values.find((value) => value === given);
+  const found = values.find((value) => value === given || value === OLD_NAMES[given ?? ""]);
   if (found === undefined) {
     throw new InputError(
       `${cannot} ${name} must be ${values.join(", ")}, is ${

@@ -59,20 +59,25 @@ export function transformPoints(
 /**
  * The values of a patch's vertices, from those of the full surface.
  *
- * @param values one per vertex of the full surface
- * @returns one per vertex of the patch, `[nVertices]`
+ * @param values of the full surface, `[nFull, width]`: curvature, coordinates among voxels
+ * @param width values of each vertex
+ * @returns those of the patch, `[nVertices, width]`
  * @throws {InputError} when the surface is no patch, or there are fewer values than it needs
  */
 export function pickVertices(
   values: ArrayLike<number>,
   { vertexIndex }: Surface,
+  width: number = 1,
 ): Float32Array<ArrayBuffer> {
   if (!vertexIndex) throw new InputError("Cannot pick vertices of a patch: the surface is whole");
-  const missing = vertexIndex.find((v) => v >= values.length);
-  if (missing !== undefined) {
-    throw new InputError(
-      `Cannot pick vertices of a patch: it has vertex ${missing}, there are ${values.length} values`,
-    );
-  }
-  return Float32Array.from(vertexIndex, (v) => values[v]);
+  const picked = new Float32Array(vertexIndex.length * width);
+  vertexIndex.forEach((vertex, v) => {
+    if ((vertex + 1) * width > values.length) {
+      throw new InputError(
+        `Cannot pick vertices of a patch: it has vertex ${vertex}, there are ${values.length} values, ${width} each`,
+      );
+    }
+    for (let i = 0; i < width; i++) picked[v * width + i] = values[vertex * width + i];
+  });
+  return picked;
 }

@@ -6,7 +6,7 @@
 import { InputError } from "../errors.ts";
 import type { CsvCell } from "../io/csv.ts";
 import { type Html, html } from "./html.ts";
-import { formatNumber, type Interval, niceTicks } from "./numbers.ts";
+import { formatNumber, type Interval, niceTicks, stepDigits } from "./numbers.ts";
 
 /** One kind of estimate in every group. */
 export interface ChartSeries {
@@ -125,7 +125,7 @@ function axisOf(
     readonly bottom: number;
   },
 ): Html {
-  const digits = Math.max(...ticks.map((tick) => String(tick).split(".")[1]?.length ?? 0));
+  const digits = stepDigits(ticks[1] - ticks[0]);
   const lines = ticks.map((tick) => {
     const x = place(tick).toFixed(1);
     return html`

@@ -16,6 +16,12 @@ export function formatNumber(value: number, digits = 2): string {
   return Number(text) < 0 ? `−${text.slice(1)}` : text.replace("-", "");
 }
 
+/** Digits after the point that tell multiples of a step apart. */
+export function stepDigits(step: number): number {
+  // toFixed() takes at most 100; the hair keeps 0.1 from counting as less.
+  return Math.min(100, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+}
+
 /** Ends of steps of 1, 2 or 5 times a power of ten that cover a range, about `count` of them. */
 export function niceTicks(low: number, high: number, count = 5): number[] {
   if (!(high > low)) return [low];
@@ -25,7 +31,7 @@ export function niceTicks(low: number, high: number, count = 5): number[] {
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil(high / step - 1e-9);
   // Rounded to the step's own digits: 3 · 0.1 is not 0.3.
-  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  const digits = stepDigits(step);
   return Array.from(
     { length: last - first + 1 },
     (_, i) => Number(((first + i) * step).toFixed(digits)),

@@ -8,8 +8,16 @@ import { InputError } from "../../pipelines/errors.ts";
 import { colormapTable } from "../../pipelines/images/colormap.ts";
 import { renderSurface } from "../../pipelines/images/render_surface.ts";
 import type { RgbImage } from "../../pipelines/images/rgb_image.ts";
-import { sampleVolume, voxelsAtPoints } from "../../pipelines/images/sample_volume.ts";
-import { outlineRegions, vertexColors } from "../../pipelines/images/vertex_colors.ts";
+import {
+  sampleVolume,
+  sampleVolumeColors,
+  voxelsAtPoints,
+} from "../../pipelines/images/sample_volume.ts";
+import {
+  curvatureColors,
+  outlineRegions,
+  vertexColors,
+} from "../../pipelines/images/vertex_colors.ts";
 import { volumeColorMosaic, volumeMosaic } from "../../pipelines/images/volume_mosaic.ts";
 import { pickVertices, type Surface } from "../../pipelines/io/mesh.ts";
 import { parseNiftiHeader, readNifti, writeNifti } from "../../pipelines/io/nifti.ts";
@@ -186,7 +194,11 @@ Deno.test("outlineRegions() draws the vertices of a region next to another, and 
   assert.throws(() => outlineRegions(colors, [1], strip), /need as many labels, got 1/);
   const patch = { ...strip, vertexIndex: Uint32Array.of(4, 0) };
   assert.deepEqual([...pickVertices([10, 11, 12, 13, 14], patch)], [14, 10]);
-  assert.throws(() => pickVertices([1], patch), /has vertex 4, there are 1 values/);
+  assert.deepEqual([...pickVertices([...Array(15).keys()], patch, 3)], [12, 13, 14, 0, 1, 2]);
+  assert.throws(
+    () => pickVertices(Array(14).fill(0), patch, 3),
+    /has vertex 4, there are 14 values/,
+  );
   assert.throws(() => pickVertices([1], strip), /the surface is whole/);
 });
 
@@ -210,6 +222,18 @@ Deno.test("sampleVolume() finds the voxel of each point through the affine matri
     () => sampleVolume(values, [0, 0, 0], { ...places, affine: Array(16).fill(0) }),
     /with an inverse/,
   );
+  const colors = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9);
+  const underlay = [0, 0.2, -0.2];
+  const sampled = sampleVolumeColors(colors, [3, 2, 1, 9, 9, 9, NaN, 0, 0], {
+    ...places,
+    underlay,
+  });
+  assert.deepEqual(sampled, Uint8Array.of(7, 8, 9, ...curvatureColors([0.2, -0.2])));
+  assert.throws(
+    () => sampleVolumeColors(colors, [0, 0, 0], { ...places, underlay }),
+    /got 3 and 3/,
+  );
+  assert.throws(() => sampleVolumeColors(colors.subarray(3), [], places), /got 2 and none/);
   assert.throws(() => sampleVolume([1], [0, 0, 0], places), /need as many values/);
   assert.throws(
     () => sampleVolume(values, [], { ...places, volumeIndex: [0, 1, 24] }),
@@ -240,6 +264,40 @@ Deno.test("the affine matrix of NIfTI is the sform, else the qform, else the vox
     // float32 keeps √½ to 3e-8; the entries are twice its square times at most 4.
     assert.ok(Math.abs(value - expected[i]) < 1e-6, `${i}: ${value}`);
   });
+  // NIfTI-2 in big-endian order: wider fields at other places (nifti2.h).
+  const second = new DataView(new ArrayBuffer(540));
+  second.setInt32(0, 540);
+  second.setInt16(12, 2);
+  [1n, 1n].forEach((length, i) => second.setBigInt64(16 + 8 * i, length));
+  second.setBigInt64(168, 544n);
+  second.setInt32(348, 3);
+  const rows = Array.from({ length: 12 }, (_, i) => i - 5.5);
+  rows.forEach((value, i) => second.setFloat64(400 + 8 * i, value));
+  const wide = parseNiftiHeader(new Uint8Array(second.buffer), "").affine;
+  assert.deepEqual(wide, [...rows, 0, 0, 0, 1]);
+  second.setInt32(348, 0);
+  second.setInt32(344, 1);
+  [1, 2, 3, 4].forEach((size, i) => second.setFloat64(104 + 8 * i, size));
+  [1, 0, 0, 5, 6, 7].forEach((value, i) => second.setFloat64(352 + 8 * i, value)); // half a turn about x
+  const turned = parseNiftiHeader(new Uint8Array(second.buffer), "").affine;
+  assert.deepEqual(turned.map((value) => value + 0), [
+    2,
+    0,
+    0,
+    5,
+    0,
+    -3,
+    0,
+    6,
+    0,
+    0,
+    -4,
+    7,
+    0,
+    0,
+    0,
+    1,
+  ]);
 });
 
 Deno.test("readNsdCoordinates() counts voxels from 0 and marks what lies outside", async () => {

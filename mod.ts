@@ -232,6 +232,12 @@ export {
   matchedAreaIou,
   pointingGame,
 } from "./pipelines/dense/localization_metrics.ts";
+export {
+  type DenseFlops,
+  denseFlops,
+  type DenseFlopsOptions,
+  headWeights,
+} from "./pipelines/dense/flops.ts";
 export { type PatchShift, patchShifts } from "./pipelines/dense/offsets.ts";
 export {
   normalizeRows,

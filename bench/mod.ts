@@ -10,6 +10,7 @@ export {
   splitCase,
   worstError,
 } from "./check_kernel.ts";
+export { benchDense, type DenseBenchOptions, type DenseRow } from "./dense.ts";
 export { measurePeaks, type Peaks } from "./peaks.ts";
 export { benchRidge, type RidgeBenchOptions, type RidgeRow } from "./ridge.ts";
 export { type RidgeCase, ridgeCases, scaled } from "./ridge_case.ts";

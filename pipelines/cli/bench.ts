@@ -11,6 +11,7 @@ import { modelRatios } from "../../bench/model_ratios.ts";
 import { engineRatios, type Ratio } from "../../bench/ratios.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { kernels } from "../../shaders/mod.ts";
+import { registerDense } from "./bench_dense.ts";
 import { registerRidge } from "./bench_ridge.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
@@ -37,6 +38,7 @@ export function register(program: Command): void {
       await bench(names, command.optsWithGlobals())
     );
   registerRidge(command);
+  registerDense(command);
 }
 
 async function bench(names: readonly string[], options: BenchOptions): Promise<void> {

@@ -41,7 +41,9 @@ export interface Backbone {
   readonly settings: BackboneSettings;
   /** The network. */
   readonly model: VisionModel;
-  /** Tokenizer of its text tower, where it has one. */
+  /** The model whose text tower shares the space of its features, where that is not its own: a teacher's. */
+  readonly textModel?: VisionModel;
+  /** Tokenizer of the text tower, where there is one. */
   readonly tokenizer?: ClipTokenizer;
 }
 

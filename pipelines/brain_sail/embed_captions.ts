@@ -13,7 +13,7 @@ const CAPTIONS_AT_ONCE = 32;
 
 /** The captions' embeddings; undefined without captions, text tower or tokenizer. */
 export async function embedCaptions(
-  { model, tokenizer }: Backbone,
+  { model: own, textModel: model = own, tokenizer }: Backbone,
   categories: readonly CaptionCategory[] | undefined,
 ): Promise<EmbeddedCaptions | undefined> {
   if (!categories || !tokenizer || !model.textConfig) return undefined;

@@ -6,6 +6,7 @@
 import { foldIn, type Key } from "../../engine/random.ts";
 import type { Grid } from "../models/pos_embed.ts";
 import { areaAverage } from "../dense/image_properties.ts";
+import type { Interval } from "../report/numbers.ts";
 import { bootstrapDifferences, bootstrapMeans, quantileOf } from "../stats/bootstrap.ts";
 import { type MapScoreName, mapScoreNames } from "./evaluate.ts";
 import type { PixelField } from "./study.ts";
@@ -50,9 +51,6 @@ export const mapMethodsAbout: Readonly<Record<MapMethodName, string>> = {
   "chance": "the region's distilled map of another image",
   "whole image": "the class token alone: one prediction an image, the same everywhere",
 };
-
-/** A mean with the ends of its interval. */
-export type Interval = readonly [mean: number, low: number, high: number];
 
 /** Scores of one region's maps. */
 export interface RegionLocalization {
@@ -180,11 +178,11 @@ export class LocalizationScores {
   ): Pick<RegionLocalization, "shuffled" | "pValues"> {
     const means = perScore((name) => this.#shuffledMeans(region, name).sort((a, b) => a - b));
     return {
-      shuffled: perScore((name): Interval => [
-        meanOf(means[name]),
-        quantileOf(means[name], 0.025),
-        quantileOf(means[name], 0.975),
-      ]),
+      shuffled: perScore((name): Interval => ({
+        mean: meanOf(means[name]),
+        low: quantileOf(means[name], 0.025),
+        high: quantileOf(means[name], 0.975),
+      })),
       pValues: perScore((name) => {
         const best = means[name].filter((mean) => mean >= observed(name)).length;
         return Number.isNaN(observed(name)) ? NaN : (1 + best) / (1 + means[name].length);
@@ -211,11 +209,11 @@ export class LocalizationScores {
       const means = bootstrapMeans(values, draw);
       return [name, { means, gains: bootstrapDifferences(values, pairs, draw) }];
     }));
-    const interval = (of: typeof byScore[string]["means"], i: number): Interval => [
-      of.mean[i],
-      of.low[i],
-      of.high[i],
-    ];
+    const interval = (of: typeof byScore[string]["means"], i: number): Interval => ({
+      mean: of.mean[i],
+      low: of.low[i],
+      high: of.high[i],
+    });
     const perScore = <T>(of: (name: MapScoreName) => T) =>
       Object.fromEntries(mapScoreNames.map((name) => [name, of(name)])) as Record<MapScoreName, T>;
     return rows.map(({ name, category }, r) => ({

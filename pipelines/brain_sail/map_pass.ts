@@ -10,7 +10,7 @@ import { assignCategories, type CaptionCategory } from "../dense/caption_categor
 import { areaAverage, luminance, saturation } from "../dense/image_properties.ts";
 import { PropertyCorrelates } from "../dense/property_correlates.ts";
 import { normalizeRows, relevanceMaps } from "../dense/relevance.ts";
-import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import type { Grid } from "../models/pos_embed.ts";
 import type { DensePair } from "./backbone.ts";
 import { isJudgeable, scoreMap } from "./evaluate.ts";
@@ -158,6 +158,10 @@ export interface MapPassOptions {
   readonly roiCategories?: Readonly<Record<string, string>>;
   /** Hears of every map. */
   readonly onMaps?: MapSink;
+  /** Images whose features are wanted, positions among the mapped ones. */
+  readonly shown?: ReadonlySet<number>;
+  /** Hears of their distilled features, of unit length, `[nPatches, m]`. */
+  readonly onFeatures?: (image: number, features: HostMatrix) => void;
 }
 
 /** Every property over the patches of an image; undefined for what is not known of it. */
@@ -239,6 +243,10 @@ export async function mapPass(
     const controls = all.slice(owners.length);
     const alone = await mapsOf(gpu, plain, weights, grid);
     using unit = tidy(gpu, () => normalizeRows(Tensor.from(gpu, distilled.data, distilled.shape)));
+    if (options.shown?.has(image)) {
+      const data = await unit.data() as Float32Array<ArrayBuffer>;
+      options.onFeatures?.(image, hostMatrix(data, distilled.shape));
+    }
     for (const [o, collector] of collectors.entries()) {
       await collector.correlates.add(unit, fields);
       const control = shuffled[o].length > 0 ? controls.shift() : undefined;

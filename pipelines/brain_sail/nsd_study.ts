@@ -129,13 +129,14 @@ export async function openNsdStudy(
     test: hostMatrix(test.responses, [test.nsdIds.length, voxels.ncsnr.length]),
     noiseCeiling: test.noiseCeiling,
     rois: [...voxels.rois].map(([name, own]) => ({ name, voxels: own })),
-    places: { volume: { index: voxels.volumeIndex, shape: voxels.volumeShape } },
+    places: { volume: { volumeIndex: voxels.volumeIndex, volumeShape: voxels.volumeShape } },
   }));
   const mappedRows = sharedRows(subjects, nMapped);
   const coco = await openCoco(nsd, nsdIds, mappedRows);
   const held = opened.move();
   return {
     images: {
+      files: [`${nsd}/${nsdPaths.stimuli}`],
       names: Array.from(nsdIds, (id) => `nsd${String(id).padStart(5, "0")}`),
       read(i) {
         const [image] = stimuli.read([nsdIds[i]]);

@@ -163,6 +163,7 @@ function joined(train: ImageSource, test: ImageSource) {
   const named = (list: string, names: readonly string[]) =>
     isClear ? names : names.map((name) => `${list}_${name}`);
   return {
+    files: [...train.files, ...test.files],
     names: [...named("train", train.names), ...named("test", test.names)],
     read: (i: number) => i < train.n ? train.read(i) : test.read(i - train.n),
   };

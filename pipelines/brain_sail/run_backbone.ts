@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "../../engine/gpu.ts";
 import { foldIn, type Key } from "../../engine/random.ts";
-import { type CaptionCategory, confusionTable } from "../dense/caption_categories.ts";
+import type { CaptionCategory } from "../dense/caption_categories.ts";
 import { type SlopeTest, testSlopes } from "../dense/property_correlates.ts";
 import { type TopImages, topImages } from "../dense/top_images.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
@@ -14,6 +14,7 @@ import { InputError } from "../errors.ts";
 import type { Grid } from "../models/pos_embed.ts";
 import { type Backbone, denseGrid } from "./backbone.ts";
 import { allDense, allTokens, type KeptFeatures } from "./backbone_features.ts";
+import { type ColorOptions, type StudyColors, studyColors } from "./colors.ts";
 import { embedCaptions } from "./embed_captions.ts";
 import { controlKey, type EncoderChoice, fitSubject, type SubjectEncoder } from "./encoders.ts";
 import type { RegionLocalization } from "./localization.ts";
@@ -45,14 +46,20 @@ export interface BackboneRunOptions extends KeptFeatures {
   readonly roiCategories?: Readonly<Record<string, string>>;
   /** Hears of every map. */
   readonly onMaps?: MapSink;
+  /** How weights become colours; nothing is coloured without. */
+  readonly colors?: ColorOptions;
+  /** Images worth showing where none are named. */
+  readonly nShown?: number;
+  /** Images to colour, positions among the mapped ones; the best of the regions when left out. */
+  readonly shown?: readonly number[];
 }
 
 /** Categories that captions assign to the top images of regions. */
 export interface Confusion {
-  /** Names of the categories, and of the regions. */
+  /** Names of the categories. */
   readonly categories: readonly string[];
-  /** Percent of a region's top images that each category was assigned to, `[nRegions, nCategories]`. */
-  readonly percent: Float64Array<ArrayBuffer>;
+  /** Top images of each region that each category was assigned to, `[nRegions, nCategories]`. */
+  readonly counts: Uint32Array<ArrayBuffer>;
 }
 
 /** How maps go with properties of images, voxel by voxel. */
@@ -91,6 +98,10 @@ export interface BackboneResult {
   readonly tokens: HostMatrix;
   /** The subjects, then their controls. */
   readonly owners: readonly OwnerResult[];
+  /** Images worth showing, positions among the mapped ones. */
+  readonly shown: readonly number[];
+  /** Colours of the subjects' voxels and of the images worth showing. */
+  readonly colors?: StudyColors;
 }
 
 /** The encoders of all subjects, then those of the controls. */
@@ -154,32 +165,59 @@ async function slopesOf(
   );
 }
 
+/** The images that an owner's encoder predicts each region to like most. */
+async function topOf(
+  { subject: { rois }, fit: { encoder } }: MapOwner,
+  { mappedRows }: Study,
+  tokens: HostMatrix,
+  { nTop, nTopOf = {} }: BackboneRunOptions,
+): Promise<TopImages[]> {
+  const predicted = await encoder.predict(takeRows(tokens, mappedRows));
+  return rois.map((roi) => {
+    const wanted = nTopOf[roi.name] ?? nTop;
+    return topImages(predicted, [roi], Math.min(mappedRows.length, wanted))[0];
+  });
+}
+
+/** How often the top images of each region were assigned to each category. */
+function confusionOf(
+  top: readonly TopImages[],
+  assigned: readonly Int32Array[],
+  categories: readonly CaptionCategory[],
+): Confusion {
+  const counts = new Uint32Array(top.length * categories.length);
+  top.forEach(({ images }, r) => {
+    for (const image of images) {
+      const category = assigned[r][image];
+      if (category >= 0) counts[r * categories.length + category]++;
+    }
+  });
+  return { categories: categories.map(({ name }) => name), counts };
+}
+
+/** Images worth showing: the best of each region in turn, then their seconds, each once. */
+function bestImages(top: readonly TopImages[], n: number): number[] {
+  const ranks = Math.max(...top.map(({ images }) => images.length));
+  const order = Array.from(
+    { length: ranks },
+    (_, k) => top.flatMap(({ images }) => images[k] ?? []),
+  );
+  return [...new Set(order.flat())].slice(0, n);
+}
+
 async function finish(
   maps: OwnerMaps,
-  study: Study,
+  top: readonly TopImages[],
   tokens: HostMatrix,
   options: BackboneRunOptions,
 ): Promise<OwnerResult> {
   const { owner, scores, assigned, correlates } = maps;
-  const { subject: { rois }, fit: { encoder } } = owner;
-  const { nTop, nTopOf = {}, nResamples, key, captions } = options;
-  const predicted = await encoder.predict(takeRows(tokens, study.mappedRows));
-  const most = study.mappedRows.length;
-  const top = rois.map((roi) =>
-    topImages(predicted, [roi], Math.min(most, nTopOf[roi.name] ?? nTop))[0]
-  );
-  const confusion = assigned && captions && {
-    categories: captions.map(({ name }) => name),
-    percent: confusionTable(
-      top.map(({ images }, r) => Array.from(images, (image) => assigned[r][image])),
-      captions.length,
-    ),
-  };
+  const { nResamples, key, captions } = options;
   return {
     ...owner,
     localization: scores.table({ key: foldIn(key, 2), nResamples }),
     top,
-    confusion,
+    confusion: assigned && captions && confusionOf(top, assigned, captions),
     correlates: {
       r: correlates.correlations(),
       pooled: correlates.pooled(),
@@ -188,6 +226,9 @@ async function finish(
     },
   };
 }
+
+/** Images that are shown where none are named. */
+const SHOWN = 12;
 
 /**
  * Runs a study with one backbone.
@@ -202,20 +243,32 @@ export async function runBackbone(
 ): Promise<BackboneResult> {
   const tokens = await allTokens(gpu, backbone, study, options);
   const owners = await fitAll(gpu, study, tokens, options);
-  const captions = await embedCaptions(backbone, options.captions);
+  const tops: TopImages[][] = [];
+  for (const owner of owners) tops.push(await topOf(owner, study, tokens, options));
+  const shown = options.shown ?? bestImages(tops[0], options.nShown ?? SHOWN);
+  const features = new Map<number, HostMatrix>();
   const grid = denseGrid(backbone);
   const found = await mapPass(gpu, allDense(gpu, backbone, study, options), {
     study,
     owners,
     grid,
-    captions,
+    captions: await embedCaptions(backbone, options.captions),
     roiCategories: options.roiCategories,
     onMaps: options.onMaps,
+    shown: new Set(options.colors ? shown : []),
+    onFeatures: (image, rows) => features.set(image, rows),
   });
   using held = new DisposableStack();
   for (const { correlates } of found) held.use(correlates);
   const results: OwnerResult[] = [];
-  for (const maps of found) results.push(await finish(maps, study, tokens, options));
+  for (const [o, maps] of found.entries()) {
+    results.push(await finish(maps, tops[o], tokens, options));
+  }
   const { settings: { name }, model: { family } } = backbone;
-  return { name, family, grid, tokens, owners: results };
+  const own = owners.filter(({ isControl }) => !isControl);
+  const { colors: colorOptions, minR2, key, signal, onProgress } = options;
+  const colors = colorOptions && await studyColors(gpu, own, features, {
+    ...{ options: colorOptions, minR2, key: foldIn(key, 3), signal, onProgress },
+  });
+  return { name, family, grid, tokens, owners: results, shown, colors };
 }

@@ -6,6 +6,7 @@
 import type { RoiVoxels } from "../dense/relevance.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
+import type { VoxelPlaces } from "../images/sample_volume.ts";
 import type { RgbImage } from "../images/rgb_image.ts";
 import type { Grid } from "../models/pos_embed.ts";
 
@@ -13,21 +14,20 @@ import type { Grid } from "../models/pos_embed.ts";
 export interface StudyImages {
   /** A name for each, usable as a file name; all different. */
   readonly names: readonly string[];
+  /** The files that are read. */
+  readonly files: readonly string[];
   /** Image `i`, from 0. */
   read(i: number): RgbImage;
 }
 
 /** Where voxels lie, for figures. */
-export interface VoxelPlaces {
+export interface CortexPlaces {
   /** Flat-map coordinates, `[nVoxels, 2]`: x to the right, y upward. */
   readonly flat?: Float32Array<ArrayBuffer>;
   /** 0 left, 1 right, `[nVoxels]`. */
   readonly hemisphere?: Uint8Array<ArrayBuffer>;
-  /** C-order index of each voxel in a volume, `[nVoxels]`, and the volume's shape `[Z, Y, X]`. */
-  readonly volume?: {
-    readonly index: Uint32Array<ArrayBuffer>;
-    readonly shape: readonly number[];
-  };
+  /** Where each voxel is in a volume. */
+  readonly volume?: VoxelPlaces;
 }
 
 /** One subject. */
@@ -47,7 +47,7 @@ export interface StudySubject {
   /** Regions. */
   readonly rois: readonly RoiVoxels[];
   /** Where voxels lie. */
-  readonly places: VoxelPlaces;
+  readonly places: CortexPlaces;
 }
 
 /** Values of the pixels of an image. */

@@ -1,223 +1,133 @@
 /**
- * `gyrus localize`: maps of what in each image drives which brain region.
+ * `gyrus localize`: maps of what in each image drives which brain region, of images alone or as a whole study.
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import type { Command } from "commander";
-import type { Gpu } from "../../engine/gpu.ts";
-import { denseSettings, paperSize } from "../brain_sail/config.ts";
-import {
-  gridOf,
-  localize as localizeImages,
-  type LocalizeOptions,
-  type RegionWeights,
-  regionWeights,
-  requireSameSpace,
-} from "../brain_sail/pipeline.ts";
-import { chooseRois, parseRoiTable } from "../brain_sail/roi_table.ts";
-import type { RoiVoxels } from "../dense/relevance.ts";
-import type { Encoder } from "../encoding/encoder.ts";
-import { loadEncoder } from "../encoding/encoder_file.ts";
+import { type Command, Option } from "commander";
+import { flagOf, type Settings } from "../brain_sail/study_settings.ts";
 import { InputError } from "../errors.ts";
-import { mosaic } from "../images/mosaic.ts";
-import { overlayHeatmap } from "../images/overlay.ts";
-import { pilResize } from "../images/pil_resize.ts";
-import type { RgbImage } from "../images/rgb_image.ts";
-import { fileError } from "../io/files.ts";
-import { Hdf5Writer } from "../io/hdf5_writer.ts";
-import { savePng } from "../io/png.ts";
-import { hostTensor, toFloat32 } from "../io/state_dict.ts";
-import { resumeSteps, type StepArrays, type StepLog } from "../io/step_log.ts";
-import type { VisionModel } from "../models/model.ts";
-import { runRecord } from "../run_record.ts";
-import { openCheckpoint } from "./checkpoint.ts";
-import { loadModelFile } from "./load_model.ts";
-import { addModelOptions, type ModelCliOptions, shiftsOf } from "./model_options.ts";
-import { openGpu } from "./open_gpu.ts";
-import { beginOutput, letSignalsIn, RUN_RECORD } from "./output.ts";
-import { openPixels, type PixelSource } from "./pixel_source.ts";
-import { Progress } from "./progress.ts";
+import { isJsonObject, quote } from "../io/strict_json.ts";
+import { localizeMaps } from "./localize_maps.ts";
+import type { GlobalOptions } from "./options.ts";
+import { readText } from "./read_text.ts";
+import { study } from "./study.ts";
+import { backboneChoices } from "./study_backbones.ts";
+import { addSettingFlags, settingsOf } from "./study_options.ts";
 
-interface LocalizeCliOptions extends ModelCliOptions {
-  readonly encoder: string;
-  readonly images: string;
+interface LocalizeCliOptions extends GlobalOptions, Record<string, unknown> {
+  readonly config?: string;
+  readonly printConfig: boolean;
+  readonly encoder?: string;
+  readonly images?: string;
   readonly roi?: readonly string[];
   readonly roiTable?: string;
   readonly paper: boolean;
+  readonly fit?: "crop" | "stretch";
   readonly checkpoint?: string;
 }
 
-/** Targets that are mapped one by one where there is no table of regions. */
-const MOST_TARGETS = 64;
-/** Images in the overview. */
-const OVERVIEW_ROWS = 12;
-/** Side of its pictures in pixels. */
-const OVERVIEW_SIDE = 96;
-
 const HELP = `
-Output folder: maps.h5 (/maps [images, regions, gridH, gridW], /roi_names, /image_names), overlays/REGION/IMAGE.png,
-overview.png (images down, regions across; viridis, each map from its own minimum to its maximum) and run.json.
+With --encoder, maps of images. Output folder: maps.h5 (/maps [images, regions, gridH, gridW], /roi_names, /image_names),
+overlays/REGION/IMAGE.png, overview.png (images down, regions across; viridis, each map from its own minimum to its maximum).
+
+Without, a whole study: encoders of every subject on every backbone, maps of the shared test images with and without
+distillation, and every analysis, beside controls. Output folder: results.json; for each backbone and subject encoder.h5,
+maps.h5, voxels.h5. gyrus report draws it. All settings may stand in a JSON file, by the names of the flags in camel case.
 
 Without --dense the attention is the paper's: naclip for CLIP (window 10), maskclip for the others.
 
 Example:
   gyrus localize --model clip.safetensors --encoder model.h5 --images data/images/test \\
     --roi-table data/rois_subj01.csv --roi FFA PPA food --size 128 --distill 17 --out maps
+  gyrus localize --config brain_sail.json --n-mapped 40 --out study
 `;
 
 /** Adds the command. */
 export function register(program: Command): void {
   const command = program.command("localize")
     .description("map which parts of images drive which brain regions")
-    .requiredOption("--encoder <file>", "a model from encode fit, fitted on /cls of this network")
-    .requiredOption("--images <ref>", "images: a folder or list of .png, or an array of bytes")
-    .option("--roi <name...>", "regions to map (default: all of the table)")
+    .option("--config <file>", "settings of a study, brain_sail.json; flags win over it")
+    .option("--print-config", "print the settings in force and stop", false)
+    .option("--encoder <file>", "a model from encode fit, fitted on /cls of this network")
+    .option("--images <ref>", "with --encoder: a folder or list of .png, or an array of bytes")
+    .option("--roi <name...>", "with --encoder: regions to map (default: all of the table)")
     .option(
       "--roi-table <csv>",
-      "table with the columns voxel and roi, as the phantom's rois_*.csv",
+      "with --encoder: table with the columns voxel and roi, as the phantom's rois_*.csv",
     )
-    .option("--paper", "the paper's image size and number of augmentations: slow", false)
+    .option("--paper", "with --encoder: the paper's size and number of augmentations: slow", false)
+    .addOption(
+      new Option("--fit <fit>", "maps lie on the whole image").choices(["crop", "stretch"])
+        .hideHelp(),
+    )
     .option(
-      "--checkpoint <file>",
-      "keep the maps of finished images there; the same command goes on after a stop",
+      "--checkpoint <path>",
+      "keep what is computed there, a file with --encoder, else a folder; the same command goes on after a stop",
     );
-  addModelOptions(command)
+  addSettingFlags(command, ({ group }) => group !== "figures")
     .addHelpText("after", HELP)
     .action(async (_, command: Command) => await localize(command.optsWithGlobals()));
 }
 
-async function localize(options: LocalizeCliOptions): Promise<void> {
-  const started = new Date();
-  const output = beginOutput(options.out, { kind: "folder" });
-  const progress = new Progress({ silent: options.json });
-  using gpu = await openGpu(options);
-  using model = await loadModelFile(gpu, options);
-  const encoder = await loadEncoder(gpu, options.encoder);
-  requireSameSpace(model, encoder);
-  const regions = regionWeights(encoder, readRois(options, encoder));
-  const settings = denseSettings[model.family];
-  const size = options.size ?? (options.paper ? sizeText(model) : undefined);
-  if (options.fit === "crop") {
-    throw new InputError("Cannot localize in cropped images: maps lie on the whole image");
-  }
-  const pixels = { images: options.images, size, fit: "stretch" } as const;
-  using source = await openPixels(pixels, model.config);
-  const distill = options.distill ?? (options.paper ? settings.nAugmentations : undefined);
-  const dense = options.dense
-    ? { dense: options.dense, arch: options.arch, gaussianStd: options.gaussianStd }
-    : {
-      dense: settings.dense,
-      arch: options.arch ?? settings.arch,
-      gaussianStd: options.gaussianStd ?? settings.gaussianStd,
-    };
-  const run: LocalizeOptions = {
-    ...dense,
-    shifts: shiftsOf({ ...options, distill }, model.config, source.size),
-    posInterpolation: options.posInterpolation,
-    onProgress: progress.update,
-  };
-  const { shifts, posInterpolation } = run;
-  const facts = { ...dense, shifts, posInterpolation, regions: digestOf(regions) };
-  using log = openCheckpoint(options, { gpu, source, options: facts });
-  await writeMaps(output.partial, { gpu, model, regions, source, run, log });
-  const { encoder: encoderPath, images, model: modelPath } = options;
-  const results = { images: source.n, regions: regions.names };
-  const record = runRecord({
-    command: "localize",
-    options: { ...options, ...dense, distill, size: source.size },
-    inputs: { model: modelPath, encoder: encoderPath, images },
-    gpu,
-    started,
-    results,
-  });
-  Deno.writeTextFileSync(`${output.partial}/${RUN_RECORD}`, `${JSON.stringify(record, null, 2)}\n`);
-  output.commit();
-  if (options.json) console.log(JSON.stringify({ out: options.out, ...results }));
-  else console.log(`maps of ${source.n} images for ${regions.names.join(", ")} in ${options.out}`);
-}
-
-function sizeText(model: VisionModel): string {
-  const { height, width } = paperSize(model.config);
-  return `${height}x${width}`;
-}
-
-function readRois({ roi, roiTable }: LocalizeCliOptions, { nTargets }: Encoder): RoiVoxels[] {
-  if (roiTable === undefined) {
-    if (roi !== undefined) {
-      throw new InputError("Cannot choose regions by name: --roi needs --roi-table");
-    }
-    if (nTargets > MOST_TARGETS) {
-      throw new InputError(
-        `Cannot map ${nTargets} targets one by one, at most ${MOST_TARGETS}: give regions by --roi-table`,
-      );
-    }
-    return Array.from({ length: nTargets }, (_, t) => ({ name: `target_${t}`, voxels: [t] }));
-  }
-  let text: string;
+/** Whether a file is a network's configuration, which belongs to --model-config. */
+function isModelConfig(path: string): boolean {
+  let json: unknown;
   try {
-    text = Deno.readTextFileSync(roiTable);
+    json = JSON.parse(readText(path));
   } catch (cause) {
-    throw fileError("read", roiTable, cause);
+    if (!(cause instanceof SyntaxError)) throw cause;
+    return false; // the settings' own reader says what is wrong
   }
-  return chooseRois(parseRoiTable(text, roiTable), roi);
+  return isJsonObject(json) &&
+    ["model_type", "architectures", "model_cfg", "hidden_size"].some((key) => key in json);
 }
 
-interface MapsJob {
-  readonly gpu: Gpu;
-  readonly model: VisionModel;
-  readonly regions: RegionWeights;
-  readonly source: PixelSource;
-  readonly run: LocalizeOptions;
-  readonly log?: StepLog;
-}
-
-/** What stands for the weights of regions in a checkpoint. */
-function digestOf({ names, coef, intercept, unitNorm }: RegionWeights): string {
-  const hash = createHash("sha256").update(JSON.stringify([names, unitNorm]));
-  return hash.update(coef).update(intercept).digest("hex");
-}
-
-/** Maps `[1, regions, gridH, gridW]` of the images from number `first` on. */
-async function* mapsFrom(
-  { gpu, model, regions, source, run }: MapsJob,
-  first: number,
-): AsyncGenerator<StepArrays> {
-  const shape = [1, regions.names.length, ...gridOf(model, source.size)];
-  for await (const { maps } of localizeImages(gpu, model, regions, source, { ...run, first })) {
-    await letSignalsIn();
-    yield new Map([["/maps", hostTensor(maps, shape)]]);
+async function localize(options: LocalizeCliOptions): Promise<void> {
+  const isModels = options.config !== undefined && isModelConfig(options.config);
+  const settings = settingsOf(isModels ? undefined : options.config, {
+    ...options,
+    ...(isModels ? { modelConfig: [options.config] } : {}),
+  }, ({ group }) => group !== "figures");
+  if (options.printConfig) return console.log(JSON.stringify(settings, null, 2));
+  if (options.encoder === undefined) {
+    refuse(options, ["images", "roi", "roiTable", "paper"], "it needs --encoder");
+    return await study(settings, options);
   }
+  await localizeMaps(mapsOptions(settings, options, options.encoder));
 }
 
-async function writeMaps(folder: string, job: MapsJob): Promise<void> {
-  const { model, regions, source, log } = job;
-  const { names } = regions;
-  const grid = gridOf(model, source.size);
-  const folders = names.map((name) => `${folder}/overlays/${name.replace(/[^\w.-]+/g, "_")}`);
-  for (const path of folders) Deno.mkdirSync(path, { recursive: true });
-  using file = await Hdf5Writer.create(`${folder}/maps.h5`);
-  file.createDataset("/maps", { shape: [source.n, names.length, ...grid], dtype: "f32" });
-  file.writeStrings("/roi_names", names);
-  file.writeStrings("/image_names", source.names ?? []);
-  const overview: RgbImage[] = [];
-  const area = grid[0] * grid[1];
-  let image = 0;
-  for await (const arrays of resumeSteps(log, (first) => mapsFrom(job, first))) {
-    const maps = toFloat32(arrays.get("/maps")!);
-    file.writeRows("/maps", image, maps);
-    const picture = source.image!(image);
-    const panels = names.map((_, r) =>
-      overlayHeatmap(picture, maps.subarray(r * area, (r + 1) * area), { grid, alpha: 0.6 })
+/** Refuses flags that mean nothing in this way of running. */
+function refuse(options: LocalizeCliOptions, keys: readonly string[], reason: string): void {
+  const given = keys.find((key) => options[key] !== undefined && options[key] !== false);
+  if (given !== undefined) throw new InputError(`Cannot use --${flagOf(given)}: ${reason}`);
+}
+
+/** The options of maps by one encoder and one network. */
+function mapsOptions(settings: Settings, options: LocalizeCliOptions, encoder: string) {
+  refuse(
+    options,
+    ["subjects", "trainImages", "testImages", "nsd"],
+    "with --encoder nothing is fitted",
+  );
+  if (options.images === undefined) {
+    throw new InputError("Cannot localize: --images is missing");
+  }
+  const choices = backboneChoices(settings);
+  if (choices.length !== 1) {
+    throw new InputError(
+      `Cannot localize with ${choices.length} models: an encoder belongs to one, got ${
+        quote(choices.map(({ model }) => model).join(" "))
+      }`,
     );
-    panels.forEach((panel, r) => savePng(`${folders[r]}/${source.names![image]}.png`, panel));
-    if (image < OVERVIEW_ROWS) overview.push(...[picture, ...panels].map(thumbnail));
-    image++;
   }
-  file.commit();
-  savePng(`${folder}/overview.png`, mosaic(overview, { columns: names.length + 1, gap: 4 }));
-}
-
-function thumbnail(image: RgbImage): RgbImage {
-  return pilResize(image, { height: OVERVIEW_SIDE, width: OVERVIEW_SIDE, filter: "bicubic" });
+  const [{ size, posInterpolation, ...choice }] = choices;
+  return {
+    ...options,
+    ...choice,
+    encoder,
+    images: options.images,
+    size: size === "paper" ? undefined : size,
+    paper: options.paper || size === "paper",
+    posInterpolation: posInterpolation ?? "auto",
+  };
 }

@@ -137,6 +137,21 @@ async function writeTruth(dir: string, { images, options: { size } }: Phantom): 
   file.commit();
 }
 
+/** A study of all subjects, for `gyrus localize --config`; backbones are given by --model. */
+function studySettings({ subjects }: Phantom): string {
+  const settings = {
+    subjects: subjects.map(({ name }) => `responses_${name}.h5`),
+    trainImages: "images/train",
+    testImages: "images/test",
+    truth: "truth_test.h5",
+    tokenizer: ["tokenizer"],
+    captions: ["face", "body", "place", "food", "word"].map((name) => `prompts/${name}.txt`),
+    size: ["128"],
+    distill: [17],
+  };
+  return `${JSON.stringify(settings, null, 2)}\n`;
+}
+
 function readme({ options }: Phantom): string {
   const { seed, nTrain, nTest, size, nSubjects } = options;
   return `A phantom: rendered scenes and simulated brain responses, made by Gyrus with seed ${seed}.
@@ -154,6 +169,7 @@ scenes.jsonl                   one scene per line: the values behind the pixels
 responses_subjNN.h5            train, test [images, voxels]: z-scored per session, repeats averaged; ncsnr (estimated),
                                noise_ceiling (true, share of variance), roi (index into roi_names), hemisphere
                                (0 left, 1 right), flat (flat-map coordinates)
+brain_sail.json                a study of all this: gyrus localize --config brain_sail.json --model WEIGHTS --out STUDY
 rois_subjNN.csv                the same table of voxels as text, with the true ncsnr
 nsd/                           the same data in the layout of the Natural Scenes Dataset (${nSubjects} subjects)
 `;
@@ -189,6 +205,7 @@ export async function writePhantom(
   await writeTruth(dir, phantom);
   for (const subject of phantom.subjects) await writeResponses(dir, phantom, subject);
   await writeNsdLayout(`${dir}/nsd`, phantom, call);
+  writeFile(`${dir}/brain_sail.json`, studySettings(phantom));
   writeFile(`${dir}/README.txt`, readme(phantom));
   return phantom;
 }

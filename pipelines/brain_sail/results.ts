@@ -1,0 +1,225 @@
+/**
+ * The results of a study in numbers, as they are kept in `results.json`.
+ *
+ * @module
+ */
+import { compareMaps, lowLevelSensitivity, type RoiMaps } from "../dense/compare_backbones.ts";
+import { lowLevelFields } from "../dense/image_properties.ts";
+import type { RoiVoxels } from "../dense/relevance.ts";
+import { medianOf, type RoiFit } from "./encoders.ts";
+import type { RegionLocalization } from "./localization.ts";
+import { imageProperties } from "./map_pass.ts";
+import type { BackboneResult, OwnerResult, VoxelCorrelates } from "./run_backbone.ts";
+import type { Study } from "./study.ts";
+
+/** How the voxels of a region go with a property. */
+export interface RoiCorrelate {
+  /** The region. */
+  readonly roi: string;
+  /** The property. */
+  readonly property: string;
+  /** Median over voxels of the mean correlation of maps. */
+  readonly r: number;
+  /** Voxels that were tested. */
+  readonly nTested: number;
+  /** Voxels with q < 0.05 and a positive slope. */
+  readonly nPositive: number;
+  /** Voxels with q < 0.05 and a negative slope. */
+  readonly nNegative: number;
+}
+
+/** Results of one subject, or of its control. */
+export interface SubjectResults {
+  /** The subject. */
+  readonly name: string;
+  /** R² of regions. */
+  readonly fits: readonly RoiFit[];
+  /** Scores of maps against masks. */
+  readonly localization: readonly RegionLocalization[];
+  /** Top images of each region, best first. */
+  readonly top: readonly {
+    readonly roi: string;
+    readonly images: readonly string[];
+    readonly scores: readonly number[];
+  }[];
+  /** Categories that captions assign to them: images of each region by category. */
+  readonly confusion?: {
+    readonly categories: readonly string[];
+    readonly rois: readonly string[];
+    readonly counts: readonly (readonly number[])[];
+  };
+  /** Correlates by region and property. */
+  readonly correlates: readonly RoiCorrelate[];
+  /** Share of the variance of each region's maps that low-level looks explain. */
+  readonly lowLevel: readonly { readonly roi: string; readonly r2: number }[];
+}
+
+/** Results of one backbone. */
+export interface BackboneResults {
+  /** Its name. */
+  readonly name: string;
+  /** Family of its model. */
+  readonly family: string;
+  /** Patch grid of its maps. */
+  readonly grid: readonly number[];
+  /** Numbers of features. */
+  readonly nFeatures: number;
+  /** How it was used. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Subjects. */
+  readonly subjects: readonly SubjectResults[];
+  /** Their controls with shuffled responses. */
+  readonly controls: readonly SubjectResults[];
+}
+
+/** Agreement of the maps of two backbones. */
+export interface Comparison {
+  /** Names of the backbones. */
+  readonly backbones: readonly [string, string];
+  /** The subject. */
+  readonly subject: string;
+  /** Mean over images of the correlation of a region's maps. */
+  readonly rois: readonly { readonly roi: string; readonly r: number }[];
+}
+
+/** `results.json`. */
+export interface StudyResults {
+  /** What the file is. */
+  readonly format: "gyrus brain_sail 1";
+  /** Settings in force. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Names of the mapped images. */
+  readonly mapped: readonly string[];
+  /** Names of the images worth showing, among the mapped. */
+  readonly shown: readonly string[];
+  /** Subjects. */
+  readonly subjects: readonly {
+    readonly name: string;
+    readonly nVoxels: number;
+    readonly nTrain: number;
+    readonly nTest: number;
+  }[];
+  /** Backbones. */
+  readonly backbones: readonly BackboneResults[];
+  /** Pairs of backbones, subject by subject. */
+  readonly comparisons: readonly Comparison[];
+}
+
+const LEVEL = 0.05;
+
+/** How the voxels of regions go with properties. */
+export function roiCorrelates(
+  rois: readonly RoiVoxels[],
+  { r, test }: Pick<VoxelCorrelates, "r" | "test">,
+): RoiCorrelate[] {
+  const nVoxels = r.length / imageProperties.length;
+  return rois.flatMap(({ name, voxels }) =>
+    imageProperties.map((property, p) => {
+      const at = Array.from(voxels, (v) => p * nVoxels + v);
+      const tested = at.filter((i) => test && !Number.isNaN(test.qValues[i]));
+      const found = tested.filter((i) => test!.qValues[i] < LEVEL);
+      return {
+        roi: name,
+        property,
+        r: medianOf(at.map((i) => r[i])),
+        nTested: tested.length,
+        nPositive: found.filter((i) => test!.signs[i] > 0).length,
+        nNegative: found.filter((i) => test!.signs[i] < 0).length,
+      };
+    })
+  );
+}
+
+/** An owner's results in numbers. */
+function subjectResults(
+  owner: OwnerResult,
+  mapped: readonly string[],
+  lowLevel: ArrayLike<number> | undefined,
+): SubjectResults {
+  const { subject: { name, rois }, fit, localization, top, confusion, correlates } = owner;
+  const k = confusion?.categories.length ?? 0;
+  return {
+    name,
+    fits: fit.rois,
+    localization,
+    top: top.map(({ name: roi, images, scores }) => ({
+      roi,
+      images: Array.from(images, (i) => mapped[i]),
+      scores: [...scores],
+    })),
+    confusion: confusion && {
+      categories: confusion.categories,
+      rois: rois.map((roi) => roi.name),
+      counts: rois.map((_, r) => [...confusion.counts.subarray(r * k, (r + 1) * k)]),
+    },
+    correlates: roiCorrelates(rois, correlates),
+    lowLevel: lowLevel ? rois.map(({ name: roi }, r) => ({ roi, r2: lowLevel[r] })) : [],
+  };
+}
+
+/**
+ * One backbone's results in numbers.
+ *
+ * @param maps of a subject's regions, distilled; the controls have none
+ */
+export function backboneResults(
+  result: BackboneResult,
+  study: Study,
+  { settings, maps }: {
+    readonly settings: Readonly<Record<string, unknown>>;
+    readonly maps: (subject: string) => RoiMaps;
+  },
+): BackboneResults {
+  const { name, family, grid, tokens, owners } = result;
+  const mapped = Array.from(study.mappedRows, (row) => study.images.names[row]);
+  const fields = Array.from(
+    study.mappedRows,
+    (row) => lowLevelFields(study.images.read(row), grid),
+  );
+  const sensitivity = (owner: OwnerResult) =>
+    owner.isControl ? undefined : lowLevelSensitivity(maps(owner.subject.name), fields).mean;
+  const results = owners.map((owner) => ({
+    isControl: owner.isControl,
+    results: subjectResults(owner, mapped, sensitivity(owner)),
+  }));
+  const of = (isControl: boolean) =>
+    results.filter((one) => one.isControl === isControl).map((one) => one.results);
+  return {
+    name,
+    family,
+    grid,
+    nFeatures: tokens.shape[1],
+    settings,
+    subjects: of(false),
+    controls: of(true),
+  };
+}
+
+/**
+ * Agreement of every pair of backbones, subject by subject.
+ *
+ * @param maps of a backbone and subject, distilled
+ */
+export function compareAll(
+  backbones: readonly string[],
+  study: Study,
+  maps: (backbone: string, subject: string) => RoiMaps,
+): Comparison[] {
+  return backbones.flatMap((a, i) =>
+    backbones.slice(i + 1).flatMap((b) =>
+      study.subjects.map(({ name: subject, rois }) => {
+        const { mean } = compareMaps(maps(a, subject), maps(b, subject));
+        return {
+          backbones: [a, b] as const,
+          subject,
+          rois: rois.map(({ name: roi }, r) => ({ roi, r: mean[r] })),
+        };
+      })
+    )
+  );
+}
+
+/** Results as text; what is not a number becomes null. */
+export function writeResults(results: StudyResults): string {
+  return `${JSON.stringify(results, null, 1)}\n`;
+}

@@ -4,8 +4,10 @@
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
+import { InputError } from "../errors.ts";
 import { withFileErrors } from "../io/files.ts";
 import { StepLog } from "../io/step_log.ts";
+import { quote } from "../io/strict_json.ts";
 import { digestOfModel } from "./load_model.ts";
 import type { ModelCliOptions } from "./model_options.ts";
 import type { PixelSource } from "./pixel_source.ts";
@@ -29,8 +31,11 @@ export function openCheckpoint(
   choice: ModelCliOptions & { readonly checkpoint?: string },
   { gpu, source, options }: CheckpointFacts,
 ): StepLog | undefined {
-  const { checkpoint } = choice;
+  const { checkpoint, out } = choice;
   if (checkpoint === undefined) return undefined;
+  if (checkpoint === out) {
+    throw new InputError(`Cannot keep the checkpoint in ${quote(out)}: the result goes there`);
+  }
   const { n, size, names } = source;
   const images = source.files.map((path) => {
     const info = withFileErrors("read", path, () => Deno.statSync(path));

@@ -13,6 +13,7 @@ import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { DENSE_SCALE } from "../io/scaled_half.ts";
 import { resumeSteps } from "../io/step_log.ts";
 import type { VisionModel } from "../models/model.ts";
+import { archOf, NACLIP_STD } from "../models/vit.ts";
 import type { VitConfig } from "../models/vit_config.ts";
 import { runRecord } from "../run_record.ts";
 import { readCaptions, writeCaptions } from "./captions.ts";
@@ -30,7 +31,7 @@ import { openGpu } from "./open_gpu.ts";
 import { realNumber, wholeNumber } from "./options.ts";
 import { beginOutput, writeOutput } from "./output.ts";
 import { paperOptions } from "./paper_options.ts";
-import { openPixels } from "./pixel_source.ts";
+import { openPixels, type PixelSource } from "./pixel_source.ts";
 import { Progress } from "./progress.ts";
 
 interface FeaturesOptions extends ModelCliOptions {
@@ -144,7 +145,7 @@ async function features(given: FeaturesOptions): Promise<void> {
     if (source.names) file.writeStrings("/names", source.names);
     if (request.shifts) writeOffsets(file, request.shifts);
     if (captions) shapes["/captions"] = await writeCaptions(model, file, await captions);
-    describe(file, model, options);
+    describe(file, { model, source, options });
     file.commit();
   }
   output.commit();
@@ -182,12 +183,24 @@ function parseSave(text: string): FeatureName[] {
 }
 
 /** What made the file, kept in it. */
-function describe(file: Hdf5Writer, model: VisionModel, options: FeaturesOptions): void {
-  const { dense = "vanilla", distill, images, pixels } = options;
+function describe(
+  file: Hdf5Writer,
+  { model, source: { size }, options }: {
+    readonly model: VisionModel;
+    readonly source: PixelSource;
+    readonly options: FeaturesOptions;
+  },
+): void {
+  const { dense = "vanilla", distill, images, pixels, arch, gaussianStd } = options;
   file.setAttribute("/", "model", options.model);
   file.setAttribute("/", "family", model.family);
   file.setAttribute("/", "input", images ?? pixels ?? "");
   file.setAttribute("/", "dense", dense);
+  file.setAttribute("/", "arch", archOf({ dense, arch }));
+  if (dense === "naclip" || dense === "nonly") {
+    file.setAttribute("/", "gaussian_std", gaussianStd ?? NACLIP_STD);
+  }
+  file.setAttribute("/", "size", [size.height, size.width]);
   file.setAttribute("/", "distill", distill ?? 0);
 }
 

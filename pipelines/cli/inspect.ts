@@ -66,11 +66,8 @@ async function inspect(reference: string, options: InspectOptions): Promise<void
   }
   progress.end();
   if (options.json) {
-    const listed = rows.map(({ array: { name, dtype, shape }, stats }) => ({
-      name,
-      dtype,
-      shape,
-      stats,
+    const listed = rows.map(({ array: { name, dtype, shape, scale }, stats }) => ({
+      ...{ name, dtype, shape, scale, stats },
     }));
     return console.log(JSON.stringify({ file: reference, format, metadata, arrays: listed }));
   }
@@ -133,20 +130,21 @@ function table(
     "shape",
     ...(withStats ? ["min", "max", "mean", "std", ""] : []),
   ];
-  const cells = rows.map(({ array: { name, dtype, shape }, stats }) => {
+  const cells = rows.map(({ array: { name, dtype, shape, scale }, stats }) => {
     const numbers = stats === undefined
       ? []
       : [stats.min, stats.max, stats.mean, stats.std].map(formatNumber);
-    return ["", name || "(the file)", dtype, `[${shape}]`, ...numbers, remark(stats)];
+    return ["", name || "(the file)", dtype, `[${shape}]`, ...numbers, remark(stats, scale)];
   });
   const all = [head, ...cells];
   const widths = head.map((_, i) => Math.max(...all.map((row) => (row[i] ?? "").length)));
   return all.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd());
 }
 
-function remark(stats: ArrayStats | undefined): string {
+function remark(stats: ArrayStats | undefined, scale: number | undefined): string {
   if (stats === undefined) return "";
   const parts = [
+    scale === undefined ? "" : `${scale} times the values`,
     stats.nan > 0 ? `${stats.nan} NaN` : "",
     stats.infinite > 0 ? `${stats.infinite} infinite` : "",
   ];

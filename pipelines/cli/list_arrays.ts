@@ -5,6 +5,7 @@
  */
 import { InputError } from "../errors.ts";
 import { parseArrayRef } from "../io/array_ref.ts";
+import { scaleOfHalf } from "../io/scaled_half.ts";
 import { withFileErrors } from "../io/files.ts";
 import { Hdf5File } from "../io/hdf5.ts";
 import { readNifti } from "../io/nifti.ts";
@@ -22,6 +23,8 @@ export interface ListedArray {
   readonly shape: readonly number[];
   /** Rows `start` to before `end` of the first axis, or a whole array without axes; absent where it holds no numbers. */
   readonly read?: (start: number, end: number) => HostTensor;
+  /** What values were multiplied by before they were stored, see `encodeScaledHalf`. */
+  readonly scale?: number;
 }
 
 /** A file that is open. */
@@ -94,7 +97,7 @@ async function listHdf5(path: string): Promise<Listing> {
         const { dtype, shape } = file.info(name);
         const read = (start: number, end: number) =>
           shape.length === 0 ? file.read(name) : file.readRows(name, start, end);
-        return { name, dtype, shape, read };
+        return { name, dtype, shape, read, scale: scaleOfHalf(file, name) };
       } catch (cause) {
         // Text and records are no reason not to show the rest.
         if (!(cause instanceof InputError)) throw cause;

@@ -3,6 +3,7 @@ import { type ArrayBlock, BLOCK_BYTES, placeBlock } from "./array_block.ts";
 import { RandomAccessFile, withFileErrors } from "./files.ts";
 import { Hdf5File } from "./hdf5.ts";
 import { NpyFile } from "./npy.ts";
+import { scaleOfHalf } from "./scaled_half.ts";
 import { type FileTensor, openSafetensors } from "./safetensors_file.ts";
 import { dtypeBytes, type HostDType, type HostTensor, shapeSize } from "./state_dict.ts";
 import { quote } from "./strict_json.ts";
@@ -127,12 +128,6 @@ function choose(text: string, name: string | undefined, names: readonly string[]
   );
 }
 
-/** The scale of half precision, where the dataset has one that can be divided by. */
-function scaleOf(file: Hdf5File, name: string): number | undefined {
-  const { scale } = file.attributes(name);
-  return typeof scale === "number" && scale > 0 ? scale : undefined;
-}
-
 async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
   const file = await Hdf5File.open(path);
   try {
@@ -141,7 +136,7 @@ async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
       dtype: info.dtype,
       shape: info.shape,
       rowsPerChunk: info.chunks?.[0],
-      scale: info.dtype === "f16" ? scaleOf(file, info.name) : undefined,
+      scale: scaleOfHalf(file, info.name),
       readTensor: (start, end) => file.readRows(info.name, start, end),
       readBlocks: (start, end) => file.readBlocks(info.name, start, end),
       close: () => file.close(),

@@ -1,4 +1,5 @@
 import { InputError } from "../errors.ts";
+import type { Hdf5File } from "./hdf5.ts";
 import { encodeFloat16 } from "./state_dict.ts";
 
 /** Largest finite value of IEEE's binary16. */
@@ -32,4 +33,11 @@ export function encodeScaledHalf(
     );
   }
   return encodeFloat16(values.map((value) => value * scale));
+}
+
+/** What the values of a half-precision dataset were multiplied by; undefined where it has no such attribute, or another type. */
+export function scaleOfHalf(file: Hdf5File, name: string): number | undefined {
+  if (file.info(name).dtype !== "f16") return undefined;
+  const { scale } = file.attributes(name);
+  return typeof scale === "number" && scale > 0 ? scale : undefined;
 }

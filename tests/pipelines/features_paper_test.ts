@@ -29,16 +29,18 @@ const bytes = Uint8Array.from(normal(randomKey(1), N * 40 * 40 * 3), (v) => 128 
 folder.write("images.npy", writeNpy(hostTensor(bytes, [N, 40, 40, 3])));
 const input = ["--model", folder.at("clip.safetensors"), "--images", folder.at("images.npy")];
 
-async function features(...args: string[]): Promise<{ code: number; text: string }> {
+async function gyrus(...args: string[]): Promise<{ code: number; text: string }> {
   const lines: string[] = [];
   const { log, error } = console;
   console.log = console.error = (...parts: unknown[]) => lines.push(parts.join(" "));
   try {
-    return { code: await main(["features", ...input, ...args, "--json"]), text: lines.join("\n") };
+    return { code: await main([...args, "--json"]), text: lines.join("\n") };
   } finally {
     Object.assign(console, { log, error });
   }
 }
+
+const features = (...args: string[]) => gyrus("features", ...input, ...args);
 
 async function made(name: string, ...args: string[]): Promise<string> {
   const { code, text } = await features(...args, "--out", folder.at(name));
@@ -84,6 +86,8 @@ Deno.test("features --paper writes what its settings one by one write, and recor
   const rows = patchShifts([12, 12], 51).flatMap(({ dy, dx, flip }) => [dy, dx, Number(flip)]);
   assert.equal(file.info("/offsets").dtype, "i32");
   assert.deepEqual([...hostArray(file.read("/offsets"))], rows);
+  const { size, gaussian_std, arch, distill } = file.attributes();
+  assert.deepEqual([size, gaussian_std, arch, distill], [[48, 48], 10, "reduced", 51]);
   const few = await made("few.h5", "--paper", "--distill", "3", "--size", "24", "--seed", "5");
   using other = await Hdf5File.open(few);
   assert.deepEqual(other.info("/dense").shape, [N, 6, 6, 12]);
@@ -108,6 +112,8 @@ Deno.test("features --dense-dtype f16 stores scaled halves that read back as the
     const bound = Math.max(2 ** -11 * Math.abs(value), 2 ** -29);
     assert.ok(Math.abs(back[i] - value) <= bound);
   });
+  const listed = await gyrus("inspect", `${half}:/dense`);
+  assert.match(listed.text, /"dtype":"f16".*"scale":16/);
   const refused: [RegExp, string[]][] = [
     [/between -0\.0156\d* and .*, got/, ["--dense-dtype", "f16", "--dense-scale", "4194304"]],
     [/power of two/, ["--dense-dtype", "f16", "--dense-scale", "10"]],
@@ -144,6 +150,9 @@ Deno.test("features --checkpoint refuses the checkpoint of another model, other 
   folder.write("other.config.json", JSON.stringify(config));
   const model = folder.at("other.safetensors");
   await attempt(/another model;/, "--distill", "2", "--model", model);
+  const same = await features(...flags, "--out", log);
+  assert.equal(same.code, 2, same.text);
+  assert.match(same.text, /Cannot keep the checkpoint in .*: the result goes there/);
   const time = new Date(1e12);
   Deno.utimeSync(folder.at("images.npy"), time, time);
   await attempt(/another images;/, "--distill", "2");

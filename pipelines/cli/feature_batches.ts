@@ -8,7 +8,6 @@ import { Tensor } from "../../engine/tensor.ts";
 import { extractFeatures, type FeatureRequest } from "../dense/features.ts";
 import { InputError } from "../errors.ts";
 import type { Hdf5Writer } from "../io/hdf5_writer.ts";
-import { encodeScaledHalf } from "../io/scaled_half.ts";
 import { hostArray, type HostTensor, hostTensor } from "../io/state_dict.ts";
 import type { StepArrays } from "../io/step_log.ts";
 import type { VisionModel } from "../models/model.ts";
@@ -27,8 +26,8 @@ export interface BatchJob {
   readonly request: FeatureRequest;
   /** Images at once. */
   readonly step: number;
-  /** Scale of `/dense` in half precision; in single precision when left out. */
-  readonly halfScale?: number;
+  /** Half-precision bits of `/dense`; single precision when left out. */
+  readonly encodeDense?: (values: Float32Array<ArrayBuffer>, m: number) => Uint16Array<ArrayBuffer>;
   readonly progress: Progress;
 }
 
@@ -60,12 +59,10 @@ export async function* featureBatches(job: BatchJob, first: number): AsyncGenera
     using pixels = Tensor.from(job.gpu, values, [end - start, channels, height, width]);
     const arrays = new Map<string, HostTensor>();
     for (const [path, { shape, data }] of await extractFeatures(model, pixels, request)) {
-      const isHalf = path === "/dense" && job.halfScale !== undefined;
+      const bits = path === "/dense" ? job.encodeDense?.(data, shape[3]) : undefined;
       arrays.set(
         path,
-        isHalf
-          ? hostTensor(encodeScaledHalf(data, job.halfScale), shape, { dtype: "f16" })
-          : hostTensor(data, shape),
+        bits ? hostTensor(bits, shape, { dtype: "f16" }) : hostTensor(data, shape),
       );
     }
     yield arrays;
@@ -105,4 +102,31 @@ export async function writeBatches(
     row += rows;
   }
   return shapes;
+}
+
+/**
+ * Writes `/dense` of batches as BrainSAIL's files have it: one dataset `[gridHeight, gridWidth, m]` for each image, under its name.
+ *
+ * @returns the shape of each
+ */
+export async function writeImageDatasets(
+  file: Hdf5Writer,
+  batches: AsyncIterable<StepArrays>,
+  names: readonly string[],
+): Promise<Record<string, readonly number[]>> {
+  let image = 0;
+  let shape: readonly number[] = [];
+  for await (const arrays of batches) {
+    const dense = arrays.get("/dense")!;
+    const values = hostArray(dense);
+    if (image === 0) {
+      shape = dense.shape.slice(1);
+      file.createDatasets(names, { shape, dtype: "f16" });
+    }
+    const size = values.length / dense.shape[0];
+    for (let i = 0; i < dense.shape[0]; i++, image++) {
+      file.writeRows(names[image], 0, values.subarray(i * size, (i + 1) * size));
+    }
+  }
+  return Object.fromEntries(names.map((name) => [`/${name}`, shape]));
 }

@@ -5,12 +5,13 @@
  */
 import { type Command, Option } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
+import { patchCoverage } from "../dense/distill.ts";
 import { type FeatureName, featureNames, parseLayers } from "../dense/features.ts";
 import type { FeatureRequest } from "../dense/features.ts";
 import type { PatchShift } from "../dense/offsets.ts";
 import { InputError } from "../errors.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
-import { DENSE_SCALE } from "../io/scaled_half.ts";
+import { DENSE_SCALE, encodeBrainSail, encodeScaledHalf } from "../io/scaled_half.ts";
 import { resumeSteps } from "../io/step_log.ts";
 import type { VisionModel } from "../models/model.ts";
 import { archOf, NACLIP_STD } from "../models/vit.ts";
@@ -18,7 +19,13 @@ import type { VitConfig } from "../models/vit_config.ts";
 import { runRecord } from "../run_record.ts";
 import { readCaptions, writeCaptions } from "./captions.ts";
 import { openCheckpoint } from "./checkpoint.ts";
-import { batchSize, featureBatches, writeBatches } from "./feature_batches.ts";
+import {
+  type BatchJob,
+  batchSize,
+  featureBatches,
+  writeBatches,
+  writeImageDatasets,
+} from "./feature_batches.ts";
 import { loadModelFile } from "./load_model.ts";
 import {
   addModelOptions,
@@ -45,6 +52,7 @@ interface FeaturesOptions extends ModelCliOptions {
   readonly paper: boolean;
   readonly denseDtype: "f32" | "f16";
   readonly denseScale?: number;
+  readonly layout: "arrays" | "brainsail";
   readonly checkpoint?: string;
 }
 
@@ -64,6 +72,9 @@ Output (HDF5, float32, but /dense as --dense-dtype says):
 
 In half precision /dense holds f16(scale x value), and its attribute "scale" says so; commands here divide by it. A value
 comes back within 2^-11 of itself, or within 2^-25 / scale where that is more. One above 65504 / scale is refused.
+
+With --layout brainsail the file holds one half-precision dataset [gridH, gridW, m] for each image, under its name: ten
+times the sum over the augmentations that show a patch, not divided by their number, as BrainSAIL's own files.
 
 With --paper: 896 pixels, naclip with a window of 10 and 51 augmentations for CLIP; 518, maskclip and 25 for DINOv2;
 768, maskclip and 25 for RADIO; what is said explicitly wins.
@@ -104,6 +115,13 @@ export function register(program: Command): void {
       `f16 holds s times the values, s a power of two (default: ${DENSE_SCALE})`,
       realNumber,
     )
+    .addOption(
+      new Option(
+        "--layout <name>",
+        "arrays as below, or a dataset for each image as BrainSAIL's files",
+      )
+        .choices(["arrays", "brainsail"]).default("arrays"),
+    )
     .option(
       "--checkpoint <file>",
       "keep finished batches there; the same command goes on after a stop",
@@ -114,8 +132,11 @@ export function register(program: Command): void {
 
 async function features(given: FeaturesOptions): Promise<void> {
   const started = new Date();
-  const save = parseSave(given.save ?? (given.paper ? "dense" : featureNames.join(",")));
+  const isPerImage = given.layout === "brainsail";
+  const all = given.paper || isPerImage ? "dense" : featureNames.join(",");
+  const save = parseSave(given.save ?? all);
   const halfScale = halfScaleOf(given);
+  if (isPerImage) requireDenseAlone(given, save);
   const output = beginOutput(given.out);
   const progress = new Progress({ silent: given.json });
   using gpu = await openGpu(given);
@@ -130,20 +151,21 @@ async function features(given: FeaturesOptions): Promise<void> {
     shifts: shiftsOf(options, model.config, source.size),
     posInterpolation: options.posInterpolation,
   };
+  const { shifts } = request;
   const step = batchSize(model, source, options.batch);
-  const facts = { request, step, halfScale, fit: fitOf(options) };
+  const facts = { request, step, halfScale, layout: options.layout, fit: fitOf(options) };
   using log = openCheckpoint(options, { gpu, source, options: facts });
-  const job = { gpu, model, source, request, step, halfScale, progress };
+  const encodeDense = encoderOf(options, { model, source, shifts, halfScale });
+  const job = { gpu, model, source, request, step, encodeDense, progress };
+  const batches = resumeSteps(log, (first) => featureBatches(job, first));
   const wantsNone = save.length === 0 && request.layers?.length === 0;
   let shapes: Record<string, readonly number[]> = {};
   {
     using file = await Hdf5Writer.create(output.partial, { inPlace: true });
-    if (!wantsNone) {
-      const batches = resumeSteps(log, (first) => featureBatches(job, first));
-      shapes = await writeBatches(file, batches, { n: source.n, halfScale });
-    }
-    if (source.names) file.writeStrings("/names", source.names);
-    if (request.shifts) writeOffsets(file, request.shifts);
+    if (isPerImage) shapes = await writeImageDatasets(file, batches, source.names!);
+    else if (!wantsNone) shapes = await writeBatches(file, batches, { n: source.n, halfScale });
+    if (source.names && !isPerImage) file.writeStrings("/names", source.names);
+    if (shifts && !isPerImage) writeOffsets(file, shifts);
     if (captions) shapes["/captions"] = await writeCaptions(model, file, await captions);
     describe(file, { model, source, options });
     file.commit();
@@ -152,9 +174,44 @@ async function features(given: FeaturesOptions): Promise<void> {
   finish(options, { gpu, model, started, shapes });
 }
 
+/** BrainSAIL's files hold nothing beside the images' datasets. */
+function requireDenseAlone(options: FeaturesOptions, save: readonly FeatureName[]): void {
+  const { layers, captions, pixels, denseScale } = options;
+  if (save.join() !== "dense" || layers !== undefined || captions !== undefined) {
+    throw new InputError(
+      "Cannot save other features with --layout brainsail: it holds /dense alone",
+    );
+  }
+  if (pixels !== undefined) {
+    throw new InputError("Cannot name the datasets of --layout brainsail: --pixels has no names");
+  }
+  if (denseScale !== undefined) {
+    throw new InputError("Cannot scale --layout brainsail: it holds ten times the sums");
+  }
+}
+
+/** How `/dense` becomes half precision; undefined where it stays single. */
+function encoderOf(
+  { layout }: FeaturesOptions,
+  { model, source: { size }, shifts, halfScale }: {
+    readonly model: VisionModel;
+    readonly source: PixelSource;
+    readonly shifts?: readonly PatchShift[];
+    readonly halfScale?: number;
+  },
+): BatchJob["encodeDense"] {
+  if (layout === "brainsail") {
+    const { patchSize } = model.config;
+    const grid = [size.height / patchSize, size.width / patchSize] as const;
+    const counts = shifts ? patchCoverage(grid, shifts) : [1];
+    return (values, m) => encodeBrainSail(values, counts, m);
+  }
+  return halfScale === undefined ? undefined : (values) => encodeScaledHalf(values, halfScale);
+}
+
 /** The scale of `/dense` in half precision; undefined where it is single precision. */
-function halfScaleOf({ denseDtype, denseScale }: FeaturesOptions): number | undefined {
-  if (denseDtype === "f32" && denseScale !== undefined) {
+function halfScaleOf({ denseDtype, denseScale, layout }: FeaturesOptions): number | undefined {
+  if (denseDtype === "f32" && denseScale !== undefined && layout === "arrays") {
     throw new InputError("Cannot scale single precision: --dense-scale needs --dense-dtype f16");
   }
   return denseDtype === "f16" ? denseScale ?? DENSE_SCALE : undefined;

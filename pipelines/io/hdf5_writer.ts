@@ -163,28 +163,39 @@ export class Hdf5Writer {
    * Creates a dataset of a known shape, whose rows are written later, and the groups above it. One of half precision must have
    * elements, and comes before any rows or strings of the file.
    */
-  createDataset(name: string, { shape, dtype, chunks: given }: Hdf5DatasetOptions): void {
+  createDataset(name: string, options: Hdf5DatasetOptions): void {
+    this.createDatasets([name], options);
+  }
+
+  /** As {@link createDataset}, for several of one kind. */
+  createDatasets(
+    names: readonly string[],
+    { shape, dtype, chunks: given }: Hdf5DatasetOptions,
+  ): void {
+    const [first = ""] = names;
     const size = shapeSize(shape);
     if (size === undefined) {
-      throw new Error(`Cannot create dataset ${quote(name)}: its shape is [${shape}]`);
+      throw new Error(`Cannot create dataset ${quote(first)}: its shape is [${shape}]`);
     }
     const chunks = chunksOf(shape, dtypeBytes[dtype], given);
     if (dtype === "f16" && (chunks === undefined || this.#hasData)) {
       throw new Error(
-        `Cannot create dataset ${quote(name)}: one of half precision needs elements and comes ` +
+        `Cannot create dataset ${quote(first)}: one of half precision needs elements and comes ` +
           `before all data, its shape is [${shape}]`,
       );
     }
-    const path = this.#newPath(name);
-    if (dtype === "f16") this.#createHalf(path, shape, chunks!);
-    else this.#createEmpty(path, { shape, dtype, chunks });
-    if (chunks !== undefined) {
-      this.#call(
-        `enlarge dataset ${quote(path)}`,
-        () => this.#library.module.resize_dataset(this.#id, path, shape.map(BigInt)),
-      );
+    const paths = names.map((name) => this.#newPath(name));
+    if (dtype === "f16") this.#createHalves(paths, { shape, dtype: "f32", chunks });
+    else for (const path of paths) this.#createEmpty(path, { shape, dtype, chunks });
+    for (const path of paths) {
+      if (chunks !== undefined) {
+        this.#call(
+          `enlarge dataset ${quote(path)}`,
+          () => this.#library.module.resize_dataset(this.#id, path, shape.map(BigInt)),
+        );
+      }
+      this.#datasets.set(path, { shape: [...shape], dtype, written: 0 });
     }
-    this.#datasets.set(path, { shape: [...shape], dtype, written: 0 });
   }
 
   /** Creates a dataset without rows: creating writes the data it is given, which would be all of it. */
@@ -211,10 +222,10 @@ export class Hdf5Writer {
     });
   }
 
-  /** Creates a float32 dataset and has its header rewritten, see `hdf5_half.ts`. */
-  #createHalf(path: string, shape: readonly number[], chunks: readonly number[]): void {
+  /** Creates float32 datasets and has their headers rewritten, see `hdf5_half.ts`. */
+  #createHalves(paths: readonly string[], options: Hdf5DatasetOptions): void {
     const known = new Set(objectHeaders(this.#reopen()).map(({ start }) => start));
-    this.#createEmpty(path, { shape, dtype: "f32", chunks });
+    for (const path of paths) this.#createEmpty(path, options);
     let nChanged = 0;
     this.#reopen((bytes) => {
       for (const header of objectHeaders(bytes)) {
@@ -223,10 +234,10 @@ export class Hdf5Writer {
         writeAt(this.#disk, header.start, bytes.subarray(header.start, header.end));
       }
     });
-    if (nChanged === 1) return;
+    if (nChanged === paths.length) return;
     this.discard();
     throw new Error(
-      `Cannot create dataset ${quote(path)}: ${nChanged} headers are of its kind, must be 1`,
+      `Cannot create ${paths.length} datasets of half precision: ${nChanged} headers are theirs`,
     );
   }
 

@@ -44,5 +44,5 @@ export {
   readVertexValues,
   type ReadVertexValuesOptions,
 } from "./surface.ts";
-export { DENSE_SCALE, encodeScaledHalf } from "./scaled_half.ts";
+export { DENSE_SCALE, encodeBrainSail, encodeScaledHalf } from "./scaled_half.ts";
 export { resumeSteps, type RunFacts, type StepArrays, StepLog } from "./step_log.ts";

@@ -25,14 +25,39 @@ export function encodeScaledHalf(
       `Cannot store half precision at the scale ${scale}: it must be a power of two`,
     );
   }
-  const most = LARGEST_HALF / scale;
-  const bad = values.find((value) => !(Math.abs(value) <= most));
-  if (bad !== undefined) {
-    throw new InputError(
-      `Cannot store half precision at the scale ${scale}: values must be between -${most} and ${most}, got ${bad}`,
-    );
-  }
+  requireBelow(values, LARGEST_HALF / scale, `at the scale ${scale}`);
   return encodeFloat16(values.map((value) => value * scale));
+}
+
+function requireBelow(values: Float32Array, most: number, how: string): void {
+  const bad = values.find((value) => !(Math.abs(value) <= most));
+  if (bad === undefined) return;
+  throw new InputError(
+    `Cannot store half precision ${how}: values must be between -${most} and ${most}, got ${bad}`,
+  );
+}
+
+/** BrainSAIL's dense scripts: what sums over augmentations are multiplied by before they are stored. */
+const BRAINSAIL_FACTOR = 10;
+
+/**
+ * Half-precision bits of dense features as BrainSAIL's files hold them: ten times the sum over the augmentations that show a patch.
+ *
+ * @param means `[…, patches, m]`, means over augmentations
+ * @param counts augmentations that show each patch, `[patches]`, see `patchCoverage`
+ * @throws {InputError} when a value does not fit
+ */
+export function encodeBrainSail(
+  means: Float32Array,
+  counts: ArrayLike<number>,
+  m: number,
+): Uint16Array<ArrayBuffer> {
+  const sums = Float32Array.from(
+    means,
+    (mean, at) => BRAINSAIL_FACTOR * counts[Math.floor(at / m) % counts.length] * mean,
+  );
+  requireBelow(sums, LARGEST_HALF, "as ten times sums over augmentations");
+  return encodeFloat16(sums);
 }
 
 /** What the values of a half-precision dataset were multiplied by; undefined where it has no such attribute, or another type. */

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { normal, randomKey } from "../../engine/random.ts";
 import { main } from "../../pipelines/cli/main.ts";
 import { paperOptions } from "../../pipelines/cli/paper_options.ts";
+import { patchCoverage } from "../../pipelines/dense/distill.ts";
 import { patchShifts } from "../../pipelines/dense/offsets.ts";
 import { openArray } from "../../pipelines/io/array_ref.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
@@ -124,6 +125,36 @@ Deno.test("features --dense-dtype f16 stores scaled halves that read back as the
     assert.equal(code, 2, text);
     assert.match(text, message);
     assert.ok(!folder.list().some((name) => name.startsWith("refused")));
+  }
+});
+
+Deno.test("features --layout brainsail holds ten times the sums over views, a dataset for each image", async () => {
+  const flags = [...explicit, "--size", "24", "--distill", "5"];
+  const plain = await made("plain.h5", ...flags, "--save", "dense");
+  const file = await made("brainsail.h5", ...flags, "--layout", "brainsail");
+  using means = await Hdf5File.open(plain);
+  using sums = await Hdf5File.open(file);
+  assert.deepEqual(sums.datasets(), ["/0", "/1", "/2"]);
+  const counts = patchCoverage([6, 6], patchShifts([6, 6], 5));
+  assert.ok(new Set(counts).size > 2); // corners are seen by few
+  for (let i = 0; i < N; i++) {
+    const { dtype, shape } = sums.info(`/${i}`);
+    assert.deepEqual([dtype, shape], ["f16", [6, 6, 12]]);
+    const stored = toFloat32(sums.read(`/${i}`));
+    toFloat32(means.readRows("/dense", i, i + 1)).forEach((mean, at) => {
+      const sum = 10 * counts[Math.floor(at / 12)] * mean;
+      assert.ok(Math.abs(stored[at] - sum) <= 2 ** -10 * Math.abs(sum) + 2 ** -24);
+    });
+  }
+  const refused: [RegExp, string[]][] = [
+    [/holds \/dense alone/, ["--save", "dense,cls"]],
+    [/ten times the sums/, ["--dense-scale", "8"]],
+  ];
+  for (const [message, more] of refused) {
+    const out = folder.at("refused.h5");
+    const { code, text } = await features(...flags, "--layout", "brainsail", ...more, "--out", out);
+    assert.equal(code, 2, text);
+    assert.match(text, message);
   }
 });
 

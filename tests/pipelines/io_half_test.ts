@@ -62,6 +62,21 @@ Deno.test("Hdf5Writer writes half precision beside other types, in any rows, and
   assert.deepEqual([...hostArray(file.read("/after"))], [1, Math.fround(1e-40)]);
 });
 
+Deno.test("Hdf5Writer writes hundreds of half-precision datasets of one kind", async () => {
+  using folder = new TestFolder();
+  const path = folder.at("many.h5");
+  const names = Array.from({ length: 300 }, (_, i) => String(i).padStart(12, "0"));
+  {
+    using writer = await Hdf5Writer.create(path);
+    writer.createDatasets(names, { shape: [2, 2], dtype: "f16" });
+    names.forEach((name, i) => writer.writeRows(name, 0, new Uint16Array(4).fill(i)));
+    writer.commit();
+  }
+  using file = await Hdf5File.open(path);
+  assert.deepEqual(file.datasets(), names.map((name) => `/${name}`));
+  for (const i of [0, 7, 8, 299]) assert.equal(hostArray(file.read(names[i]))[3], i);
+});
+
 Deno.test("Hdf5Writer writes the same bytes at another time", async () => {
   using folder = new TestFolder();
   const { now } = Date;

@@ -10,6 +10,7 @@ import { permutation } from "../encoding/cross_validation.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
 import { embeddingColors, fitUmap } from "../stats/umap.ts";
+import { predictedVoxels } from "./encoders.ts";
 import type { MapOwner } from "./map_pass.ts";
 import { takeRows } from "./study.ts";
 
@@ -71,7 +72,7 @@ export async function studyColors(
       for (let f = 0; f < m; f++) if (data[f * nVoxels + v] !== 0) return false;
       return true;
     };
-    return [...owner.fit.r2.keys()].filter((v) => owner.fit.r2[v] >= minR2 && !isZero(v));
+    return predictedVoxels(owner.fit, minR2).filter((v) => !isZero(v));
   });
   const parts = owners.map((owner, o) => weightRows(owner, chosen[o]));
   const n = parts.reduce((sum, { shape }) => sum + shape[0], 0);

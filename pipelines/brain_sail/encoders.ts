@@ -11,8 +11,10 @@ import { permutation } from "../encoding/cross_validation.ts";
 import { type Encoder, fitEncoder, type FitEncoderOptions } from "../encoding/encoder.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
-import type { StudySubject } from "./study.ts";
-import { takeRows } from "./study.ts";
+import { r2Score } from "../encoding/scoring.ts";
+import { bhFdr } from "../stats/fdr.ts";
+import { permutationTest } from "../stats/permutation.ts";
+import { type StudySubject, takeRows } from "./study.ts";
 
 /** How the encoders are fitted. */
 export type EncoderChoice = Pick<FitEncoderOptions, "solver" | "ridge" | "probe">;
@@ -23,6 +25,8 @@ export interface RoiFit {
   readonly name: string;
   /** Number of its voxels. */
   readonly nVoxels: number;
+  /** Voxels that are predicted at q < 0.05; NaN where nothing is tested. */
+  readonly nPredicted: number;
   /** Median R² on the test images. */
   readonly r2: number;
   /** Median noise ceiling; NaN where it is not known. */
@@ -39,6 +43,8 @@ export interface SubjectEncoder {
   readonly responses: HostMatrix;
   /** R² of each voxel on the test images, `[nVoxels]`. */
   readonly r2: Float64Array<ArrayBuffer>;
+  /** q-value of each voxel's correlation of predictions and test responses, by permutation; undefined where nothing is tested. */
+  readonly qPredicted?: Float64Array<ArrayBuffer>;
   /** Regions, and last all voxels. */
   readonly rois: readonly RoiFit[];
 }
@@ -56,11 +62,13 @@ export function medianOf(values: readonly number[]): number {
  *
  * @param r2 `[nVoxels]`
  * @param noiseCeiling `[nVoxels]`, in [0, 1]
+ * @param qPredicted `[nVoxels]`
  */
 export function roiFits(
   rois: readonly RoiVoxels[],
   r2: ArrayLike<number>,
-  noiseCeiling: ArrayLike<number> | undefined,
+  noiseCeiling?: ArrayLike<number>,
+  qPredicted?: ArrayLike<number>,
 ): RoiFit[] {
   const all = { name: "all voxels", voxels: Array.from(r2, (_, v) => v) };
   return [...rois, all].map(({ name, voxels }) => {
@@ -69,6 +77,7 @@ export function roiFits(
     return {
       name,
       nVoxels: own.length,
+      nPredicted: qPredicted ? own.filter((v) => qPredicted[v] < 0.05).length : NaN,
       r2: medianOf(own.map((v) => r2[v])),
       ceiling: noiseCeiling ? medianOf(own.map(ceiling)) : NaN,
       share: medianOf(own.filter((v) => ceiling(v) > 0).map((v) => r2[v] / ceiling(v))),
@@ -81,14 +90,16 @@ export function roiFits(
  *
  * @param tokens class tokens of all images of the study, `[nImages, m]`
  * @param shuffle fits to responses whose rows are exchanged: the control in which brain data say nothing
+ * @param test how predictions are tested
  */
 export async function fitSubject(
   gpu: Gpu,
   subject: StudySubject,
   tokens: HostMatrix,
-  { choice, shuffle, ...call }: LongCall & {
+  { choice, shuffle, test: permutations, ...call }: LongCall & {
     readonly choice: EncoderChoice;
     readonly shuffle?: Key;
+    readonly test: { readonly key: Key; readonly nPermutations: number };
   },
 ): Promise<SubjectEncoder> {
   const { train, trainRows, test, testRows, rois, noiseCeiling } = subject;
@@ -96,8 +107,17 @@ export async function fitSubject(
   const features = takeRows(tokens, trainRows);
   const options = { ...choice, normalization: "l2", ...call } as const;
   const encoder = await fitEncoder(gpu, features, responses, options);
-  const r2 = await encoder.score(takeRows(tokens, testRows), test);
-  return { encoder, responses, r2, rois: roiFits(rois, r2, noiseCeiling) };
+  const predicted = await encoder.predict(takeRows(tokens, testRows));
+  const r2 = r2Score(test, predicted);
+  const qPredicted = permutations.nPermutations === 0
+    ? undefined
+    : bhFdr((await permutationTest(predicted, test, { ...permutations, ...call })).pValues);
+  return { encoder, responses, r2, qPredicted, rois: roiFits(rois, r2, noiseCeiling, qPredicted) };
+}
+
+/** Voxels that the encoder is known to predict: those of at least `minR2`, at q < 0.05 where that was tested. */
+export function predictedVoxels({ r2, qPredicted }: SubjectEncoder, minR2: number): number[] {
+  return [...r2.keys()].filter((v) => r2[v] >= minR2 && !(qPredicted && qPredicted[v] >= 0.05));
 }
 
 /** The key of a subject's shuffled control. */

@@ -6,7 +6,7 @@
 import { type CocoImage, type CocoObject, readCocoObjects } from "../nsd/coco.ts";
 import { cocoMask } from "../nsd/coco_mask.ts";
 import { loadNsd, type LoadNsdOptions } from "../nsd/load_nsd.ts";
-import { nsdPaths, subjectName } from "../nsd/names.ts";
+import { ATLASES, nsdPaths, regionOf, subjectName } from "../nsd/names.ts";
 import { isThere } from "../nsd/read_file.ts";
 import { splitShared } from "../nsd/split.ts";
 import { NsdStimuli } from "../nsd/stimuli.ts";
@@ -15,6 +15,7 @@ import { hostMatrix } from "../encoding/host_matrix.ts";
 import { openArray, type RowSource } from "../io/array_ref.ts";
 import { InputError } from "../errors.ts";
 import { quote } from "../io/strict_json.ts";
+import type { RoiVoxels } from "../dense/relevance.ts";
 import { sharedRows, type Study, type StudySubject, type StudyTruth } from "./study.ts";
 
 /** What to take of the data set. */
@@ -128,7 +129,7 @@ export async function openNsdStudy(
     testRows: rowsOf(test.nsdIds),
     test: hostMatrix(test.responses, [test.nsdIds.length, voxels.ncsnr.length]),
     noiseCeiling: test.noiseCeiling,
-    rois: [...voxels.rois].map(([name, own]) => ({ name, voxels: own })),
+    rois: orderedRois(voxels.rois),
     places: { volume: { volumeIndex: voxels.volumeIndex, volumeShape: voxels.volumeShape } },
   }));
   const mappedRows = sharedRows(subjects, nMapped);
@@ -148,6 +149,17 @@ export async function openNsdStudy(
     truth: { ...coco, depth: depthOf(depth, nsdIds) },
     [Symbol.dispose]: () => held.dispose(),
   };
+}
+
+/** Regions in the order of the atlases, so that all subjects have the same. */
+function orderedRois(rois: ReadonlyMap<string, Uint32Array<ArrayBuffer>>): RoiVoxels[] {
+  const order = Object.values(ATLASES).flatMap((names) => Object.values(names).map(regionOf));
+  const place = (name: string) => {
+    const at = order.indexOf(name.replace(/^[lr]h\./, ""));
+    return at < 0 ? order.length : at;
+  };
+  return [...rois].map(([name, voxels]) => ({ name, voxels }))
+    .sort((a, b) => place(a.name) - place(b.name) || (a.name < b.name ? -1 : 1));
 }
 
 async function loadPart(nsd: string, subject: number, options: LoadNsdOptions) {

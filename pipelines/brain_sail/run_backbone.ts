@@ -16,7 +16,13 @@ import { type Backbone, denseGrid } from "./backbone.ts";
 import { allDense, allTokens, type KeptFeatures } from "./backbone_features.ts";
 import { type ColorOptions, type StudyColors, studyColors } from "./colors.ts";
 import { embedCaptions } from "./embed_captions.ts";
-import { controlKey, type EncoderChoice, fitSubject, type SubjectEncoder } from "./encoders.ts";
+import {
+  controlKey,
+  type EncoderChoice,
+  fitSubject,
+  predictedVoxels,
+  type SubjectEncoder,
+} from "./encoders.ts";
 import type { RegionLocalization } from "./localization.ts";
 import { type MapOwner, mapPass, type MapSink, type OwnerMaps } from "./map_pass.ts";
 import { type RidgeProblem, shuffledRegionWeights } from "./shuffled_regions.ts";
@@ -38,7 +44,7 @@ export interface BackboneRunOptions extends KeptFeatures {
   readonly nPermutations: number;
   /** Shuffles of the responses behind the control; the first is run whole, the others for maps; 0 runs none. */
   readonly nShuffles: number;
-  /** Voxels with less R² are not tested for correlates, and take no part in colours. */
+  /** Voxels with less R², or that are not predicted at q < 0.05, are not tested for correlates and take no part in colours. */
   readonly minR2: number;
   /** Draws everything random. */
   readonly key: Key;
@@ -109,7 +115,7 @@ async function fitAll(
   gpu: Gpu,
   study: Study,
   tokens: HostMatrix,
-  { choice, nShuffles, key, signal, onProgress }: BackboneRunOptions,
+  { choice, nShuffles, nPermutations, key, signal, onProgress }: BackboneRunOptions,
 ): Promise<MapOwner[]> {
   const owners: MapOwner[] = [];
   for (const isControl of nShuffles > 0 ? [false, true] : [false]) {
@@ -120,7 +126,8 @@ async function fitAll(
       const report = (event: { stage: string; done: number; total: number }) =>
         onProgress?.({ ...event, stage: `${subject.name} ${event.stage}` });
       const shuffle = isControl ? controlKey(key, s) : undefined;
-      const call = { choice, shuffle, signal, onProgress: report };
+      const test = { key: foldIn(key, 4), nPermutations };
+      const call = { choice, shuffle, test, signal, onProgress: report };
       const fit = await fitSubject(gpu, subject, tokens, call);
       const problem = problemOf(fit, subject, tokens);
       const draw = { key: foldIn(controlKey(key, s), 1), n: nShuffles };
@@ -158,7 +165,7 @@ async function slopesOf(
   if (nPermutations === 0 || !problem) return undefined;
   // A property that varies in no image has no direction: its slopes are 0.
   const directions = correlates.directions().map((value) => Number.isNaN(value) ? 0 : value);
-  const voxels = [...fit.r2.keys()].filter((v) => fit.r2[v] >= minR2);
+  const voxels = predictedVoxels(fit, minR2);
   return await testSlopes(
     { ...problem, directions, voxels },
     { key: foldIn(key, 1), nPermutations, signal, onProgress },

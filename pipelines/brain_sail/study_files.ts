@@ -7,7 +7,7 @@
  * BACKBONE/colors.h5                  /rgb u8 [nShown, gridH, gridW, 3]
  * BACKBONE/SUBJECT/encoder.h5         the encoder
  * BACKBONE/SUBJECT/maps.h5            /distilled /plain [nMapped, nRois, gridH, gridW], /roi_names /image_names
- * BACKBONE/SUBJECT/voxels.h5          /r2 /noise_ceiling /best_alphas /correlates/{r,pooled,p,q,sign} /rgb, where voxels lie
+ * BACKBONE/SUBJECT/voxels.h5          /r2 /q_predicted /noise_ceiling /best_alphas /correlates/{r,pooled,p,q,sign} /rgb, where voxels lie
  * ```
  *
  * @module
@@ -113,6 +113,7 @@ async function writeVoxels(
   };
   const n = fit.r2.length, k = imageProperties.length;
   add("r2", "f64", fit.r2);
+  if (fit.qPredicted) add("q_predicted", "f64", fit.qPredicted);
   if (subject.noiseCeiling) add("noise_ceiling", "f32", subject.noiseCeiling);
   const { bestAlphas } = fit.encoder.details;
   if (bestAlphas) add("best_alphas", "f64", bestAlphas);

@@ -88,7 +88,12 @@ const backbones: Omit<SettingSpec, "group">[] = [
     about: "attention of the last block (default: the paper's)",
     choices: denseModes,
   },
-  { key: "arch", kind: "texts", about: "last block", choices: ["reduced", "vanilla"] },
+  {
+    key: "arch",
+    kind: "texts",
+    about: "last block: attention alone, or whole",
+    choices: ["reduced", "vanilla"],
+  },
   { key: "gaussianStd", kind: "reals", about: "window of naclip in patches", least: 0 },
   {
     key: "posInterpolation",
@@ -125,7 +130,7 @@ const analyses: Omit<SettingSpec, "group">[] = [
   {
     key: "minR2",
     kind: "real",
-    about: "least test R² of voxels that are tested for correlates or coloured",
+    about: "least test R² of voxels that are tested for correlates or coloured, if q < 0.05",
     fallback: 0.05,
   },
   { key: "nResamples", kind: "whole", about: "bootstrap: resamples", fallback: 2000, least: 1 },
@@ -143,13 +148,13 @@ const analyses: Omit<SettingSpec, "group">[] = [
     fallback: 39,
     least: 0,
   },
+  { key: "nShown", kind: "whole", about: "images worth showing", fallback: 12, least: 1 },
   { key: "umapNeighbors", kind: "whole", about: "colours: neighbours", fallback: 15, least: 2 },
   { key: "umapMinDist", kind: "real", about: "colours: least distance", fallback: 0.1, least: 0 },
   { key: "umapVoxels", kind: "whole", about: "colours: most voxels", fallback: 4000, least: 16 },
 ];
 
 const figures: Omit<SettingSpec, "group">[] = [
-  { key: "nShown", kind: "whole", about: "images in the panels", fallback: 12, least: 1 },
   {
     key: "lhSurface",
     kind: "text",

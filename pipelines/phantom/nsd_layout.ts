@@ -9,10 +9,18 @@ import { cocoFiles } from "./coco_layout.ts";
 import { ATLASES, nsdPaths, regionOf } from "../nsd/names.ts";
 import type { Phantom, PhantomCall, PhantomSubject } from "./phantom.ts";
 import { ROIS } from "./sheet.ts";
+import { type Variable, VARIABLES } from "./tuning.ts";
 
 const VOXEL_SIZE = 1.8; // Millimetres, as in func1pt8mm.
 const COCO_SPLIT = "phantom"; // In place of "train2017" and "val2017".
 const NSD_SUBJECTS = 8; // Columns of the stimulus table.
+const T_PER_WEIGHT = 6; // t value of a voxel that a localizer's category drives as it drives the category's regions.
+const CONTRAST_CATEGORY: Readonly<Record<string, Variable>> = {
+  faces: "face",
+  bodies: "body",
+  places: "place",
+  characters: "word",
+};
 
 /** Writes a small file, making the folders above it. */
 export function writeFile(path: string, data: Uint8Array | string): void {
@@ -90,6 +98,15 @@ async function writeSubject(root: string, phantom: Phantom, s: number): Promise<
   writeFile(`${root}/${nsdPaths.roi(s)}/nsdgeneral.nii.gz`, await nifti(general));
   const brain = volume(new Int16Array(nCells), subject, ones);
   writeFile(`${root}/${nsdPaths.volumes(s)}/brainmask.nii.gz`, await nifti(brain));
+  for (const [contrast, category] of Object.entries(CONTRAST_CATEGORY)) {
+    const k = VARIABLES.indexOf(category);
+    const t = Array.from(
+      { length: nVoxels },
+      (_, v) => T_PER_WEIGHT * subject.tuning.weights[v * VARIABLES.length + k],
+    );
+    const data = volume(new Float32Array(nCells), subject, t);
+    writeFile(`${root}/${nsdPaths.volumes(s)}/floc_${contrast}tval.nii.gz`, await nifti(data));
+  }
   for (const [atlas, names] of Object.entries(ATLASES)) {
     const labels = volume(new Int16Array(nCells).fill(-1), subject, atlasLabels(subject, atlas));
     writeFile(`${root}/${nsdPaths.roi(s)}/${atlas}.nii.gz`, await nifti(labels));

@@ -9,11 +9,14 @@ import { foldIn, type Key } from "../../engine/random.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
 import { permutation } from "../encoding/cross_validation.ts";
 import { type Encoder, fitEncoder, type FitEncoderOptions } from "../encoding/encoder.ts";
-import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { columnMeans, type HostMatrix, range } from "../encoding/host_matrix.ts";
+import { multiply } from "../encoding/host_products.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
+import { normalizeFeatures } from "../encoding/normalize.ts";
+import { refitTest, type RidgeProblem } from "../encoding/refit_test.ts";
 import { r2Score } from "../encoding/scoring.ts";
 import { bhFdr } from "../stats/fdr.ts";
-import { permutationTest } from "../stats/permutation.ts";
+import type { PermutationOptions } from "../stats/permutation.ts";
 import { type StudySubject, takeRows } from "./study.ts";
 
 /** How the encoders are fitted. */
@@ -43,7 +46,7 @@ export interface SubjectEncoder {
   readonly responses: HostMatrix;
   /** R² of each voxel on the test images, `[nVoxels]`. */
   readonly r2: Float64Array<ArrayBuffer>;
-  /** q-value of each voxel's correlation of predictions and test responses, by permutation; undefined where nothing is tested. */
+  /** q-value of each voxel's covariance of predictions and test responses, against fits to permuted responses; undefined where nothing is tested. */
   readonly qPredicted?: Float64Array<ArrayBuffer>;
   /** Regions, and last all voxels. */
   readonly rois: readonly RoiFit[];
@@ -109,10 +112,49 @@ export async function fitSubject(
   const encoder = await fitEncoder(gpu, features, responses, options);
   const predicted = await encoder.predict(takeRows(tokens, testRows));
   const r2 = r2Score(test, predicted);
-  const qPredicted = permutations.nPermutations === 0
+  const problem = ridgeProblem(encoder, features, responses);
+  const qPredicted = permutations.nPermutations === 0 || !problem
     ? undefined
-    : bhFdr((await permutationTest(predicted, test, { ...permutations, ...call })).pValues);
+    : await testPredictions(
+      problem,
+      {
+        features: normalizeFeatures(takeRows(tokens, testRows), encoder.normalizer),
+        responses: test,
+      },
+      { ...permutations, ...call },
+    );
   return { encoder, responses, r2, qPredicted, rois: roiFits(rois, r2, noiseCeiling, qPredicted) };
+}
+
+/** What a ridge encoder solved; undefined for other encoders. */
+export function ridgeProblem(
+  { solver, normalizer, details: { bestAlphas } }: Encoder,
+  features: HostMatrix,
+  responses: HostMatrix,
+): RidgeProblem | undefined {
+  if (solver !== "ridge") return undefined;
+  return { features: normalizeFeatures(features, normalizer), responses, bestAlphas };
+}
+
+/** q-values of the covariance of predictions with test responses, one-sided, against fits to permuted responses. */
+async function testPredictions(
+  problem: RidgeProblem,
+  { features, responses }: { readonly features: HostMatrix; readonly responses: HostMatrix },
+  options: Omit<PermutationOptions, "alternative">,
+): Promise<Float64Array<ArrayBuffer>> {
+  const [n, p] = features.shape;
+  const nVoxels = responses.shape[1];
+  const means = columnMeans(responses, range(n));
+  const centred = Float64Array.from(responses.data, (y, at) => y - means[at % nVoxels]);
+  const transposed = new Float64Array(centred.length);
+  for (let r = 0; r < n; r++) {
+    for (let v = 0; v < nVoxels; v++) transposed[v * n + r] = centred[r * nVoxels + v];
+  }
+  const directions = multiply(transposed, Float64Array.from(features.data), [nVoxels, n, p]);
+  const voxels = Array.from({ length: nVoxels }, (_, v) => v);
+  const statistic = { directions, of: (v: number) => v };
+  const test = await refitTest(problem, statistic, voxels, { ...options, alternative: "greater" });
+  return bhFdr(test.pValues);
 }
 
 /** Voxels that the encoder is known to predict: those of at least `minR2`, at q < 0.05 where that was tested. */

@@ -9,7 +9,7 @@ import type { CaptionCategory } from "../dense/caption_categories.ts";
 import { type SlopeTest, testSlopes } from "../dense/property_correlates.ts";
 import { type TopImages, topImages } from "../dense/top_images.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
-import { normalizeFeatures } from "../encoding/normalize.ts";
+import type { RidgeProblem } from "../encoding/refit_test.ts";
 import { InputError } from "../errors.ts";
 import type { Grid } from "../models/pos_embed.ts";
 import { type Backbone, denseGrid } from "./backbone.ts";
@@ -21,11 +21,12 @@ import {
   type EncoderChoice,
   fitSubject,
   predictedVoxels,
+  ridgeProblem,
   type SubjectEncoder,
 } from "./encoders.ts";
 import type { RegionLocalization } from "./localization.ts";
 import { type MapOwner, mapPass, type MapSink, type OwnerMaps } from "./map_pass.ts";
-import { type RidgeProblem, shuffledRegionWeights } from "./shuffled_regions.ts";
+import { shuffledRegionWeights } from "./shuffled_regions.ts";
 import { type Study, type StudySubject, takeRows } from "./study.ts";
 
 /** How a study is run. */
@@ -146,13 +147,7 @@ function problemOf(
   { trainRows }: StudySubject,
   tokens: HostMatrix,
 ): RidgeProblem | undefined {
-  const { solver, normalizer, details: { bestAlphas } } = encoder;
-  if (solver !== "ridge") return undefined;
-  return {
-    features: normalizeFeatures(takeRows(tokens, trainRows), normalizer),
-    responses,
-    bestAlphas,
-  };
+  return ridgeProblem(encoder, takeRows(tokens, trainRows), responses);
 }
 
 /** Significance of the correlates; undefined for encoders that are no ridge regression. */

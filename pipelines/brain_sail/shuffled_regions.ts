@@ -6,18 +6,8 @@
 import { foldIn, type Key } from "../../engine/random.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
 import { permutation } from "../encoding/cross_validation.ts";
-import type { HostMatrix } from "../encoding/host_matrix.ts";
+import type { RidgeProblem } from "../encoding/refit_test.ts";
 import { RidgeSystems } from "../encoding/ridge_systems.ts";
-
-/** What was fitted. */
-export interface RidgeProblem {
-  /** Features as the model takes them, `[nSamples, nFeatures]`. */
-  readonly features: HostMatrix;
-  /** Responses, `[nSamples, nVoxels]`. */
-  readonly responses: HostMatrix;
-  /** Regularisation of each voxel, `[nVoxels]`. */
-  readonly bestAlphas: ArrayLike<number>;
-}
 
 /** Voxels of regions by alpha: weights are linear in the responses, so that those of one alpha are fitted as one. */
 function groupsOf(rois: readonly RoiVoxels[], bestAlphas: ArrayLike<number>) {

@@ -4,8 +4,7 @@
  *
  * A map of *any* direction in a network's feature space goes with depth or saturation to some degree, as patches that are alike in one
  * thing are alike in others. Whether the brain data say it can therefore only be told by fitting again to responses that have lost
- * their images. For ridge regression that needs no fit: the slope of a voxel's map on a property is `c'w = c'(X'X + αI)⁻¹X'y = g'y`, so
- * that permuting the responses permutes what a fixed vector `g` is correlated with.
+ * their images; the slope of a map on a property is linear in the weights, so that `refitTest` does it.
  *
  * @module
  */
@@ -14,11 +13,11 @@ import { square, sub } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { readAll, Tensor, tidy } from "../../engine/tensor.ts";
-import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
-import { RidgeSystems } from "../encoding/ridge_systems.ts";
+import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { refitTest, type RidgeProblem } from "../encoding/refit_test.ts";
 import { InputError } from "../errors.ts";
 import { bhFdr } from "../stats/fdr.ts";
-import { type PermutationOptions, permutationTest } from "../stats/permutation.ts";
+import type { PermutationOptions } from "../stats/permutation.ts";
 
 /** A property of an image's patches. */
 interface Field {
@@ -213,13 +212,7 @@ export class PropertyCorrelates implements Disposable {
 }
 
 /** What {@link testSlopes} needs of the fit. */
-export interface SlopeProblem {
-  /** Features that the encoder was fitted on, as the model takes them, `[nSamples, nFeatures]`. */
-  readonly features: HostMatrix;
-  /** Responses that it was fitted to, `[nSamples, nVoxels]`. */
-  readonly responses: HostMatrix;
-  /** Regularisation of each voxel, `[nVoxels]`. */
-  readonly bestAlphas: ArrayLike<number>;
+export interface SlopeProblem extends RidgeProblem {
   /** From {@link PropertyCorrelates.directions}, `[nProperties, nFeatures]`. */
   readonly directions: Float64Array;
   /** Voxels to test; all when left out. What is not tested costs the others no power. */
@@ -236,23 +229,6 @@ export interface SlopeTest {
   readonly signs: Int8Array<ArrayBuffer>;
 }
 
-/** Vectors `g = X(X'X + αI)⁻¹c` of every alpha, one column per direction: `[nSamples, nDirections]`. */
-function slopeVectors(
-  features: HostMatrix,
-  directions: Float64Array,
-  alphas: readonly number[],
-): Map<number, Float64Array> {
-  const systems = new RidgeSystems(features);
-  const p = systems.nFeatures, k = directions.length / p;
-  const columns = new Float64Array(directions.length);
-  for (let j = 0; j < k; j++) {
-    for (let f = 0; f < p; f++) columns[f * k + j] = directions[j * p + f];
-  }
-  return new Map(
-    alphas.map((alpha) => [alpha, systems.apply(systems.solve(alpha, columns, k), k)]),
-  );
-}
-
 /**
  * Tests the slopes of voxels' maps on properties against fits to permuted responses (see the head of this file): the null hypothesis is
  * that a voxel's responses have nothing to do with the images. Ridge regression at each voxel's own alpha, with an intercept.
@@ -261,50 +237,25 @@ function slopeVectors(
  * @throws {InputError} when the shapes do not fit, or a system at an alpha of 0 is singular
  */
 export async function testSlopes(
-  { features, responses, bestAlphas, directions, voxels }: SlopeProblem,
+  { directions, voxels, ...problem }: SlopeProblem,
   options: Omit<PermutationOptions, "alternative">,
 ): Promise<SlopeTest> {
-  const [n, p] = features.shape;
-  const [rows, nVoxels] = responses.shape;
-  if (rows !== n || bestAlphas.length !== nVoxels || directions.length % p !== 0) {
-    throw new InputError(
-      `Cannot test slopes: features [${features.shape}], responses [${responses.shape}], ` +
-        `${bestAlphas.length} alphas and ${directions.length} covariances must agree`,
-    );
-  }
-  const k = directions.length / p;
+  const nVoxels = problem.responses.shape[1];
+  const k = directions.length / problem.features.shape[1];
   const tested = Array.from(voxels ?? Array(nVoxels).keys());
-  const vectors = slopeVectors(features, directions, [
-    ...new Set(tested.map((v) => bestAlphas[v])),
-  ]);
-  const make = () => new Float64Array(k * nVoxels).fill(NaN);
-  const result = { pValues: make(), qValues: make(), signs: new Int8Array(k * nVoxels) };
-  if (tested.length === 0) return result;
-  const measured = columnsOf(responses, tested);
+  const make = () => new Float64Array(Math.ceil(k) * nVoxels).fill(NaN);
+  const result = { pValues: make(), qValues: make(), signs: new Int8Array(Math.ceil(k) * nVoxels) };
   for (let j = 0; j < k; j++) {
-    const predictions = new Float32Array(n * tested.length);
-    tested.forEach((v, i) => {
-      const column = vectors.get(bestAlphas[v])!;
-      for (let r = 0; r < n; r++) predictions[r * tested.length + i] = column[r * k + j];
-    });
-    const test = await permutationTest(hostMatrix(predictions, measured.shape), measured, {
+    const { pValues, signs } = await refitTest(problem, { directions, of: () => j }, tested, {
       ...options,
       alternative: "twoSided",
     });
-    const qValues = bhFdr(test.pValues);
+    const qValues = bhFdr(pValues);
     tested.forEach((v, i) => {
-      result.pValues[j * nVoxels + v] = test.pValues[i];
+      result.pValues[j * nVoxels + v] = pValues[i];
       result.qValues[j * nVoxels + v] = qValues[i];
-      result.signs[j * nVoxels + v] = Math.sign(test.correlations[i]);
+      result.signs[j * nVoxels + v] = signs[i];
     });
   }
   return result;
-}
-
-function columnsOf({ data, shape: [n, cols] }: HostMatrix, columns: readonly number[]): HostMatrix {
-  const out = new Float32Array(n * columns.length);
-  for (let r = 0; r < n; r++) {
-    columns.forEach((v, i) => out[r * columns.length + i] = data[r * cols + v]);
-  }
-  return hostMatrix(out, [n, columns.length]);
 }

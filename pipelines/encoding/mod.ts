@@ -79,6 +79,12 @@ export { FittedGroupRidge, type GroupRidgeParts } from "./fitted_group_ridge.ts"
 export type { Bands } from "./bands.ts";
 export { dirichletGammas, type DirichletOptions } from "./gammas.ts";
 export { RidgeSystems } from "./ridge_systems.ts";
+export {
+  type RefitTest,
+  refitTest,
+  type RidgeProblem,
+  type WeightStatistic,
+} from "./refit_test.ts";
 export { singularValues } from "./singular_values.ts";
 export { fingerprintOf, ScoreCheckpoint } from "./score_checkpoint.ts";
 export type { ChoiceOptions } from "./choose_alphas.ts";

@@ -250,6 +250,29 @@ export {
 } from "./pipelines/dense/relevance.ts";
 export { type DenseSettings, denseSettings, paperSize } from "./pipelines/brain_sail/config.ts";
 export {
+  readStudyColors,
+  readStudyImage,
+  readStudyMaps,
+  readStudyRecord,
+  readStudyResults,
+  readStudyVoxels,
+  type StudyMaps,
+  type StudyRecord,
+  type StudyVoxels,
+} from "./pipelines/brain_sail/read_study.ts";
+export { studyReport, type StudyReport } from "./pipelines/brain_sail/study_report.ts";
+export type {
+  BackboneResults,
+  Comparison,
+  RoiCorrelate,
+  StudyResults,
+  SubjectResults,
+} from "./pipelines/brain_sail/results.ts";
+export type { RoiFit } from "./pipelines/brain_sail/encoders.ts";
+export type { MapMethodName, RegionLocalization } from "./pipelines/brain_sail/localization.ts";
+export type { Settings, SettingValue } from "./pipelines/brain_sail/study_settings.ts";
+export type { CortexPlaces } from "./pipelines/brain_sail/study.ts";
+export {
   isJudgeable,
   type MapScoreName,
   type MapScores,

@@ -18,6 +18,7 @@ export const reasons = {
   posixSignals: "Windows has no SIGINT and SIGTERM to send",
   fullDisk: "a disk cannot be filled here: that takes Linux, and for a small file system root",
   subprocess: "Deno may not be run from here",
+  chromium: "chromium is not installed",
 } as const;
 
 /** Options of a test that needs something: it is ignored, and the reason printed, where that is missing. */

@@ -3,7 +3,7 @@
  *
  * ```text
  * results.json                        every table
- * images/NAME.png                     the images worth showing
+ * images/NAME.png                     the images worth showing, and the best ones of regions small
  * BACKBONE/colors.h5                  /rgb u8 [nShown, gridH, gridW, 3]
  * BACKBONE/SUBJECT/encoder.h5         the encoder
  * BACKBONE/SUBJECT/maps.h5            /distilled /plain [nMapped, nRois, gridH, gridW], /roi_names /image_names

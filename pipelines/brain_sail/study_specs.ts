@@ -159,16 +159,25 @@ const figures: Omit<SettingSpec, "group">[] = [
     key: "lhSurface",
     kind: "text",
     path: true,
-    about: "left surface to draw on: GIFTI or FreeSurfer",
+    about:
+      "left surface to draw on: GIFTI or FreeSurfer; {subject} in a path is the subject's name",
   },
   { key: "rhSurface", kind: "text", path: true, about: "right surface" },
   {
     key: "lhSample",
     kind: "text",
     path: true,
-    about: "left surface in the volume's space (default: lhSurface)",
+    about:
+      "where its vertices lie in the volume: a surface, or NSD's .mgz of coordinates (default: lhSurface)",
   },
-  { key: "rhSample", kind: "text", path: true, about: "right surface in the volume's space" },
+  { key: "rhSample", kind: "text", path: true, about: "the same of the right" },
+  {
+    key: "lhFull",
+    kind: "text",
+    path: true,
+    about: "the surface that a flat patch was cut from (default: lhSample)",
+  },
+  { key: "rhFull", kind: "text", path: true, about: "the same of the right" },
   {
     key: "volume",
     kind: "text",

@@ -8,6 +8,7 @@ import { register as info } from "./info.ts";
 import { register as inspect } from "./inspect.ts";
 import { register as localize } from "./localize.ts";
 import { register as phantom } from "./phantom.ts";
+import { register as report } from "./report.ts";
 
 /** Adds one command to the program. */
 export type Register = (program: Command) => void;
@@ -21,6 +22,7 @@ export const commands: readonly Register[] = [
   features,
   encode,
   localize,
+  report,
   bench,
   bundle,
 ];

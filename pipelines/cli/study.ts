@@ -27,6 +27,7 @@ import {
 import type { RoiMaps } from "../dense/compare_backbones.ts";
 import { parseAlphas } from "../encoding/alphas.ts";
 import { InputError } from "../errors.ts";
+import { shrink } from "../images/pil_resize.ts";
 import { withFileErrors } from "../io/files.ts";
 import { savePng } from "../io/png.ts";
 import { StepLog } from "../io/step_log.ts";
@@ -276,10 +277,7 @@ export async function study(settings: Settings, options: StudyOptions): Promise<
     backbones,
     comparisons: await comparisons(folder, data, backbones),
   };
-  Deno.mkdirSync(`${folder}/images`);
-  for (const image of shown!) {
-    savePng(`${folder}/images/${names[image]}.png`, data.images.read(data.mappedRows[image]));
-  }
+  writeImages(folder, data, results);
   Deno.writeTextFileSync(`${folder}/results.json`, writeResults(results));
   const record = runRecord({
     command: "localize",
@@ -292,6 +290,23 @@ export async function study(settings: Settings, options: StudyOptions): Promise<
   Deno.writeTextFileSync(`${folder}/${RUN_RECORD}`, `${JSON.stringify(record, null, 2)}\n`);
   output.commit();
   say(results, options);
+}
+
+/** Longest side of an image that is only among the best of a region. */
+const SMALL = 160;
+
+/** The images worth showing as they are, and the best ones of regions small. */
+function writeImages(folder: string, { images, mappedRows }: Study, results: StudyResults): void {
+  Deno.mkdirSync(`${folder}/images`);
+  const shown = new Set(results.shown);
+  const best = results.backbones.flatMap(({ subjects }) =>
+    subjects.flatMap(({ top }) => top.flatMap((one) => one.images))
+  );
+  for (const name of new Set([...shown, ...best])) {
+    const image = images.read(mappedRows[results.mapped.indexOf(name)]);
+    const kept = shown.has(name) ? image : shrink(image, SMALL);
+    savePng(`${folder}/images/${name}.png`, kept);
+  }
 }
 
 function say({ backbones, mapped }: StudyResults, { json, out }: StudyOptions): void {

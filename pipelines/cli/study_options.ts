@@ -49,14 +49,19 @@ export function addSettingFlags(command: Command, has: FlagFilter = () => true):
  *
  * @param file of settings, undefined where there is none
  * @param options of the command, as commander collected them
+ * @param beneath settings that hold where neither a flag nor the file says otherwise
  * @throws {InputError} when the file cannot be read, or a setting is not what it must be
  */
 export function settingsOf(
   file: string | undefined,
   options: Readonly<Record<string, unknown>>,
   has: FlagFilter = () => true,
+  beneath: Settings = {},
 ): Settings {
-  const given: Record<string, Settings[string]> = { ...file === undefined ? {} : readFile(file) };
+  const given: Record<string, Settings[string]> = {
+    ...beneath,
+    ...file === undefined ? {} : readFile(file),
+  };
   for (const spec of studySpecs.filter(has)) {
     const words = options[spec.key];
     if (words === undefined) continue;

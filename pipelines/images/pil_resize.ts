@@ -179,3 +179,18 @@ export function pilResize(
   const done = height === wide.height ? wide : resizeRows(wide, height, kernel);
   return done === image ? { ...image, data: image.data.slice() } : done;
 }
+
+/**
+ * An image of at most so many pixels a side, its sides in proportion; a smaller one stays as it is.
+ *
+ * @throws {InputError} when `side` is not a number above 0
+ */
+export function shrink(image: RgbImage, side: number): RgbImage {
+  const scale = side / Math.max(image.height, image.width);
+  if (scale >= 1) return image;
+  return pilResize(image, {
+    height: Math.max(1, Math.round(image.height * scale)),
+    width: Math.max(1, Math.round(image.width * scale)),
+    filter: "bicubic",
+  });
+}

@@ -30,7 +30,7 @@ export interface FlatMap {
 }
 
 const SCALE = 360; // SVG units per unit of the flat map
-const CHARACTER = 7.4; // Width of a bold one of 12 units
+const CHARACTER = 8.6; // Width of a bold one of 12 units
 
 /** The colour of each voxel as CSS. */
 function colorsOf(

@@ -69,15 +69,19 @@ export function figure(image: RgbImage, alt: string): Html {
   return html`<img src="${source}" width="${image.width}" height="${image.height}" alt="${alt}">`;
 }
 
-/** A whole page. */
-export function htmlPage(title: string, body: Html): string {
+/**
+ * A whole page.
+ *
+ * @param style rules of its own, from `PictureSheet`
+ */
+export function htmlPage(title: string, body: Html, style?: Html): string {
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
+<style>${STYLE}${style ?? ""}</style>
 </head>
 <body><main>
 ${body}

@@ -39,8 +39,8 @@ const TOP = 8;
 /** Height of one mark's lane, and space between groups. */
 const LANE = 15;
 const GROUP_GAP = 11;
-/** Mean width of a character of 12-pixel text, and the widest that names may be. */
-const CHARACTER = 6.6;
+/** Width of a capital of 12-pixel text, as regions are often named by, and the longest that names may be. */
+const CHARACTER = 8.4;
 const MAX_NAME = 30;
 
 /** A mark of a series around a point: shapes differ, so that colour is not all that tells series apart. */

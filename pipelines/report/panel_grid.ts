@@ -1,11 +1,11 @@
 import { InputError } from "../errors.ts";
 import type { RgbImage } from "../images/rgb_image.ts";
-import { figure, type Html, html } from "./html.ts";
+import { figure, Html, html } from "./html.ts";
 
 /** A picture in a grid. */
 export interface GridPanel {
-  /** The picture. */
-  readonly image: RgbImage;
+  /** The picture, or one that is in the page already. */
+  readonly image: RgbImage | Html;
   /** What it shows, for readers who cannot see it; a pointer over the picture shows it too. */
   readonly alt: string;
   /** What is written below it, as a score. */
@@ -44,7 +44,9 @@ export function panelGrid({ columns, rows }: PanelGrid): Html {
       const note = panel.note === undefined
         ? undefined
         : html`<span class="note">${panel.note}</span>`;
-      return html`<td title="${panel.alt}">${figure(panel.image, panel.alt)}${note}</td>`;
+      const { image, alt } = panel;
+      const picture = image instanceof Html ? image : figure(image, alt);
+      return html`<td title="${alt}">${picture}${note}</td>`;
     });
     return html`<tr>${isLabelled ? html`<th scope="row">${label}</th>` : undefined}${cells}</tr>`;
   });

@@ -39,6 +39,20 @@ td .ci { color: var(--soft); font-size: .88em; font-weight: 400; }
   text-align: left; padding-right: .6rem; }
 .panels img { display: block; border-radius: 5px; width: 124px; height: auto; margin: 0 auto; }
 .panels .note { display: block; line-height: 1.3; padding-top: .15rem; }
+.picture { display: block; position: relative; width: 124px; margin: 0 auto; border-radius: 5px; overflow: hidden;
+  background-size: 100% 100%; print-color-adjust: exact; }
+.picture img, .panels .picture img { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: 0; opacity: .72; }
+.patches img { display: block; width: 100%; height: auto; image-rendering: pixelated; border-radius: 5px; margin-top: .2rem; }
+.strip { display: flex; flex-wrap: wrap; gap: .5rem; }
+.panels .picture { width: 150px; }
+.strip .picture { width: 76px; margin: 0; }
+.strip figure { margin: 0; max-width: 76px; font-size: .82rem; line-height: 1.25; }
+.strip figcaption { font-size: inherit; overflow-wrap: anywhere; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 1rem; align-items: start; }
+.tops { grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); }
+.beside svg.flat .roi { font-size: 16px; }
+.beside h4 { margin: 0 0 .3rem; }
+h4 { font-size: .93rem; margin: 1rem 0 .3rem; font-weight: 600; }
 .confusion { width: auto; }
 .confusion td { text-align: center; min-width: 4.2rem; border: 2px solid var(--card); border-radius: 4px; line-height: 1.25;
   padding: .35rem .5rem; background: color-mix(in srgb, var(--heat) calc(60% * var(--share)), var(--card)); }
@@ -46,6 +60,8 @@ td .ci { color: var(--soft); font-size: .88em; font-weight: 400; }
 .confusion td.same { box-shadow: inset 0 0 0 2px var(--accent); }
 .confusion td small { display: block; font-size: .78rem; }
 .confusion thead th { text-align: center; border: 0; }
+.card b.of { display: inline; font-size: 1em; }
+pre { margin: 0; max-height: 24rem; overflow: auto; font-size: .85rem; }
 .bar { position: relative; background: var(--bar); border-radius: 4px; height: .8rem; min-width: 8rem; overflow: hidden; }
 .bar i { position: absolute; inset: 0 auto 0 0; background: var(--accent); border-radius: 4px; }
 svg { display: block; width: 100%; height: auto; }

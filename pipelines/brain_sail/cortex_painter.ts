@@ -1,0 +1,176 @@
+/**
+ * Pictures of values of voxels by what is known of where they lie: a flat map, surfaces, or slices of the volume.
+ *
+ * @module
+ */
+import type { ColormapName, ValueRange } from "../images/colormap.ts";
+import { renderSurface } from "../images/render_surface.ts";
+import type { Hemisphere, SurfaceView } from "../images/surface_view.ts";
+import { curvatureColors, vertexColors } from "../images/vertex_colors.ts";
+import { volumeColorMosaic } from "../images/volume_mosaic.ts";
+import { voxelsAtPoints } from "../images/sample_volume.ts";
+import type { Surface } from "../io/mesh.ts";
+import { type Plate, plates } from "../report/figure_block.ts";
+import { flatMap } from "../report/flat_map.ts";
+import { type Html, html } from "../report/html.ts";
+import type { StudyVoxels } from "./read_study.ts";
+
+/** Colours of voxels: values by a colour map, or R, G, B as they are. */
+export interface CortexPaint {
+  /** One value per voxel; NaN is left grey. */
+  readonly values?: ArrayLike<number>;
+  /** Values of the first and the last colour. */
+  readonly range?: ValueRange;
+  /** The colours. */
+  readonly colormap?: ColormapName;
+  /** R, G, B instead of values, `[nVoxels, 3]` bytes. */
+  readonly colors?: Uint8Array<ArrayBuffer>;
+  /** What is shown, for readers who cannot see it. */
+  readonly label: string;
+}
+
+/** Draws values of one subject's voxels. */
+export interface CortexPainter {
+  /** What it draws on, in words for the reader. */
+  readonly about: string;
+  /** Draws. */
+  paint(paint: CortexPaint): Html;
+}
+
+/** A surface to draw on, with the places of its vertices among the voxels. */
+export interface PaintedSurface {
+  /** What is seen. */
+  readonly surface: Surface;
+  /** Which half it is. */
+  readonly hemisphere: Hemisphere;
+  /** Coordinates of its vertices, `[nVertices, 3]`: those of `affine`, or voxel indices without. */
+  readonly points: Float32Array<ArrayBuffer>;
+  /** From voxel indices to the coordinates, `[4, 4]`. */
+  readonly affine?: readonly number[];
+}
+
+/** What a subject can be drawn on beside its flat map. */
+export interface CortexDrawing {
+  /** Surfaces. */
+  readonly surfaces?: readonly PaintedSurface[];
+  /** Grey values of the volume behind slices, `[Z, Y, X]`. */
+  readonly anatomy?: ArrayLike<number>;
+  /** From voxel indices to scanner coordinates: turns slices upright. */
+  readonly affine?: readonly number[];
+}
+
+const VIEWS: readonly SurfaceView[] = ["lateral", "medial", "ventral"];
+/** Pixels of the longer side of a view, and of a voxel in slices. */
+const VIEW_SIZE = 320;
+const VOXEL_PIXELS = 3;
+const MAX_SLICES = 16;
+/** Voxels whose nearest neighbours tell the spacing of a flat map. */
+const PROBES = 256;
+
+/** Typical distance of neighbours on a flat map: the median over some of its voxels. */
+function spacingOf(flat: ArrayLike<number>): number {
+  const n = flat.length / 2;
+  const step = Math.max(1, Math.floor(n / PROBES));
+  const nearest: number[] = [];
+  for (let v = 0; v < n; v += step) {
+    let least = Infinity;
+    for (let u = 0; u < n; u++) {
+      const distance = Math.hypot(flat[2 * u] - flat[2 * v], flat[2 * u + 1] - flat[2 * v + 1]);
+      if (distance > 0) least = Math.min(least, distance);
+    }
+    nearest.push(least);
+  }
+  const median = nearest.sort((a, b) => a - b)[nearest.length >> 1];
+  return Number.isFinite(median) ? median : 1;
+}
+
+/** R, G, B of each voxel, and whether it has a colour. */
+function coloured({ values, range, colormap, colors }: CortexPaint, n: number) {
+  return {
+    rgb: colors ?? vertexColors(values ?? new Float32Array(n).fill(NaN), { colormap, range }),
+    isShown: (v: number) => colors !== undefined || !Number.isNaN(values?.[v] ?? NaN),
+  };
+}
+
+function flatPainter({ places, roi, roiNames, r2 }: StudyVoxels, flat: Float32Array) {
+  const spacing = spacingOf(flat);
+  const region = Array.from(roi, (r) => r < roiNames.length ? r : -1);
+  const hemisphere = places.hemisphere ?? new Uint8Array(r2.length);
+  return (paint: CortexPaint): Html =>
+    html`<div class="plate">${
+      flatMap({ flat, spacing, region, names: roiNames, hemisphere, ...paint })
+    }</div>`;
+}
+
+function isFlat({ vertices }: Surface): boolean {
+  for (let at = 5; at < vertices.length; at += 3) if (vertices[at] !== vertices[2]) return false;
+  return true;
+}
+
+function surfacePainter(voxels: StudyVoxels, surfaces: readonly PaintedSurface[]) {
+  const { volume } = voxels.places;
+  const found = surfaces.map(({ points, affine }) =>
+    volume ? voxelsAtPoints(points, { ...volume, affine }) : new Int32Array(points.length / 3)
+  );
+  return (paint: CortexPaint): Html => {
+    const { rgb, isShown } = coloured(paint, voxels.r2.length);
+    const drawn = surfaces.flatMap(({ surface, hemisphere }, i): Plate[] => {
+      const colors = curvatureColors(new Float32Array(surface.vertices.length / 3));
+      found[i].forEach((v, vertex) => {
+        if (v >= 0 && isShown(v)) colors.set(rgb.subarray(3 * v, 3 * v + 3), 3 * vertex);
+      });
+      const views: readonly SurfaceView[] = isFlat(surface) ? ["flat"] : VIEWS;
+      return views.map((view) => ({
+        image: renderSurface(surface, colors, { view, hemisphere, size: VIEW_SIZE }),
+        alt: `${paint.label}: ${hemisphere}, ${view}`,
+        caption: `${hemisphere}, ${view}`,
+      }));
+    });
+    return plates(drawn);
+  };
+}
+
+function slicePainter(voxels: StudyVoxels, { anatomy, affine }: CortexDrawing) {
+  const { volume } = voxels.places;
+  return (paint: CortexPaint): Html => {
+    const { rgb, isShown } = coloured(paint, voxels.r2.length);
+    if (!volume || !voxels.r2.some((_, v) => isShown(v))) {
+      return html`<p class="note">No voxel has a value.</p>`;
+    }
+    const { image } = volumeColorMosaic(rgb, {
+      ...volume,
+      affine,
+      anatomy,
+      isShown,
+      maxSlices: MAX_SLICES,
+      scale: VOXEL_PIXELS,
+      background: [32, 36, 42],
+    });
+    return plates([{ image, alt: `${paint.label}: axial slices` }]);
+  };
+}
+
+/** How a subject's voxels are drawn: on its flat map, else on surfaces, else in slices. */
+export function cortexPainter(voxels: StudyVoxels, drawing: CortexDrawing = {}): CortexPainter {
+  const { flat, volume } = voxels.places;
+  if (drawing.surfaces && drawing.surfaces.length > 0 && volume) {
+    const paint = surfacePainter(voxels, drawing.surfaces);
+    return { about: "the given surfaces", paint };
+  }
+  if (flat) {
+    return {
+      about: "two flattened hemispheres, occipital poles in the middle",
+      paint: flatPainter(voxels, flat),
+    };
+  }
+  if (volume) {
+    return {
+      about: "axial slices of the volume from bottom to top, front up, left on the left",
+      paint: slicePainter(voxels, drawing),
+    };
+  }
+  return {
+    about: "nothing: the study does not say where voxels lie",
+    paint: () => html`<p class="note">The study does not say where voxels lie.</p>`,
+  };
+}

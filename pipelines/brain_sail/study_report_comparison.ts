@@ -1,0 +1,129 @@
+/**
+ * Backbones side by side: whether their maps agree, and how much of them is low-level looks.
+ *
+ * @module
+ */
+import { csvDownload } from "../report/download.ts";
+import { figureBlock, foldAway } from "../report/figure_block.ts";
+import { type Html, html } from "../report/html.ts";
+import { type IntervalChart, intervalChart, intervalRecords } from "../report/interval_chart.ts";
+import type { Interval } from "../report/numbers.ts";
+import { type Cell, type DataTable, dataTable } from "../report/table.ts";
+import { meanOf, recordsOf, regionLabel, type ReportData } from "./study_report_data.ts";
+
+/** The heading of the figure. */
+export const COMPARISON_TITLE = "Backbones compared";
+
+/** Mean, least and most of what is a number; undefined of nothing. */
+function spanOf(values: readonly number[]): Interval | undefined {
+  const known = values.filter((value) => !Number.isNaN(value));
+  if (known.length === 0) return undefined;
+  return { mean: meanOf(known), low: Math.min(...known), high: Math.max(...known) };
+}
+
+/** Agreement by region and pair of backbones: means over some subjects. */
+function agreement(data: ReportData, subjects: readonly string[]): DataTable {
+  const own = data.results.comparisons.filter(({ subject }) => subjects.includes(subject));
+  const pairs = [...new Set(own.map(({ backbones }) => backbones.join(" – ")))];
+  const rois = [...new Set(own.flatMap(({ rois }) => rois.map(({ roi }) => roi)))];
+  const rOf = (pair: string, roi: string) =>
+    meanOf(
+      own.filter(({ backbones }) => backbones.join(" – ") === pair)
+        .flatMap(({ rois }) => rois.filter((one) => one.roi === roi).map(({ r }) => r)),
+    );
+  return {
+    columns: [{ name: "region" }, ...pairs.map((name) => ({ name, digits: 2 }))],
+    rows: rois.map((roi): Cell[] => [
+      regionLabel(data, roi),
+      ...pairs.map((pair) => rOf(pair, roi)),
+    ]),
+    summary: ["mean", ...pairs.map((pair) => meanOf(rois.map((roi) => rOf(pair, roi))))],
+  };
+}
+
+/** Low-level sensitivity by region and backbone: mean and range over subjects. */
+function sensitivity({ backbones }: ReportData): IntervalChart {
+  const rois = [
+    ...new Set(
+      backbones.flatMap(({ cells }) =>
+        cells.flatMap(({ results: { lowLevel } }) => lowLevel.map(({ roi }) => roi))
+      ),
+    ),
+  ];
+  return {
+    groups: rois,
+    series: backbones.map(({ results: { name }, cells }) => ({
+      name,
+      points: rois.map((roi) =>
+        spanOf(
+          cells.flatMap(({ results: { lowLevel } }) =>
+            lowLevel.filter((one) => one.roi === roi).map(({ r2 }) => r2)
+          ),
+        )
+      ),
+    })),
+    axis: "share of a map's variance that low-level looks explain (R²)",
+  };
+}
+
+/** What a map that has nothing to do with the four fields is expected to have. */
+function floorText({ backbones }: ReportData): string {
+  const N_FIELDS = 4;
+  return backbones.map(({ results: { name, grid } }) => {
+    const floor = N_FIELDS / (grid[0] * grid[1] - 1);
+    return `${name} ${floor.toFixed(3)} (${grid.join(" × ")})`;
+  }).join(", ");
+}
+
+/** The figure. */
+export function comparisonFigure(data: ReportData): Html {
+  const { comparisons, subjects } = data.results;
+  const names = subjects.map(({ name }) => name);
+  const chart = sensitivity(data);
+  const grids = new Set(data.backbones.map(({ results: { grid } }) => grid.join()));
+  const agreed = comparisons.length === 0 ? undefined : html`
+    <h3>Do their maps agree?</h3>
+    <p>Pearson correlation of two backbones' maps of a region in an image, mean over the mapped images${names
+        .length > 1
+      ? " and subjects"
+      : ""}.</p>
+    ${dataTable(agreement(data, names))}
+    ${names.length > 1
+      ? names.map((name) => foldAway(name, dataTable(agreement(data, [name]))))
+      : undefined}
+  `;
+  const records = comparisons.flatMap(({ backbones: [a, b], subject, rois }) =>
+    rois.map(({ roi, r }) => [a, b, subject, roi, r])
+  );
+  const looks = recordsOf(
+    data,
+    ["region", "r2"],
+    ({ results: { lowLevel } }) => lowLevel.map(({ roi, r2 }) => [roi, r2]),
+  );
+  return figureBlock({
+    title: COMPARISON_TITLE,
+    body: html`${agreed}<h3>How much is low-level looks?</h3>
+      <p>Share of the variance of a region's map over the patches of an image that a linear regression on four properties of the patches explains: luminance, saturation, contrast within the patch, edges. Mean over images and subjects; lines: from the least to the most subject.</p>
+      ${chart.groups.length > 0 ? intervalChart(chart) : html`<p class="note">Not known.</p>`}`,
+    note: `A map that has nothing to do with the four explains some of itself by chance: ${
+      floorText(data)
+    }. ${
+      grids.size > 1
+        ? "The grids differ, and coarse ones smooth looks away: compare backbones with care."
+        : "All backbones have the same grid here."
+    }`,
+    downloads: [
+      ...(comparisons.length > 0
+        ? [
+          csvDownload(
+            "agreement.csv",
+            [["backbone", "other", "subject", "region", "r"], ...records],
+            "agreement, CSV",
+          ),
+        ]
+        : []),
+      csvDownload("low_level.csv", looks, "low-level looks, CSV"),
+      csvDownload("low_level_chart.csv", intervalRecords(chart), "the chart, CSV"),
+    ],
+  });
+}

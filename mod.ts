@@ -260,7 +260,7 @@ export {
   type StudyRecord,
   type StudyVoxels,
 } from "./pipelines/brain_sail/read_study.ts";
-export { studyReport, type StudyReport } from "./pipelines/brain_sail/study_report.ts";
+export { type StudyReport, studyReport } from "./pipelines/brain_sail/study_report.ts";
 export type {
   BackboneResults,
   Comparison,
@@ -271,6 +271,7 @@ export type {
 export type { RoiFit } from "./pipelines/brain_sail/encoders.ts";
 export type { MapMethodName, RegionLocalization } from "./pipelines/brain_sail/localization.ts";
 export type { Settings, SettingValue } from "./pipelines/brain_sail/study_settings.ts";
+export type { Interval } from "./pipelines/report/numbers.ts";
 export type { CortexPlaces } from "./pipelines/brain_sail/study.ts";
 export {
   isJudgeable,

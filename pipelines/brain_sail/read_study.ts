@@ -20,6 +20,8 @@ import { checkResults } from "./study_shape.ts";
 export interface StudyVoxels {
   /** R² on the test images, `[nVoxels]`. */
   readonly r2: Float64Array<ArrayBuffer>;
+  /** q-values of the predictions, `[nVoxels]`; undefined where nothing was tested. */
+  readonly qPredicted?: Float64Array<ArrayBuffer>;
   /** Noise ceilings in [0, 1], `[nVoxels]`, where they are known. */
   readonly noiseCeiling?: Float64Array<ArrayBuffer>;
   /** Names of the properties of {@link correlates}. */
@@ -169,6 +171,7 @@ export async function readStudyVoxels(
   const rgb = numbers.readIf("rgb", 3 * n);
   return {
     r2,
+    qPredicted: numbers.readIf("q_predicted", n),
     noiseCeiling: numbers.readIf("noise_ceiling", n),
     properties,
     correlates: numbers.read("correlates/r", all),

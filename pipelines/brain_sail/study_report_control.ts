@@ -47,6 +47,15 @@ function effectsOf(data: ReportData, { results, control, voxels }: ReportCell): 
       shuffled: r2Of(data, control),
     },
   ];
+  const [own, other] = [results, control].map(({ fits }) => fits.at(-1)!);
+  if (!Number.isNaN(own.nPredicted)) {
+    effects.push({
+      name: "share of voxels predicted at q < 0.05",
+      responses: own.nPredicted / own.nVoxels,
+      shuffled: other.nPredicted / other.nVoxels,
+      note: `${own.nPredicted} of ${own.nVoxels}; control ${other.nPredicted}`,
+    });
+  }
   const mean = results.localization.at(-1);
   const isNumber = ({ mean: value }: Interval) => !Number.isNaN(value);
   if (mean && isNumber(mean.scores.distilled.pearson)) {

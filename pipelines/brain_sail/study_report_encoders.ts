@@ -34,6 +34,9 @@ function regionNames({ backbones }: ReportData, subjects: readonly number[]): st
   return [...all, fits[0][fits[0].length - 1]];
 }
 
+const PREDICTED =
+  "voxels whose test responses go with the predictions more than with those of fits to permuted responses, q < 0.05";
+
 /** R² beside the ceiling of some subjects, by backbone: means over them. */
 function fitTable(data: ReportData, subjects: readonly number[]): DataTable {
   const { backbones } = data;
@@ -43,15 +46,24 @@ function fitTable(data: ReportData, subjects: readonly number[]): DataTable {
       return fit ? [value(fit)] : [];
     }));
   const several = backbones.length > 1;
+  const isTested = backbones.some(({ cells }) => cells.some(({ voxels }) => voxels.qPredicted));
   const columns = backbones.flatMap(({ results: { name } }) => {
     const own = several ? `${name}: ` : "";
-    return [{ name: `${own}R²` }, { name: `${own}R² / ceiling` }];
+    return [
+      { name: `${own}R²`, digits: 2 },
+      { name: `${own}R² / ceiling`, digits: 2 },
+      ...(isTested ? [{ name: `${own}predicted`, about: PREDICTED, digits: 0 }] : []),
+    ];
   });
   const row = (name: string): Cell[] => [
     regionLabel(data, name),
     Math.round(of(0, name, ({ nVoxels }) => nVoxels)),
     of(0, name, ({ ceiling }) => ceiling),
-    ...backbones.flatMap((_, b) => [of(b, name, ({ r2 }) => r2), of(b, name, (fit) => fit.share)]),
+    ...backbones.flatMap((_, b) => [
+      of(b, name, ({ r2 }) => r2),
+      of(b, name, ({ share }) => share),
+      ...(isTested ? [of(b, name, ({ nPredicted }) => nPredicted)] : []),
+    ]),
   ];
   const names = regionNames(data, subjects);
   return {
@@ -59,7 +71,7 @@ function fitTable(data: ReportData, subjects: readonly number[]): DataTable {
       { name: "region" },
       { name: "voxels", about: subjects.length > 1 ? "mean over subjects" : "number of voxels" },
       { name: "ceiling", about: "share of the variance that noise leaves to explain", digits: 2 },
-      ...columns.map((column) => ({ ...column, digits: 2 })),
+      ...columns,
     ],
     rows: names.slice(0, -1).map(row),
     summary: row(names[names.length - 1]),
@@ -75,11 +87,11 @@ export function encodersFigure(data: ReportData): Html {
     : [];
   const records = recordsOf(
     data,
-    ["run", "region", "voxels", "r2", "ceiling", "share"],
+    ["run", "region", "voxels", "predicted", "r2", "ceiling", "share"],
     ({ results, control }) =>
       [["responses", results] as const, ["control", control] as const].flatMap(([run, all]) =>
-        (all?.fits ?? []).map(({ name, nVoxels, r2, ceiling, share }) => [
-          ...[run, name, nVoxels],
+        (all?.fits ?? []).map(({ name, nVoxels, nPredicted, r2, ceiling, share }) => [
+          ...[run, name, nVoxels, nPredicted],
           ...[r2, ceiling, share],
         ])
       ),
@@ -92,7 +104,7 @@ export function encodersFigure(data: ReportData): Html {
       }.`,
     body: html`${dataTable(fitTable(data, every))}${each}`,
     note:
-      "R² / ceiling is the median of the voxels' own ratios, over voxels with a ceiling above 0. Below 0, a prediction is worse than the mean.",
+      "R² / ceiling is the median of the voxels' own ratios, over voxels with a ceiling above 0. Below 0, a prediction is worse than the mean. Predicted: voxels at q < 0.05 against fits to permuted responses (false discovery rate over voxels).",
     downloads: [csvDownload("encoders.csv", records)],
   });
 }
@@ -129,12 +141,13 @@ export function cortexFigure(data: ReportData): Html {
     if (!isKnown) return paint("R²");
     return html`${paint("R² / ceiling")}${foldAway(`${name}: plain R²`, paint("R²"))}`;
   };
-  const records = recordsOf(data, [...PLACE_COLUMNS, "r2", "ceiling", "share"], (cell) => {
+  const records = recordsOf(data, [...PLACE_COLUMNS, "r2", "q", "ceiling", "share"], (cell) => {
     const { voxels } = cell;
     const shares = sharesOf(cell);
     return Array.from(voxels.r2, (r2, v) => [
       ...placeOf(voxels, v),
       short(r2),
+      short(voxels.qPredicted?.[v]),
       short(voxels.noiseCeiling?.[v]),
       short(shares?.[v]),
     ]);

@@ -165,7 +165,9 @@ export function propertiesFigure(data: ReportData): Html {
     }`,
     note:
       html`<b>r</b>: Pearson correlation, over the patches of an image, of the voxel's map with the property, mean over images. Depth as the study gives it, far = large; saturation: S of HSV; luminance: Rec. 709. <b>q</b>: whether the responses have to do with it: the slope of the map on the property against slopes of fits to permuted responses, two-sided, false discovery rate over the tested voxels${
-        typeof minR2 === "number" ? ` (test R² of at least ${minR2})` : ""
+        typeof minR2 === "number"
+          ? ` (predicted at q < ${LEVEL}, with a test R² of at least ${minR2})`
+          : ""
       }. A map of any direction of features goes with depth or colour to some degree, so r alone says little, and the sign of the slope may differ from that of r.`,
     downloads: [
       csvDownload("properties_regions.csv", regionRecords, "regions, CSV"),

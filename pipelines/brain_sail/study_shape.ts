@@ -7,7 +7,7 @@ import { InputError } from "../errors.ts";
 import { isJsonObject, quote } from "../io/strict_json.ts";
 import { mapScoreNames } from "./evaluate.ts";
 import { mapMethods } from "./localization.ts";
-import type { StudyResults } from "./results.ts";
+import type { StudyResults, SubjectResults } from "./results.ts";
 
 /** What a value must be: a list of one shape, an object with shapes by key (`?` at the end of one that may be missing). */
 type Shape = "number" | "text" | readonly [Shape] | { readonly [key: string]: Shape };
@@ -20,7 +20,12 @@ const SCORES = same(mapScoreNames, INTERVAL);
 
 const SUBJECT: Shape = {
   name: "text",
-  fits: [{ name: "text", nVoxels: "number", r2: "number", ceiling: "number", share: "number" }],
+  fits: [{
+    name: "text",
+    ...Object.fromEntries(
+      ["nVoxels", "nPredicted", "r2", "ceiling", "share"].map((key) => [key, "number" as const]),
+    ),
+  }],
   localization: [{
     name: "text",
     category: "text",
@@ -93,6 +98,14 @@ function withNaN(value: unknown): unknown {
 /** Names that are folders and files of the study: none may lead elsewhere. */
 const UNSAFE = /[/\\\0]|^\.{0,2}$/;
 
+/** Whether a subject's tables have the rows and columns that they name. */
+function isWhole({ fits, top, confusion }: SubjectResults): boolean {
+  const { counts = [], rois = [], categories = [] } = confusion ?? {};
+  return fits.length > 0 && counts.length === rois.length &&
+    counts.every((row) => row.length === categories.length) &&
+    top.every(({ images, scores }) => images.length === scores.length);
+}
+
 /** What names in the results say of each other. */
 function disagreement(
   { mapped, shown, subjects, backbones }: StudyResults,
@@ -109,6 +122,8 @@ function disagreement(
       list.length === subjects.length && list.every((one, s) => one.name === subjects[s].name)
     );
     if (!fits) return `the subjects of ${quote(name)} must be those of the study`;
+    const odd = all.flat().find((one) => !isWhole(one));
+    if (odd) return `the tables of ${quote(odd.name)} by ${quote(name)} are not whole`;
   }
   return undefined;
 }

@@ -30,7 +30,7 @@ Example:
     --lh-sample 'nsd/nsddata/ppdata/{subject}/transforms/lh.func1pt8-to-layerB2.mgz' --out report
 `;
 
-const isFigure = ({ group }: SettingSpec): boolean => group === "figures";
+const isFigure = ({ group, key }: SettingSpec): boolean => group === "figures" || key === "nShown";
 
 /** Adds the command. */
 export function register(program: Command): void {

@@ -6,7 +6,11 @@
 import { normal, randomKey, uniform } from "../../engine/random.ts";
 import { roiFits } from "../../pipelines/brain_sail/encoders.ts";
 import { mapScoreNames } from "../../pipelines/brain_sail/evaluate.ts";
-import { LocalizationScores, mapMethods } from "../../pipelines/brain_sail/localization.ts";
+import {
+  LocalizationScores,
+  mapMethods,
+  type RegionLocalization,
+} from "../../pipelines/brain_sail/localization.ts";
 import { imageProperties } from "../../pipelines/brain_sail/map_pass.ts";
 import {
   type BackboneResults,
@@ -101,16 +105,11 @@ function encoderOf(seed: number): Encoder {
   });
 }
 
-function ownerOf(
-  subject: StudySubject,
-  { seed, isControl, hasText, hasMasks }: {
-    readonly seed: number;
-    readonly isControl: boolean;
-    readonly hasText: boolean;
-    readonly hasMasks: boolean;
-  },
-): OwnerResult {
-  const r2 = values(seed, N_VOXELS).map((value) => isControl ? value / 10 - 0.1 : value);
+/** Scores of made-up maps. */
+function localizationOf(
+  seed: number,
+  { isControl, hasMasks }: { readonly isControl: boolean; readonly hasMasks: boolean },
+): RegionLocalization[] {
   const judged = hasMasks ? [["FFA", "face"], ["PPA", "place"]] : [];
   const nShuffles = isControl ? 0 : 3;
   const scores = new LocalizationScores(
@@ -129,6 +128,20 @@ function ownerOf(
       for (let b = 0; b < nShuffles; b++) scores.addShuffled(image, r, b, score());
     }
   });
+  return scores.table({ key: randomKey(seed), nResamples: 50 });
+}
+
+function ownerOf(
+  subject: StudySubject,
+  { seed, isControl, hasText, hasMasks }: {
+    readonly seed: number;
+    readonly isControl: boolean;
+    readonly hasText: boolean;
+    readonly hasMasks: boolean;
+  },
+): OwnerResult {
+  const r2 = values(seed, N_VOXELS).map((value) => isControl ? value / 10 - 0.1 : value);
+  const qPredicted = values(seed + 3, N_VOXELS).map((value) => value / 10);
   const all = imageProperties.length * N_VOXELS;
   const q = values(seed + 2, all).map((value) => value / 8);
   for (let p = 0; p < imageProperties.length; p++) q[(p + 1) * N_VOXELS - 1] = NaN;
@@ -139,9 +152,10 @@ function ownerOf(
       encoder: encoderOf(seed),
       responses: subject.train,
       r2,
-      rois: roiFits(subject.rois, r2, subject.noiseCeiling),
+      qPredicted,
+      rois: roiFits(subject.rois, r2, subject.noiseCeiling, qPredicted),
     },
-    localization: scores.table({ key: randomKey(seed), nResamples: 50 }),
+    localization: localizationOf(seed, { isControl, hasMasks }),
     top: ROIS.map(({ name }, r) => ({
       name,
       images: Uint32Array.of(r, (r + 1) % N_IMAGES),

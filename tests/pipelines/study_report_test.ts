@@ -266,6 +266,8 @@ Deno.test("report says in one sentence what is wrong with a study, and leaves no
     [changed((r) => r.backbones[0].subjects[0].name = "t"), /the subjects of "clip" must be those/],
     [changed((r) => r.backbones[0].name = "../clip"), /"..\/clip" cannot be the name of a file/],
     [changed((r) => r.shown.push("nine")), /the shown image "nine"/],
+    [changed((r) => r.backbones[0].subjects[0].fits = []), /the tables of "s" by "clip"/],
+    [changed((r) => r.backbones[0].controls[0].confusion.counts.pop()), /the tables of "s"/],
     [changed((r) => r.backbones = []), /needs a backbone/],
     [changed((r) => r.backbones[0].name = "gone"), /gone\/s\/voxels.h5.*no such file/],
   ];

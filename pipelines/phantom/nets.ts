@@ -3,7 +3,12 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { readSafetensors } from "../io/safetensors.ts";
 import { loadModel, type VisionModel } from "../models/model.ts";
-import type { PhantomNet } from "./train.ts";
+
+/** The phantom's networks. */
+export type PhantomNet = "clip" | "dinov2" | "radio";
+
+/** Every network, for help texts; each trains from the key that its place gives. */
+export const phantomNets: readonly PhantomNet[] = ["clip", "dinov2", "radio"];
 
 /** Where a network's files are: weights, and the configuration that tells the number of its attention heads. */
 export function phantomNetFiles(net: PhantomNet): { readonly weights: URL; readonly config: URL } {

@@ -8,27 +8,32 @@ import type { PhantomCall } from "./phantom.ts";
 import { clipTraining, trainClip } from "./train_clip.ts";
 import { clipSizes } from "./train_clip_net.ts";
 import { renderTrainingScenes } from "./train_data.ts";
+import { type PhantomNet, phantomNets } from "./nets.ts";
 import { dinov2Training, trainDinov2 } from "./train_dinov2.ts";
-import type { OnStep, TrainedNet } from "./train_weights.ts";
+import { radioTraining, trainRadio } from "./train_radio.ts";
+import type { NetTraining, OnStep, TrainedNet } from "./train_weights.ts";
 
+export { type PhantomNet, phantomNets } from "./nets.ts";
 export type { TrainedNet } from "./train_weights.ts";
 
-/** The phantom's networks. */
-export type PhantomNet = "clip" | "dinov2";
-
-/** Every network, for help texts. */
-export const phantomNets: readonly PhantomNet[] = ["clip", "dinov2"];
+const trainings: Readonly<Record<PhantomNet, NetTraining>> = {
+  clip: clipTraining,
+  dinov2: dinov2Training,
+  radio: radioTraining,
+};
 
 /** Steps of the shipped networks. */
 export const trainingSteps: Readonly<Record<PhantomNet, number>> = {
   clip: clipTraining.steps,
   dinov2: dinov2Training.steps,
+  radio: radioTraining.steps,
 };
 
 /** Scenes of the shipped networks. */
 export const trainingScenes: Readonly<Record<PhantomNet, number>> = {
   clip: clipTraining.nScenes,
   dinov2: dinov2Training.nScenes,
+  radio: radioTraining.nScenes,
 };
 
 /** Options of {@link trainPhantomNet}. */
@@ -78,14 +83,20 @@ export async function trainPhantomNet(
   { net, onStep, from, ...options }: TrainOptions,
   call: PhantomCall = {},
 ): Promise<TrainedNet> {
-  const training = net === "clip" ? clipTraining : dinov2Training;
+  const training = trainings[net];
   const { seed = 0, nScenes = training.nScenes } = options;
   const { steps = training.steps, batch = training.batch } = options;
   checkOptions({ seed, nScenes, steps, batch });
   const scenes = { seed: FIRST_SCENE_SEED + seed, count: nScenes, size: clipSizes.size };
   const data = await renderTrainingScenes(scenes, call);
-  const key = foldIn(randomKey(seed), net === "clip" ? 0 : 1);
-  return net === "clip"
-    ? await trainClip(gpu, data, { ...clipTraining, steps, batch, key, onStep, from }, call)
-    : await trainDinov2(gpu, data, { ...dinov2Training, steps, batch, key, onStep, from }, call);
+  const key = foldIn(randomKey(seed), phantomNets.indexOf(net));
+  const run = { steps, batch, key, onStep, from };
+  switch (net) {
+    case "clip":
+      return await trainClip(gpu, data, { ...clipTraining, ...run }, call);
+    case "dinov2":
+      return await trainDinov2(gpu, data, { ...dinov2Training, ...run }, call);
+    case "radio":
+      return await trainRadio(gpu, data, { ...radioTraining, ...run }, call);
+  }
 }

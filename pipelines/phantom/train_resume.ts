@@ -8,12 +8,15 @@ import { InputError } from "../errors.ts";
 import type { Start } from "./train_weights.ts";
 
 /** Tensors that no file keeps, or that a reader of files passes over. */
-const NOT_KEPT = /^(mask_token$|present\.|paint_head\.|view_head\.)/;
+const NOT_KEPT = /^(mask_token$|present\.|paint_head\.|view_head\.|feat_head\.)/;
 
-/** The parts that one of our tensors is packed from, in a checkpoint's names. */
-function partsOf(name: string): string[] {
+/** The parts that one of our tensors may be stored as, in a checkpoint's names: itself, or what it is packed from. */
+function partsOf(name: string, has: (name: string) => boolean): string[] {
   const packed = /^(.*\.)qkv\.(weight|bias)$/.exec(name);
-  return packed ? ["q", "k", "v"].map((part) => `${packed[1]}${part}.${packed[2]}`) : [name];
+  if (packed && !has(name)) {
+    return ["q", "k", "v"].map((part) => `${packed[1]}${part}.${packed[2]}`);
+  }
+  return [name.replace(/^adaptor\./, "adaptors.siglip.")];
 }
 
 /**
@@ -39,7 +42,7 @@ export function startsFrom(
   return new Map(
     [...starts].map(([name, start]) => {
       const whole = joined.get(name);
-      const parts = whole ? [whole] : partsOf(name).map(read);
+      const parts = whole ? [whole] : partsOf(name, (key) => tensors.has(key)).map(read);
       if (!parts.every((part) => part !== undefined)) {
         if (NOT_KEPT.test(name)) return [name, start];
         throw new InputError(`Cannot go on from this network: it has no "${name}"`);

@@ -33,3 +33,22 @@ Deno.test("the shipped CLIP explains the phantom, and distillation finds more th
   }
   assert.equal(gpu.liveBytes, 0);
 });
+
+Deno.test("the shipped RADIO explains the phantom through its adaptor, and finds what drives regions", async () => {
+  using gpu = await Gpu.open();
+  {
+    using model = await loadPhantomNet(gpu, "radio");
+    const phantom = await makePhantom({ seed: 0, nTrain: 400, nTest: 100, nSubjects: 1 });
+    const study = await runPhantomStudy(gpu, model, phantom, {
+      denseSize: 64,
+      nMapped: 12,
+      nAugmentations: 9,
+      dense: denseSettings.radio,
+    });
+    const { r2OfCeiling } = headline(phantom, study);
+    assert.ok(r2OfCeiling >= 0.8, `R² is ${r2OfCeiling} of the noise ceiling`);
+    const [distilled, , , whole] = study.methods.map(({ scores }) => meanScore(scores).pearson);
+    assert.ok(distilled > whole + 0.55, `mean Pearson r ${distilled}`);
+  }
+  assert.equal(gpu.liveBytes, 0);
+});

@@ -9,6 +9,10 @@ import { phantomNets, trainPhantomNet } from "../../pipelines/phantom/train.ts";
 import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
 import { clipStarts, writeClip } from "../../pipelines/phantom/train_clip_net.ts";
 import { dinov2Starts } from "../../pipelines/phantom/train_dinov2_net.ts";
+import { positionWindows } from "../../pipelines/phantom/train_radio.ts";
+import { radioStarts, writeRadio } from "../../pipelines/phantom/train_radio_net.ts";
+import type { Start } from "../../pipelines/phantom/train_weights.ts";
+import { resizePosEmbed } from "../../pipelines/models/pos_embed.ts";
 import { clipMean, clipStd } from "../../pipelines/images/preprocess.ts";
 import { shiftedPatches } from "../../pipelines/dense/offsets.ts";
 import {
@@ -38,17 +42,22 @@ for (const net of phantomNets) {
   });
 }
 
-Deno.test("startsFrom() takes up every weight of a written network where it was left", async () => {
-  const data = await renderTrainingScenes({ seed: 5, count: 2, size: 64 });
-  const vocabulary = phantomTokenizer().vocabSize;
-  const starts = clipStarts(vocabulary, data);
+/** Values for every tensor, of up to eleven bits: f16 holds them exactly. */
+function countingValues(starts: ReadonlyMap<string, Start>) {
   let next = 0;
-  const values = new Map(
+  return new Map(
     [...starts].map(([name, { shape }]) => {
       const n = shape.reduce((a, b) => a * b, 1);
       return [name, Float32Array.from({ length: n }, () => Math.fround((next++ % 2048) / 1024))];
     }),
-  ); // up to eleven bits: f16 holds them exactly
+  );
+}
+
+Deno.test("startsFrom() takes up every weight of a written network where it was left", async () => {
+  const data = await renderTrainingScenes({ seed: 5, count: 2, size: 64 });
+  const vocabulary = phantomTokenizer().vocabSize;
+  const starts = clipStarts(vocabulary, data);
+  const values = countingValues(starts);
   const again = startsFrom(starts, writeClip(values, starts));
   for (const [name, expected] of values) {
     if (name.startsWith("present.")) continue; // thrown away after training, as CLIP has no place for them
@@ -66,6 +75,18 @@ Deno.test("startsFrom() takes up every weight of a written network where it was 
     name: "InputError",
     message: /it has no "projection.weight"/,
   });
+});
+
+Deno.test("startsFrom() takes up a RADIO with its adaptor, but for the head of its patches", async () => {
+  const data = await renderTrainingScenes({ seed: 5, count: 2, size: 64 });
+  const starts = radioStarts(data);
+  const values = countingValues(starts);
+  const again = startsFrom(starts, writeRadio(values, starts));
+  assert.deepEqual([...again.keys()], [...starts.keys()]);
+  for (const [name, expected] of values) {
+    if (name.startsWith("feat_head.")) assert.deepEqual(again.get(name), starts.get(name), name);
+    else assert.deepEqual(again.get(name)!.values, expected, name);
+  }
 });
 
 const wholeView: CameraView = {
@@ -104,6 +125,28 @@ Deno.test("sceneInView() names what the camera sees, where it sees it", async ()
     return sceneInView({ ...scene, objects: objects.slice(1) }, view).objects.length;
   };
   assert.deepEqual([0.2, 0.5, 1].map(seenAlone), [0, 1, 1]);
+});
+
+Deno.test("positionWindows() reads a table as the model resizes it, and a part of it for a closer view", () => {
+  const table = Float32Array.from({ length: 256 }, (_, i) => Math.sin(i * i));
+  const resized = (side: number) =>
+    resizePosEmbed(table, {
+      ...{ prefix: 0, from: [16, 16], to: [side, side], width: 1, convention: "radio" },
+    });
+  const closer = { ...wholeView, side: 0.5, left: 0.25, top: 0.5 };
+  const windows = positionWindows([wholeView, closer]);
+  const read = Float64Array.from({ length: 128 }, (_, row) => {
+    let sum = 0;
+    for (let k = 0; k < 256; k++) sum += windows[row * 256 + k] * table[k];
+    return sum;
+  });
+  const eight = resized(8), sixteen = resized(16);
+  for (let p = 0; p < 64; p++) {
+    const [y, x] = [Math.floor(p / 8), p % 8];
+    // Halves and quarters are exact; what is left is one rounding to f32 of values below 1.
+    assert.ok(Math.abs(read[p] - eight[p]) < 1e-7, `patch ${p} of the whole`);
+    assert.equal(read[64 + p], sixteen[16 * (y + 8) + x + 4], `patch ${p} of the part`);
+  }
 });
 
 Deno.test("trainPhantomNet() refuses steps that are no whole number", async () => {

@@ -248,49 +248,13 @@ export {
   roiWeights,
   textSimilarity,
 } from "./pipelines/dense/relevance.ts";
-export { type DenseSettings, denseSettings, paperSize } from "./pipelines/brain_sail/config.ts";
 export {
-  readStudyColors,
-  readStudyImage,
-  readStudyMaps,
-  readStudyRecord,
-  readStudyResults,
-  readStudyVoxels,
-  type StudyMaps,
-  type StudyRecord,
-  type StudyVoxels,
-} from "./pipelines/brain_sail/read_study.ts";
-export { type StudyReport, studyReport } from "./pipelines/brain_sail/study_report.ts";
-export type {
-  BackboneResults,
-  Comparison,
-  RoiCorrelate,
-  StudyResults,
-  SubjectResults,
-} from "./pipelines/brain_sail/results.ts";
-export type { RoiFit } from "./pipelines/brain_sail/encoders.ts";
-export type { MapMethodName, RegionLocalization } from "./pipelines/brain_sail/localization.ts";
-export type { Settings, SettingValue } from "./pipelines/brain_sail/study_settings.ts";
-export type { Interval } from "./pipelines/report/numbers.ts";
-export type { CortexPlaces } from "./pipelines/brain_sail/study.ts";
-export {
-  isJudgeable,
-  type MapScoreName,
-  type MapScores,
-  meanScore,
-  type RegionCase,
-  type RegionScore,
-  scoreRegion,
-  upsampleMap,
-} from "./pipelines/brain_sail/evaluate.ts";
-export {
-  type ImageMaps,
-  localize,
-  type LocalizeOptions,
-  type PreparedImages,
-  type RegionWeights,
-  regionWeights,
-} from "./pipelines/brain_sail/pipeline.ts";
+  type BpeVocabulary,
+  ClipTokenizer,
+  type EncodeOptions,
+} from "./pipelines/models/clip_bpe.ts";
+export { loadTokenizer } from "./pipelines/models/tokenizer.ts";
+export * from "./pipelines/brain_sail/mod.ts";
 export {
   type ImageSize,
   preprocess,

@@ -60,10 +60,15 @@ export interface CortexDrawing {
 }
 
 const VIEWS: readonly SurfaceView[] = ["lateral", "medial", "ventral"];
-/** Pixels of the longer side of a view, and of a voxel in slices. */
+/** Pixels of the longer side of a view. */
 const VIEW_SIZE = 320;
-const VOXEL_PIXELS = 3;
 const MAX_SLICES = 16;
+/** Pixels that slices may take together, and a voxel's edge at most. */
+const SLICES_WIDTH = 960;
+const SLICES_HEIGHT = 640;
+const MOST_PIXELS = 8;
+/** Grey of voxels without a value, on the dark ground of slices. */
+const NO_VALUE = 84;
 /** Voxels whose nearest neighbours tell the spacing of a flat map. */
 const PROBES = 256;
 
@@ -87,7 +92,8 @@ function spacingOf(flat: ArrayLike<number>): number {
 /** R, G, B of each voxel, and whether it has a colour. */
 function coloured({ values, range, colormap, colors }: CortexPaint, n: number) {
   return {
-    rgb: colors ?? vertexColors(values ?? new Float32Array(n).fill(NaN), { colormap, range }),
+    rgb: colors?.slice() ??
+      vertexColors(values ?? new Float32Array(n).fill(NaN), { colormap, range }),
     isShown: (v: number) => colors !== undefined || !Number.isNaN(values?.[v] ?? NaN),
   };
 }
@@ -133,19 +139,29 @@ function surfacePainter(voxels: StudyVoxels, surfaces: readonly PaintedSurface[]
 function slicePainter(voxels: StudyVoxels, { anatomy, affine }: CortexDrawing) {
   const { volume } = voxels.places;
   return (paint: CortexPaint): Html => {
-    const { rgb, isShown } = coloured(paint, voxels.r2.length);
-    if (!volume || !voxels.r2.some((_, v) => isShown(v))) {
+    const { rgb, isShown: hasColor } = coloured(paint, voxels.r2.length);
+    if (!volume || (anatomy && !voxels.r2.some((_, v) => hasColor(v)))) {
       return html`<p class="note">No voxel has a value.</p>`;
     }
-    const { image } = volumeColorMosaic(rgb, {
-      ...volume,
-      affine,
-      anatomy,
-      isShown,
-      maxSlices: MAX_SLICES,
-      scale: VOXEL_PIXELS,
-      background: [32, 36, 42],
+    // Over an anatomy, what has no value is left out; else it is what shows where the brain is.
+    const isShown = (v: number) => anatomy === undefined || hasColor(v);
+    voxels.r2.forEach((_, v) => {
+      if (!hasColor(v)) rgb.fill(NO_VALUE, 3 * v, 3 * v + 3);
     });
+    const draw = (scale: number, columns?: number) =>
+      volumeColorMosaic(rgb, {
+        ...{ ...volume, affine, anatomy, isShown, scale, columns },
+        maxSlices: MAX_SLICES,
+        background: [32, 36, 42],
+      });
+    const { image: row, slices: { length: n } } = draw(1, MAX_SLICES);
+    const [width, height] = [row.width / Math.min(n, MAX_SLICES), row.height];
+    const scaleOf = (columns: number) =>
+      Math.min(SLICES_WIDTH / (columns * width), SLICES_HEIGHT / (Math.ceil(n / columns) * height));
+    const columns = Array.from({ length: n }, (_, i) => i + 1)
+      .reduce((best, c) => scaleOf(c) > scaleOf(best) ? c : best);
+    const scale = Math.max(1, Math.min(MOST_PIXELS, Math.floor(scaleOf(columns))));
+    const { image } = draw(scale, columns);
     return plates([{ image, alt: `${paint.label}: axial slices` }]);
   };
 }

@@ -8,8 +8,8 @@ import { figureBlock, foldAway } from "../report/figure_block.ts";
 import { type Html, html } from "../report/html.ts";
 import { type IntervalChart, intervalChart, intervalRecords } from "../report/interval_chart.ts";
 import type { Interval } from "../report/numbers.ts";
-import { type Cell, type DataTable, dataTable } from "../report/table.ts";
-import { meanOf, recordsOf, regionLabel, type ReportData } from "./study_report_data.ts";
+import { type Cell, dataTable } from "../report/table.ts";
+import { meanOf, recordsOf, type ReportData } from "./study_report_data.ts";
 
 /** The heading of the figure. */
 export const COMPARISON_TITLE = "Backbones compared";
@@ -21,24 +21,38 @@ function spanOf(values: readonly number[]): Interval | undefined {
   return { mean: meanOf(known), low: Math.min(...known), high: Math.max(...known) };
 }
 
-/** Agreement by region and pair of backbones: means over some subjects. */
-function agreement(data: ReportData, subjects: readonly string[]): DataTable {
-  const own = data.results.comparisons.filter(({ subject }) => subjects.includes(subject));
-  const pairs = [...new Set(own.map(({ backbones }) => backbones.join(" – ")))];
-  const rois = [...new Set(own.flatMap(({ rois }) => rois.map(({ roi }) => roi)))];
-  const rOf = (pair: string, roi: string) =>
-    meanOf(
-      own.filter(({ backbones }) => backbones.join(" – ") === pair)
-        .flatMap(({ rois }) => rois.filter((one) => one.roi === roi).map(({ r }) => r)),
-    );
+/** Agreement by region and pair of backbones: mean and range over subjects. */
+function agreement({ results: { comparisons } }: ReportData): IntervalChart {
+  const pairOf = (backbones: readonly string[]) => backbones.join(" – ");
+  const pairs = [...new Set(comparisons.map(({ backbones }) => pairOf(backbones)))];
+  const rois = [...new Set(comparisons.flatMap(({ rois }) => rois.map(({ roi }) => roi)))];
   return {
-    columns: [{ name: "region" }, ...pairs.map((name) => ({ name, digits: 2 }))],
-    rows: rois.map((roi): Cell[] => [
-      regionLabel(data, roi),
-      ...pairs.map((pair) => rOf(pair, roi)),
-    ]),
-    summary: ["mean", ...pairs.map((pair) => meanOf(rois.map((roi) => rOf(pair, roi))))],
+    groups: rois,
+    series: pairs.map((name) => {
+      const own = comparisons.filter(({ backbones }) => pairOf(backbones) === name);
+      const points = rois.map((roi) =>
+        spanOf(own.flatMap(({ rois }) => rois.filter((one) => one.roi === roi).map(({ r }) => r)))
+      );
+      return { name, points };
+    }),
+    axis: "correlation of maps",
   };
+}
+
+/** The most series that a chart can tell apart. */
+const MOST = 6;
+
+/** A chart with its numbers as a table, which stands alone where a chart could not tell the series apart. */
+function drawChart(chart: IntervalChart): Html {
+  const { groups, series } = chart;
+  if (groups.length === 0) return html`<p class="note">Not known.</p>`;
+  const table = dataTable({
+    columns: [{ name: "region" }, ...series.map(({ name }) => ({ name, digits: 2 }))],
+    rows: groups.map((group, g): Cell[] => [group, ...series.map(({ points }) => points[g])]),
+    summary: ["mean", ...series.map(({ points }) => meanOf(points.map((p) => p?.mean ?? NaN)))],
+  });
+  if (series.length > MOST) return table;
+  return html`${intervalChart(chart)}${foldAway(`The same as a table: ${chart.axis}`, table)}`;
 }
 
 /** Low-level sensitivity by region and backbone: mean and range over subjects. */
@@ -78,19 +92,15 @@ function floorText({ backbones }: ReportData): string {
 /** The figure. */
 export function comparisonFigure(data: ReportData): Html {
   const { comparisons, subjects } = data.results;
-  const names = subjects.map(({ name }) => name);
   const chart = sensitivity(data);
   const grids = new Set(data.backbones.map(({ results: { grid } }) => grid.join()));
+  const over = subjects.length > 1
+    ? " Means over images and subjects; lines: from the least to the most subject."
+    : " Means over images.";
   const agreed = comparisons.length === 0 ? undefined : html`
     <h3>Do their maps agree?</h3>
-    <p>Pearson correlation of two backbones' maps of a region in an image, mean over the mapped images${names
-        .length > 1
-      ? " and subjects"
-      : ""}.</p>
-    ${dataTable(agreement(data, names))}
-    ${names.length > 1
-      ? names.map((name) => foldAway(name, dataTable(agreement(data, [name]))))
-      : undefined}
+    <p>Pearson correlation of two backbones' maps of a region in an image, on the finer of their grids.${over}</p>
+    ${drawChart(agreement(data))}
   `;
   const records = comparisons.flatMap(({ backbones: [a, b], subject, rois }) =>
     rois.map(({ roi, r }) => [a, b, subject, roi, r])
@@ -103,8 +113,8 @@ export function comparisonFigure(data: ReportData): Html {
   return figureBlock({
     title: COMPARISON_TITLE,
     body: html`${agreed}<h3>How much is low-level looks?</h3>
-      <p>Share of the variance of a region's map over the patches of an image that a linear regression on four properties of the patches explains: luminance, saturation, contrast within the patch, edges. Mean over images and subjects; lines: from the least to the most subject.</p>
-      ${chart.groups.length > 0 ? intervalChart(chart) : html`<p class="note">Not known.</p>`}`,
+      <p>Share of the variance of a region's map over the patches of an image that a linear regression on four properties of the patches explains: luminance, saturation, contrast within the patch, edges.${over}</p>
+      ${drawChart(chart)}`,
     note: `A map that has nothing to do with the four explains some of itself by chance: ${
       floorText(data)
     }. ${

@@ -62,8 +62,9 @@ export interface ReportData {
   readonly painters: readonly CortexPainter[];
 }
 
-/** Longest side of a picture of the page. */
+/** Longest side of a picture of the panels, and of one that is only among the best of a region. */
 const SIDE = 160;
+const SMALL = 88;
 
 /**
  * Reads everything of a study that its report shows.
@@ -98,7 +99,7 @@ export async function readReportData(
   );
   for (const name of new Set([...shown, ...tops])) {
     const image = readStudyImage(folder, name);
-    if (image) pictures.add(name, shrink(image, SIDE));
+    if (image) pictures.add(name, shrink(image, shown.includes(name) ? SIDE : SMALL));
   }
   return { results, record: readStudyRecord(folder), shown, backbones, pictures };
 }

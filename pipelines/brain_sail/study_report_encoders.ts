@@ -156,7 +156,7 @@ export function cortexFigure(data: ReportData): Html {
     title: CORTEX_TITLE,
     lead: `Every voxel's R² on test images, on ${
       painters[0].about
-    }. Grey: no noise ceiling above 0.`,
+    }. Without a colour: no noise ceiling above 0.`,
     body: bySubject(data, draw),
     downloads: [csvDownload("encoders_voxels.csv", records)],
   });

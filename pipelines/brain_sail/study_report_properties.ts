@@ -46,10 +46,21 @@ function reach(data: ReportData, property: number): number {
   return most === 0 ? 1 : Math.ceil(most * 10) / 10;
 }
 
+/** Whether a property is known of any image. */
+function isKnown({ backbones }: ReportData, property: number): boolean {
+  return backbones.some(({ cells }) =>
+    cells.some(({ voxels: { r2, correlates } }) =>
+      correlates.subarray(property * r2.length, (property + 1) * r2.length)
+        .some((r) => !Number.isNaN(r))
+    )
+  );
+}
+
 function draw(data: ReportData, subject: number): Html {
   const { name } = data.results.subjects[subject];
   const { properties } = data.backbones[0].cells[subject].voxels;
   const maps = properties.map((property, p) => {
+    if (!isKnown(data, p)) return html`<p class="note">The study does not know ${property}.</p>`;
     const most = reach(data, p);
     const range = [-most, most] as const;
     const drawn = besideBackbones(data.backbones, ({ results, cells }) => {
@@ -108,7 +119,7 @@ function regionTable(
 }
 
 function drawTables(data: ReportData, { results, cells }: ReportBackbone): Html {
-  const { properties } = cells[0].voxels;
+  const properties = cells[0].voxels.properties.filter((_, p) => isKnown(data, p));
   const controls = cells.flatMap(({ control }) => control ? [control] : []);
   const table = (all: readonly SubjectResults[]) => dataTable(regionTable(data, all, properties));
   const each = cells.length > 1
@@ -125,19 +136,19 @@ function drawTables(data: ReportData, { results, cells }: ReportBackbone): Html 
 
 /** The figure. */
 export function propertiesFigure(data: ReportData): Html {
-  const columns = [...PLACE_COLUMNS, "property", "r", "q", "sign"];
-  const voxelRecords = recordsOf(data, columns, ({ voxels }) => {
-    const { properties, correlates, qValues, signs, r2 } = voxels;
+  const { properties: all } = data.backbones[0].cells[0].voxels;
+  const heads = all.flatMap((property) => ["r", "q", "sign"].map((part) => `${property} ${part}`));
+  const voxelRecords = recordsOf(data, [...PLACE_COLUMNS, ...heads], ({ voxels }) => {
+    const { correlates, qValues, signs, r2 } = voxels;
     const n = r2.length;
-    return properties.flatMap((property, p) =>
-      Array.from(r2, (_, v) => [
-        ...placeOf(voxels, v),
-        property,
-        short(correlates[p * n + v]),
-        short(qValues?.[p * n + v]),
-        qValues && !Number.isNaN(qValues[p * n + v]) ? signs?.[p * n + v] : undefined,
-      ])
-    );
+    return Array.from(r2, (_, v) => [
+      ...placeOf(voxels, v),
+      ...all.flatMap((_, p) => {
+        const at = p * n + v;
+        const sign = qValues && !Number.isNaN(qValues[at]) ? signs?.[at] : undefined;
+        return [short(correlates[at]), short(qValues?.[at]), sign];
+      }),
+    ]);
   });
   const regionRecords = recordsOf(
     data,
@@ -157,7 +168,7 @@ export function propertiesFigure(data: ReportData): Html {
     lead:
       `Does a voxel's map follow how far, how colourful or how bright the parts of an image are? Red: the map is high where the property is high (far, saturated, bright); blue: where it is low. ${
         isTested
-          ? `Grey: q ≥ ${LEVEL}, or not tested.`
+          ? `Without a colour: q ≥ ${LEVEL}, or not tested.`
           : "Nothing was tested: all voxels are shown."
       }`,
     body: html`${bySubject(data, (s) => draw(data, s))}<h3>By region</h3>${

@@ -50,16 +50,18 @@ td .ci { color: var(--soft); font-size: .88em; font-weight: 400; }
 .strip figcaption { font-size: inherit; overflow-wrap: anywhere; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 1rem; align-items: start; }
 .tops { grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); }
+.beside svg.flat { overflow: visible; }
 .beside svg.flat .roi { font-size: 16px; }
 .beside h4 { margin: 0 0 .3rem; }
 h4 { font-size: .93rem; margin: 1rem 0 .3rem; font-weight: 600; }
 .confusion { width: auto; }
-.confusion td { text-align: center; min-width: 4.2rem; border: 2px solid var(--card); border-radius: 4px; line-height: 1.25;
-  padding: .35rem .5rem; background: color-mix(in srgb, var(--heat) calc(60% * var(--share)), var(--card)); }
+.confusion td { text-align: center; min-width: 3.4rem; border: 2px solid var(--card); border-radius: 4px; line-height: 1.25;
+  padding: .35rem .3rem; background: color-mix(in srgb, var(--heat) calc(60% * var(--share)), var(--card)); }
 .confusion tbody tr + tr > * { border-top-color: var(--card); }
 .confusion td.same { box-shadow: inset 0 0 0 2px var(--accent); }
 .confusion td small { display: block; font-size: .78rem; }
 .confusion thead th { text-align: center; border: 0; }
+.confusion th { padding: .3rem .3rem; }
 .card b.of { display: inline; font-size: 1em; }
 pre { margin: 0; max-height: 24rem; overflow: auto; font-size: .85rem; }
 .bar { position: relative; background: var(--bar); border-radius: 4px; height: .8rem; min-width: 8rem; overflow: hidden; }

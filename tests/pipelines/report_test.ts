@@ -4,13 +4,14 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
 import { parseXml, type XmlElement } from "@rgrove/parse-xml";
 import { InputError } from "../../pipelines/errors.ts";
 import { csvOf, parseCsv } from "../../pipelines/io/csv.ts";
 import { readPng } from "../../pipelines/io/png.ts";
 import { colorScale, rangeScale } from "../../pipelines/report/charts.ts";
 import { confusionMatrix, confusionRecords } from "../../pipelines/report/confusion.ts";
-import { download } from "../../pipelines/report/download.ts";
+import { csvDownload, download } from "../../pipelines/report/download.ts";
 import {
   cards,
   contents,
@@ -300,4 +301,21 @@ Deno.test("contents() links to the headings of figureBlock()", () => {
   const links = elements(contents(titles), "a").map(({ attributes }) => attributes.href);
   assert.deepEqual(links, ids.map((id) => `#${id}`));
   assert.deepEqual(ids, ["r²-ceiling-voxels", "karten-für-alle"]);
+});
+
+Deno.test("csvDownload() packs large tables and leaves small ones as they are", () => {
+  const linkOf = (n: number) => {
+    const records = [["a", "b"], ...Array.from({ length: n }, (_, i) => [i, EVIL])];
+    const [{ attributes }] = elements(csvDownload("n.csv", records), "a");
+    const bytes = Uint8Array.fromBase64(attributes.href.replace(/^[^,]*,/, ""));
+    return { attributes, bytes, text: csvOf(records) };
+  };
+  const small = linkOf(3);
+  assert.equal(small.attributes.download, "n.csv");
+  assert.equal(new TextDecoder().decode(small.bytes), small.text);
+  const large = linkOf(30_000);
+  assert.equal(large.attributes.download, "n.csv.gz");
+  assert.match(large.attributes.href, /^data:application\/gzip;base64,/);
+  assert.equal(new TextDecoder().decode(gunzipSync(large.bytes)), large.text);
+  assert.ok(large.bytes.length < large.text.length / 4);
 });

@@ -6,7 +6,7 @@
 import type { ColormapName, ValueRange } from "../images/colormap.ts";
 import { renderSurface } from "../images/render_surface.ts";
 import type { Hemisphere, SurfaceView } from "../images/surface_view.ts";
-import { curvatureColors, vertexColors } from "../images/vertex_colors.ts";
+import { curvatureColors, outlineRegions, vertexColors } from "../images/vertex_colors.ts";
 import { volumeColorMosaic } from "../images/volume_mosaic.ts";
 import { voxelsAtPoints } from "../images/sample_volume.ts";
 import type { Surface } from "../io/mesh.ts";
@@ -67,7 +67,8 @@ const MAX_SLICES = 16;
 const SLICES_WIDTH = 960;
 const SLICES_HEIGHT = 640;
 const MOST_PIXELS = 8;
-/** Grey of voxels without a value, on the dark ground of slices. */
+/** Dark ground of pictures, alike on light and dark pages, and the grey of voxels without a value on it. */
+const GROUND = [32, 36, 42] as const;
 const NO_VALUE = 84;
 /** Voxels whose nearest neighbours tell the spacing of a flat map. */
 const PROBES = 256;
@@ -118,6 +119,11 @@ function surfacePainter(voxels: StudyVoxels, surfaces: readonly PaintedSurface[]
   const found = surfaces.map(({ points, affine }) =>
     volume ? voxelsAtPoints(points, { ...volume, affine }) : new Int32Array(points.length / 3)
   );
+  const { roi, roiNames } = voxels;
+  const regions = found.map((all) =>
+    Array.from(all, (v) => v >= 0 && roi[v] < roiNames.length ? roi[v] + 1 : 0)
+  );
+  const ground = { size: VIEW_SIZE, background: GROUND };
   return (paint: CortexPaint): Html => {
     const { rgb, isShown } = coloured(paint, voxels.r2.length);
     const drawn = surfaces.flatMap(({ surface, hemisphere }, i): Plate[] => {
@@ -125,9 +131,10 @@ function surfacePainter(voxels: StudyVoxels, surfaces: readonly PaintedSurface[]
       found[i].forEach((v, vertex) => {
         if (v >= 0 && isShown(v)) colors.set(rgb.subarray(3 * v, 3 * v + 3), 3 * vertex);
       });
+      const outlined = outlineRegions(colors, regions[i], surface);
       const views: readonly SurfaceView[] = isFlat(surface) ? ["flat"] : VIEWS;
       return views.map((view) => ({
-        image: renderSurface(surface, colors, { view, hemisphere, size: VIEW_SIZE }),
+        image: renderSurface(surface, outlined, { ...ground, view, hemisphere }),
         alt: `${paint.label}: ${hemisphere}, ${view}`,
         caption: `${hemisphere}, ${view}`,
       }));
@@ -152,7 +159,7 @@ function slicePainter(voxels: StudyVoxels, { anatomy, affine }: CortexDrawing) {
       volumeColorMosaic(rgb, {
         ...{ ...volume, affine, anatomy, isShown, scale, columns },
         maxSlices: MAX_SLICES,
-        background: [32, 36, 42],
+        background: GROUND,
       });
     const { image: row, slices: { length: n } } = draw(1, MAX_SLICES);
     const [width, height] = [row.width / Math.min(n, MAX_SLICES), row.height];
@@ -171,7 +178,7 @@ export function cortexPainter(voxels: StudyVoxels, drawing: CortexDrawing = {}):
   const { flat, volume } = voxels.places;
   if (drawing.surfaces && drawing.surfaces.length > 0 && volume) {
     const paint = surfacePainter(voxels, drawing.surfaces);
-    return { about: "the given surfaces", paint };
+    return { about: "the given surfaces, regions outlined", paint };
   }
   if (flat) {
     return {

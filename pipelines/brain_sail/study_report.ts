@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LongCall } from "../encoding/linear_model.ts";
 import type { RgbImage } from "../images/rgb_image.ts";
 import { type Html, html, htmlPage } from "../report/html.ts";
 import { cortexPainter } from "./cortex_painter.ts";
@@ -59,6 +60,7 @@ const FIGURES: readonly (readonly [title: string, draw: (data: ReportData) => Ht
 export async function studyReport(
   folder: string,
   settings: Settings = {},
+  { onProgress }: Pick<LongCall, "onProgress"> = {},
 ): Promise<StudyReport> {
   const nShown = typeof settings.nShown === "number" ? settings.nShown : Infinity;
   const read = await readReportData(folder, nShown);
@@ -69,7 +71,13 @@ export async function studyReport(
   }
   const data: ReportData = { ...read, painters };
   const titles = FIGURES.map(([title]) => title);
-  const body = html`${reportHead(data, titles)}${FIGURES.map(([, draw]) => draw(data))}`;
+  const total = FIGURES.length;
+  const figures = FIGURES.map(([, draw], done) => {
+    onProgress?.({ stage: "figures", done, total });
+    return draw(data);
+  });
+  onProgress?.({ stage: "figures", done: total, total });
+  const body = html`${reportHead(data, titles)}${figures}`;
   return {
     page: htmlPage("BrainSAIL: what in images drives each region", body, data.pictures.style()),
     overview: overviewPicture(data, (name) => readStudyImage(folder, name)),

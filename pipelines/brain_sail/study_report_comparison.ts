@@ -8,8 +8,11 @@ import { figureBlock, foldAway } from "../report/figure_block.ts";
 import { type Html, html } from "../report/html.ts";
 import { type IntervalChart, intervalChart, intervalRecords } from "../report/interval_chart.ts";
 import type { Interval } from "../report/numbers.ts";
+import { panelGrid } from "../report/panel_grid.ts";
 import { type Cell, dataTable } from "../report/table.ts";
-import { meanOf, recordsOf, type ReportData } from "./study_report_data.ts";
+import { meanOf, recordsOf, regionLabel, type ReportData } from "./study_report_data.ts";
+
+import { overImage, rangeOf, shownRois } from "./study_report_panels.ts";
 
 /** The heading of the figure. */
 export const COMPARISON_TITLE = "Backbones compared";
@@ -80,6 +83,44 @@ function sensitivity({ backbones }: ReportData): IntervalChart {
   };
 }
 
+/** Images that are shown by all backbones. */
+const N_IMAGES = 6;
+
+/** Maps of the first subject by every backbone side by side, region by region. */
+function sideBySide(data: ReportData): Html | undefined {
+  const { backbones, pictures } = data;
+  if (backbones.length < 2) return undefined;
+  const grids = shownRois(data, backbones[0].cells[0].maps).map((roi) => {
+    const all = backbones.map(({ results: { name }, cells: [{ maps }] }) => ({
+      name,
+      maps,
+      range: rangeOf(maps, "distilled", roi),
+    }));
+    const images = [...data.shown.keys()].filter((i) => pictures.has(data.shown[i]))
+      .slice(0, N_IMAGES);
+    const plain = images.map((i) => {
+      const name = data.shown[i];
+      return { image: pictures.show(name, { alt: name }), alt: name };
+    });
+    const rows = [
+      { label: "image", panels: plain },
+      ...all.map(({ name, maps, range }) => ({
+        label: name,
+        panels: images.map((image) =>
+          overImage(data, maps, { method: "distilled", image, roi, range })
+        ),
+      })),
+    ];
+    const columns = images.map(() => ({ name: "" }));
+    return { title: regionLabel(data, roi), grid: panelGrid({ columns, rows }) };
+  });
+  const [first, ...others] = grids;
+  const { name } = backbones[0].cells[0].results;
+  return html`<h3>${name}: ${first.title} by every backbone</h3>${first.grid}${
+    others.map(({ title, grid }) => foldAway(title, grid))
+  }`;
+}
+
 /** What a map that has nothing to do with the four fields is expected to have. */
 function floorText({ backbones }: ReportData): string {
   const N_FIELDS = 4;
@@ -112,7 +153,7 @@ export function comparisonFigure(data: ReportData): Html {
   );
   return figureBlock({
     title: COMPARISON_TITLE,
-    body: html`${agreed}<h3>How much is low-level looks?</h3>
+    body: html`${sideBySide(data)}${agreed}<h3>How much is low-level looks?</h3>
       <p>Share of the variance of a region's map over the patches of an image that a linear regression on four properties of the patches explains: luminance, saturation, contrast within the patch, edges.${over}</p>
       ${drawChart(chart)}`,
     note: `A map that has nothing to do with the four explains some of itself by chance: ${

@@ -61,12 +61,12 @@ function regionTable(cell: ReportCell, score: MapScoreName): DataTable {
     caption: `${SCORES[score].name}. ${SCORES[score].about}`,
     columns: [
       { name: "region" },
-      { name: "images" },
+      { name: "n", about: "mapped images that show the category" },
       { name: "distilled", about: mapMethodsAbout.distilled, digits: 2 },
       { name: "plain", about: mapMethodsAbout.plain, digits: 2 },
       { name: "gain", about: "distilled minus plain, image by image", digits: 3 },
       { name: "chance", about: mapMethodsAbout.chance, digits: 2 },
-      { name: "whole image", about: mapMethodsAbout["whole image"], digits: 2 },
+      { name: "whole", about: mapMethodsAbout["whole image"], digits: 2 },
       ...(hasNull
         ? [
           { name: "shuffled", about: "encoders of shuffled responses, the middle 95 %", digits: 2 },

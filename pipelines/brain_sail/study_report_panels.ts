@@ -13,7 +13,7 @@ import { rangeScale } from "../report/charts.ts";
 import { csvDownload } from "../report/download.ts";
 import { figureBlock, foldAway } from "../report/figure_block.ts";
 import { type Html, html } from "../report/html.ts";
-import { panelGrid } from "../report/panel_grid.ts";
+import { type GridPanel, panelGrid } from "../report/panel_grid.ts";
 import { enlarge, mapPanel, robustRange } from "../report/panels.ts";
 import type { StudyMaps } from "./read_study.ts";
 import {
@@ -54,6 +54,7 @@ export function shownRois(data: ReportData, { roiNames }: StudyMaps): string[] {
   return chosen.sort((a, b) => place(a) - place(b));
 }
 
+/** A way of making maps that a study keeps. */
 type Method = "distilled" | "plain";
 
 /** A region's map of the image at a place among the shown ones. */
@@ -64,13 +65,13 @@ function mapOf(maps: StudyMaps, method: Method, image: number, roi: string): Flo
 }
 
 /** The range of a region's maps of the shown images. */
-function rangeOf(maps: StudyMaps, method: Method, roi: string): ValueRange {
+export function rangeOf(maps: StudyMaps, method: Method, roi: string): ValueRange {
   const all = maps[method].flatMap((_, i) => Array.from(mapOf(maps, method, i, roi)));
   return robustRange(Float32Array.from(all));
 }
 
 /** A map in colours, on its grid or finer. */
-export function mapPicture(
+function mapPicture(
   map: Float32Array,
   { grid: [height, width], range, colormap }: {
     readonly grid: Grid;
@@ -82,6 +83,23 @@ export function mapPicture(
   const options = { layout: "chw", channels: 1, height, width, size, mode: "bilinear" } as const;
   const { data } = interpolate(map, options);
   return colorize(data, { height: size[0], width: size[1], range, colormap });
+}
+
+/** A region's map over the image at a place among the shown ones. */
+export function overImage(
+  data: ReportData,
+  maps: StudyMaps,
+  { method, image, roi, range }: {
+    readonly method: Method;
+    readonly image: number;
+    readonly roi: string;
+    readonly range: ValueRange;
+  },
+): GridPanel {
+  const name = data.shown[image];
+  const alt = `what in ${name} drives ${roi}`;
+  const over = mapPicture(mapOf(maps, method, image, roi), { grid: maps.grid, range });
+  return { image: data.pictures.show(name, { alt, over }), alt };
 }
 
 /** Panels of one subject and backbone. */
@@ -97,11 +115,9 @@ function grid(data: ReportData, { maps }: ReportCell, method: Method): Html {
   const rows = data.shown.flatMap((name, i) => {
     if (!data.pictures.has(name)) return [];
     const own = { image: data.pictures.show(name, { alt: name }), alt: name };
-    const panels = rois.map(({ roi, range }) => {
-      const alt = `what in ${name} drives ${roi}`;
-      const over = mapPicture(mapOf(maps, method, i, roi), { grid: maps.grid, range });
-      return { image: data.pictures.show(name, { alt, over }), alt };
-    });
+    const panels = rois.map(({ roi, range }) =>
+      overImage(data, maps, { method, image: i, roi, range })
+    );
     return [{ panels: [own, ...panels] }];
   });
   return panelGrid({ columns, rows });
@@ -146,7 +162,7 @@ export function panelsFigure(data: ReportData): Html {
   return figureBlock({
     title: PANELS_TITLE,
     lead:
-      "The images that regions are predicted to like most, from the test images. A map says how much every patch would add to the predicted response of a region, mean over its voxels.",
+      "Test images that regions are predicted to like most, by the first subject's encoder on the first backbone. A map says how much every patch would add to the predicted response of a region, mean over its voxels.",
     body: html`${bySubject(data, draw)}${
       rangeScale([0, 1], "of the range of a region's maps of these images", "viridis")
     }`,

@@ -12,6 +12,7 @@ import { savePng } from "../io/png.ts";
 import { runRecord } from "../run_record.ts";
 import type { GlobalOptions } from "./options.ts";
 import { beginOutput, RUN_RECORD } from "./output.ts";
+import { Progress } from "./progress.ts";
 import { addSettingFlags, settingsOf } from "./study_options.ts";
 
 interface ReportCliOptions extends GlobalOptions, Record<string, unknown> {
@@ -59,7 +60,13 @@ async function report(options: ReportCliOptions): Promise<void> {
   if (options.printConfig) return console.log(JSON.stringify(settings, null, 2));
   const output = beginOutput(out, { kind: "folder" });
   // NSD's own volume is found by the data set's folder.
-  const { page, overview, titles } = await studyReport(folder, { ...settings, nsd: own.nsd });
+  const progress = new Progress({ silent: options.json });
+  const { page, overview, titles } = await studyReport(
+    folder,
+    { ...settings, nsd: own.nsd },
+    { onProgress: progress.update },
+  );
+  progress.end();
   const bytes = new TextEncoder().encode(page);
   Deno.writeFileSync(`${output.partial}/index.html`, bytes);
   if (overview) savePng(`${output.partial}/overview.png`, overview);

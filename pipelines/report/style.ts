@@ -44,7 +44,7 @@ td .ci { color: var(--soft); font-size: .88em; font-weight: 400; }
 .picture img, .panels .picture img { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: 0; opacity: .72; }
 .patches img { display: block; width: 100%; height: auto; image-rendering: pixelated; border-radius: 5px; margin-top: .2rem; }
 .strip { display: flex; flex-wrap: wrap; gap: .5rem; }
-.panels .picture { width: 150px; }
+.panels .picture { width: clamp(88px, 13vw, 150px); }
 .strip .picture { width: 76px; margin: 0; }
 .strip figure { margin: 0; max-width: 76px; font-size: .82rem; line-height: 1.25; }
 .strip figcaption { font-size: inherit; overflow-wrap: anywhere; }
@@ -94,7 +94,11 @@ svg .fill { stroke: none; fill-opacity: .38; }
 .downloads a:hover, .downloads a:focus-visible { border-color: var(--link); text-decoration: underline; }
 .contents { columns: 16rem; margin: 1.2rem 0; padding-left: 1.2rem; }
 details { margin: .8rem 0; }
+details table { font-size: .88rem; }
+details th, details td { padding: .26rem .4rem; }
+
 summary { cursor: pointer; color: var(--link); font-size: .93rem; }
 details[open] summary { margin-bottom: .5rem; }
+@media (max-width: 640px) { svg.flat { overflow: visible; } svg.flat .roi { font-size: 20px; } }
 @media print { .downloads, .contents { display: none; } .figure { break-inside: avoid; } }
 `;

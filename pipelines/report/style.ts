@@ -25,7 +25,7 @@ caption { text-align: left; padding: 0 .6rem .5rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .6rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child, th.text, td.text { text-align: left; }
-thead th { font-weight: 600; border-bottom: 1px solid var(--line); vertical-align: bottom; }
+thead th { font-weight: 600; white-space: normal; border-bottom: 1px solid var(--line); vertical-align: bottom; }
 tbody th { font-weight: 500; }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 tr.mean > * { font-weight: 600; }

@@ -21,6 +21,7 @@ interface LocalizeCliOptions extends GlobalOptions, Record<string, unknown> {
   readonly images?: string;
   readonly roi?: readonly string[];
   readonly roiTable?: string;
+  readonly target?: readonly string[];
   readonly paper: boolean;
   readonly fit?: "crop" | "stretch";
   readonly checkpoint?: string;
@@ -55,6 +56,7 @@ export function register(program: Command): void {
       "--roi-table <csv>",
       "with --encoder: table with the columns voxel and roi, as the phantom's rois_*.csv",
     )
+    .option("--target <n...>", "with --encoder: voxels to map one by one, from 0")
     .option("--paper", "with --encoder: the paper's size and number of augmentations: slow", false)
     .addOption(
       new Option("--fit <fit>", "maps lie on the whole image").choices(["crop", "stretch"])
@@ -90,7 +92,7 @@ async function localize(options: LocalizeCliOptions): Promise<void> {
   }, ({ group }) => group !== "figures");
   if (options.printConfig) return console.log(JSON.stringify(settings, null, 2));
   if (options.encoder === undefined) {
-    refuse(options, ["images", "roi", "roiTable", "paper"], "it needs --encoder");
+    refuse(options, ["images", "roi", "roiTable", "target", "paper"], "it needs --encoder");
     return await study(settings, options);
   }
   await localizeMaps(mapsOptions(settings, options, options.encoder));

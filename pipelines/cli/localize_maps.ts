@@ -26,6 +26,7 @@ import type { RgbImage } from "../images/rgb_image.ts";
 import { fileError } from "../io/files.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { savePng } from "../io/png.ts";
+import { quote } from "../io/strict_json.ts";
 import { hostTensor, toFloat32 } from "../io/state_dict.ts";
 import { resumeSteps, type StepArrays, type StepLog } from "../io/step_log.ts";
 import type { VisionModel } from "../models/model.ts";
@@ -44,6 +45,7 @@ export interface LocalizeMapsOptions extends ModelCliOptions {
   readonly images: string;
   readonly roi?: readonly string[];
   readonly roiTable?: string;
+  readonly target?: readonly string[];
   readonly paper: boolean;
   readonly checkpoint?: string;
 }
@@ -111,14 +113,32 @@ function sizeText(model: VisionModel): string {
   return `${height}x${width}`;
 }
 
-function readRois({ roi, roiTable }: LocalizeMapsOptions, { nTargets }: Encoder): RoiVoxels[] {
+/** Single voxels as regions of one. */
+function singleTargets(targets: readonly string[], nTargets: number): RoiVoxels[] {
+  return [...new Set(targets.flatMap((word) => word.split(",")))].map((word) => {
+    const voxel = Number(word);
+    if (/^\d+$/.test(word) && voxel < nTargets) return { name: `target_${voxel}`, voxels: [voxel] };
+    throw new InputError(
+      `Cannot map target ${quote(word)}: the encoder has ${nTargets}, counted from 0`,
+    );
+  });
+}
+
+function readRois(
+  { roi, roiTable, target }: LocalizeMapsOptions,
+  { nTargets }: Encoder,
+): RoiVoxels[] {
+  if (target !== undefined) {
+    if (roiTable === undefined) return singleTargets(target, nTargets);
+    throw new InputError("Cannot map single targets and regions at once: --target or --roi-table");
+  }
   if (roiTable === undefined) {
     if (roi !== undefined) {
       throw new InputError("Cannot choose regions by name: --roi needs --roi-table");
     }
     if (nTargets > MOST_TARGETS) {
       throw new InputError(
-        `Cannot map ${nTargets} targets one by one, at most ${MOST_TARGETS}: give regions by --roi-table`,
+        `Cannot map ${nTargets} targets one by one, at most ${MOST_TARGETS}: give regions by --roi-table or some by --target`,
       );
     }
     return Array.from({ length: nTargets }, (_, t) => ({ name: `target_${t}`, voxels: [t] }));

@@ -119,6 +119,22 @@ Deno.test("localize maps single targets where there is no table", async () => {
   using file = await Hdf5File.open(`${out}/maps.h5`);
   assert.deepEqual(file.info("/maps").shape, [2, 5, 3, 3]);
   assert.equal(file.readStrings("/roi_names")[4], "target_4");
+  const chosen = `${folder}/chosen`;
+  const args = ["--encoder", `${folder}/l212.h5`, "--target", "4", "1", "--out", chosen];
+  assert.equal((await gyrus(...BASE, ...args)).code, 0);
+  using some = await Hdf5File.open(`${chosen}/maps.h5`);
+  assert.deepEqual(some.readStrings("/roi_names"), ["target_4", "target_1"]);
+  const [all, few] = [file, some].map((one) => toFloat32(one.read("/maps")));
+  for (const image of [0, 1]) {
+    [4, 1].forEach((target, r) => {
+      const [from, to] = [(image * 5 + target) * 9, (image * 2 + r) * 9];
+      // Products with more columns may be tiled otherwise: sums of 12 terms in another order.
+      for (let i = 0; i < 9; i++) assert(Math.abs(all[from + i] - few[to + i]) < 1e-6);
+    });
+  }
+  const bad = await gyrus(...BASE, "--encoder", `${folder}/l212.h5`, "--target", "5", "--out", "x");
+  assert.equal(bad.code, 2);
+  assert.match(bad.text, /Cannot map target "5": the encoder has 5, counted from 0/);
 });
 
 Deno.test("localize refuses what does not fit with one sentence and exit code 2, and leaves no folder", async () => {

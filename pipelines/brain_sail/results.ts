@@ -162,61 +162,65 @@ function subjectResults(
  *
  * @param maps of a subject's regions, distilled; the controls have none
  */
-export function backboneResults(
+export async function backboneResults(
   result: BackboneResult,
   study: Study,
   { settings, maps }: {
     readonly settings: Readonly<Record<string, unknown>>;
-    readonly maps: (subject: string) => RoiMaps;
+    readonly maps: (subject: string) => Promise<RoiMaps>;
   },
-): BackboneResults {
+): Promise<BackboneResults> {
   const { name, family, grid, tokens, owners } = result;
   const mapped = Array.from(study.mappedRows, (row) => study.images.names[row]);
   const fields = Array.from(
     study.mappedRows,
     (row) => lowLevelFields(study.images.read(row), grid),
   );
-  const sensitivity = (owner: OwnerResult) =>
-    owner.isControl ? undefined : lowLevelSensitivity(maps(owner.subject.name), fields).mean;
-  const results = owners.map((owner) => ({
-    isControl: owner.isControl,
-    results: subjectResults(owner, mapped, sensitivity(owner)),
-  }));
-  const of = (isControl: boolean) =>
-    results.filter((one) => one.isControl === isControl).map((one) => one.results);
+  const [subjects, controls]: SubjectResults[][] = [[], []];
+  for (const owner of owners) {
+    const own = owner.isControl
+      ? undefined
+      : lowLevelSensitivity(await maps(owner.subject.name), fields).mean;
+    (owner.isControl ? controls : subjects).push(subjectResults(owner, mapped, own));
+  }
   return {
     name,
     family,
     grid,
     nFeatures: tokens.shape[1],
     settings,
-    subjects: of(false),
-    controls: of(true),
+    subjects,
+    controls,
   };
 }
 
 /**
- * Agreement of every pair of backbones, subject by subject.
+ * Agreement of every pair of backbones, subject by subject, whose maps are in memory meanwhile.
  *
  * @param maps of a backbone and subject, distilled
  */
-export function compareAll(
+export async function compareAll(
   backbones: readonly string[],
-  study: Study,
-  maps: (backbone: string, subject: string) => RoiMaps,
-): Comparison[] {
-  return backbones.flatMap((a, i) =>
-    backbones.slice(i + 1).flatMap((b) =>
-      study.subjects.map(({ name: subject, rois }) => {
-        const { mean } = compareMaps(maps(a, subject), maps(b, subject));
-        return {
-          backbones: [a, b] as const,
+  { subjects }: Study,
+  maps: (backbone: string, subject: string) => Promise<RoiMaps>,
+): Promise<Comparison[]> {
+  const found: Comparison[] = [];
+  if (backbones.length < 2) return found;
+  for (const { name: subject, rois } of subjects) {
+    const own: RoiMaps[] = [];
+    for (const backbone of backbones) own.push(await maps(backbone, subject));
+    for (let b = 1; b < backbones.length; b++) {
+      for (let a = 0; a < b; a++) {
+        const { mean } = compareMaps(own[a], own[b]);
+        found.push({
+          backbones: [backbones[a], backbones[b]],
           subject,
           rois: rois.map(({ name: roi }, r) => ({ roi, r: mean[r] })),
-        };
-      })
-    )
-  );
+        });
+      }
+    }
+  }
+  return found;
 }
 
 /** Results as text; what is not a number becomes null. */

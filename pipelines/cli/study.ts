@@ -24,7 +24,6 @@ import {
   type CaptionCategory,
   parseCaptionLists,
 } from "../dense/caption_categories.ts";
-import type { RoiMaps } from "../dense/compare_backbones.ts";
 import { parseAlphas } from "../encoding/alphas.ts";
 import { InputError } from "../errors.ts";
 import { shrink } from "../images/pil_resize.ts";
@@ -211,32 +210,11 @@ async function runOne(
   });
   maps.commit();
   await writeBackbone(folder, result);
-  const bySubject = new Map<string, RoiMaps>();
-  for (const { name: subject } of study.subjects) {
-    bySubject.set(subject, await readMaps(folder, name, subject));
-  }
-  const results = backboneResults(result, study, {
+  const results = await backboneResults(result, study, {
     settings: { ...choice, ...backbone.settings },
-    maps: (subject) => bySubject.get(subject)!,
+    maps: (subject) => readMaps(folder, name, subject),
   });
   return { results, shown: result.shown };
-}
-
-/** The maps of all backbones and subjects, side by side. */
-async function comparisons(
-  folder: string,
-  study: Study,
-  backbones: readonly BackboneResults[],
-): Promise<StudyResults["comparisons"]> {
-  const all = new Map<string, RoiMaps>();
-  if (backbones.length < 2) return [];
-  for (const { name } of backbones) {
-    for (const { name: subject } of study.subjects) {
-      all.set(`${name}/${subject}`, await readMaps(folder, name, subject));
-    }
-  }
-  const names = backbones.map(({ name }) => name);
-  return compareAll(names, study, (backbone, subject) => all.get(`${backbone}/${subject}`)!);
 }
 
 /**
@@ -275,7 +253,11 @@ export async function study(settings: Settings, options: StudyOptions): Promise<
       nTest: test.shape[0],
     })),
     backbones,
-    comparisons: await comparisons(folder, data, backbones),
+    comparisons: await compareAll(
+      backbones.map(({ name }) => name),
+      data,
+      (backbone, subject) => readMaps(folder, backbone, subject),
+    ),
   };
   writeImages(folder, data, results);
   Deno.writeTextFileSync(`${folder}/results.json`, writeResults(results));

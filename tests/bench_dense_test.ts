@@ -3,24 +3,9 @@
  */
 import assert from "node:assert/strict";
 import { denseSettings } from "../pipelines/brain_sail/config.ts";
-import { main } from "../pipelines/cli/main.ts";
+import { gyrus } from "./console.ts";
 import { denseFlops } from "../pipelines/dense/flops.ts";
 import type { VitConfig } from "../pipelines/models/vit_config.ts";
-
-/** Runs a command line in this process with what it prints collected. */
-async function gyrus(
-  ...args: string[]
-): Promise<{ code: number; out: string[]; errors: string[] }> {
-  const out: string[] = [], errors: string[] = [];
-  const { log, error } = console;
-  console.log = (line: unknown) => out.push(String(line));
-  console.error = (line: unknown) => errors.push(String(line));
-  try {
-    return { code: await main(args), out, errors };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
 
 Deno.test("bench dense tells both ways to the same features, with their operations and share of the roofline", async () => {
   const args = ["bench", "dense", "--size", "64", "--distill", "4", "--repeats", "1"];

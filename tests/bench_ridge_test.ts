@@ -5,22 +5,7 @@ import assert from "node:assert/strict";
 import { type RidgeCase, ridgeCases } from "../bench/ridge_case.ts";
 import { agreement, type RidgeOutcome } from "../bench/ridge_check.ts";
 import { kernelWork, oursWork, total } from "../bench/ridge_stages.ts";
-import { main } from "../pipelines/cli/main.ts";
-
-/** Runs a command line in this process with what it prints collected. */
-async function gyrus(
-  ...args: string[]
-): Promise<{ code: number; out: string[]; errors: string[] }> {
-  const out: string[] = [], errors: string[] = [];
-  const { log, error } = console;
-  console.log = (line: unknown) => out.push(String(line));
-  console.error = (line: unknown) => errors.push(String(line));
-  try {
-    return { code: await main(args), out, errors };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
+import { gyrus } from "./console.ts";
 
 Deno.test("bench ridge tells every way to every case, checked against the exact one", async () => {
   const { code, out, errors } = await gyrus("bench", "ridge", "--scale", "0.012", "--json");

@@ -2,22 +2,7 @@
  * The command line on a device that cannot do what is asked, or that goes away: one sentence, exit code 2, no output.
  */
 import assert from "node:assert/strict";
-import { main } from "../../pipelines/cli/main.ts";
-
-/** Runs a command line in this process with what it prints collected. */
-async function gyrus(
-  ...args: string[]
-): Promise<{ code: number; out: string[]; errors: string[] }> {
-  const out: string[] = [], errors: string[] = [];
-  const { log, error } = console;
-  console.log = (line: unknown) => out.push(String(line));
-  console.error = (line: unknown) => errors.push(String(line));
-  try {
-    return { code: await main(args), out, errors };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
+import { gyrus } from "../console.ts";
 
 /** Replaces a method until the scope ends. */
 function patched<T extends object, K extends keyof T>(

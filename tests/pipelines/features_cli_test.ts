@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { normal, randomKey } from "../../engine/random.ts";
 import { Tensor } from "../../engine/tensor.ts";
-import { main } from "../../pipelines/cli/main.ts";
+import { gyrus as run } from "../console.ts";
 import { distillDense } from "../../pipelines/dense/distill.ts";
 import { whiteInfill } from "../../pipelines/dense/features.ts";
 import { patchShifts } from "../../pipelines/dense/offsets.ts";
@@ -41,17 +41,7 @@ saveSafetensors(
 );
 const PIXELS = ["--pixels", `${folder}/pixels.safetensors:x`];
 
-/** Runs one command line, with what it printed. */
-async function gyrus(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const { log, error } = console;
-  console.log = console.error = (...parts: unknown[]) => lines.push(parts.join(" "));
-  try {
-    return { code: await main([...args, "--json"]), text: lines.join("\n") };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
+const gyrus = (...args: string[]) => run(...args, "--json");
 
 async function readAllOf(
   path: string,

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { normal, randomKey } from "../../engine/random.ts";
-import { main } from "../../pipelines/cli/main.ts";
+import { gyrus as run } from "../console.ts";
 import { paperOptions } from "../../pipelines/cli/paper_options.ts";
 import { patchCoverage } from "../../pipelines/dense/distill.ts";
 import { patchShifts } from "../../pipelines/dense/offsets.ts";
@@ -30,16 +30,7 @@ const bytes = Uint8Array.from(normal(randomKey(1), N * 40 * 40 * 3), (v) => 128 
 folder.write("images.npy", writeNpy(hostTensor(bytes, [N, 40, 40, 3])));
 const input = ["--model", folder.at("clip.safetensors"), "--images", folder.at("images.npy")];
 
-async function gyrus(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const { log, error } = console;
-  console.log = console.error = (...parts: unknown[]) => lines.push(parts.join(" "));
-  try {
-    return { code: await main([...args, "--json"]), text: lines.join("\n") };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
+const gyrus = (...args: string[]) => run(...args, "--json");
 
 const features = (...args: string[]) => gyrus("features", ...input, ...args);
 

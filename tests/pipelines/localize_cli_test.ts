@@ -3,7 +3,7 @@ import { normal, randomKey } from "../../engine/random.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { denseSettings, paperSize } from "../../pipelines/brain_sail/config.ts";
 import { chooseRois, parseRoiTable } from "../../pipelines/brain_sail/roi_table.ts";
-import { main } from "../../pipelines/cli/main.ts";
+import { gyrus as run } from "../console.ts";
 import { distillDense } from "../../pipelines/dense/distill.ts";
 import { whiteInfill } from "../../pipelines/dense/features.ts";
 import { patchShifts } from "../../pipelines/dense/offsets.ts";
@@ -56,16 +56,7 @@ async function makeEncoder(normalization: "l2" | "zscore", nFeatures = 12): Prom
   return encoder;
 }
 
-async function gyrus(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const { log, error } = console;
-  console.log = console.error = (...parts: unknown[]) => lines.push(parts.join(" "));
-  try {
-    return { code: await main(["localize", ...args, "--json"]), text: lines.join("\n") };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
+const gyrus = (...args: string[]) => run("localize", ...args, "--json");
 
 const BASE = ["--model", `${folder}/clip.safetensors`, "--images", `${folder}/images`];
 const TABLE = ["--roi-table", `${folder}/rois.csv`];

@@ -6,7 +6,7 @@ import {
   parseSettings,
   settingOfWords,
 } from "../../pipelines/brain_sail/study_settings.ts";
-import { main } from "../../pipelines/cli/main.ts";
+import { gyrus } from "../console.ts";
 import { InputError } from "../../pipelines/errors.ts";
 import { TestFolder } from "./io_fixtures.ts";
 
@@ -78,17 +78,6 @@ Deno.test("every setting has a flag of its own, help, and a fallback that it acc
   }
   assert.equal(fillSettings(studySpecs, {}).nShuffles, 39);
 });
-
-async function gyrus(...args: string[]): Promise<{ code: number; text: string }> {
-  const lines: string[] = [];
-  const { log, error } = console;
-  console.log = console.error = (...parts: unknown[]) => lines.push(parts.join(" "));
-  try {
-    return { code: await main(args), text: lines.join("\n") };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
 
 Deno.test("localize --print-config prints the settings in force, which read back the same", async () => {
   using folder = new TestFolder();

@@ -146,6 +146,7 @@ function studySettings({ subjects }: Phantom): string {
     truth: "truth_test.h5",
     tokenizer: ["tokenizer"],
     captions: ["face", "body", "place", "food", "word"].map((name) => `prompts/${name}.txt`),
+    encoderSize: ["64"], // the phantom's networks were trained at it
     size: ["128"],
     distill: [17],
   };

@@ -46,11 +46,10 @@ export function maskPearson(map: ArrayLike<number>, mask: ArrayLike<number>): nu
  */
 export function matchedAreaIou(map: ArrayLike<number>, mask: ArrayLike<number>): number {
   checkPair(map, mask);
-  const order = Array.from(map, Number).sort((a, b) => b - a);
   let area = 0;
   for (let i = 0; i < mask.length; i++) area += mask[i] > 0 ? 1 : 0;
   if (area === 0) return NaN;
-  const threshold = order[area - 1];
+  const threshold = Float64Array.from(map).sort()[map.length - area];
   let [above, aboveInside, tied, tiedInside] = [0, 0, 0, 0];
   for (let i = 0; i < map.length; i++) {
     const inside = mask[i] > 0 ? 1 : 0;
@@ -72,22 +71,18 @@ export function matchedAreaIou(map: ArrayLike<number>, mask: ArrayLike<number>):
  */
 export function maskAuc(map: ArrayLike<number>, mask: ArrayLike<number>): number {
   checkPair(map, mask);
-  const order = Array.from({ length: map.length }, (_, i) => i).sort((a, b) => map[a] - map[b]);
-  let [rankSum, inside] = [0, 0];
-  for (let start = 0; start < order.length;) {
-    let end = start;
-    while (end < order.length && map[order[end]] === map[order[start]]) end++;
-    const rank = (start + end + 1) / 2; // mean rank of the tie, counted from 1
-    for (let i = start; i < end; i++) {
-      if (!(mask[order[i]] > 0)) continue;
-      rankSum += rank;
-      inside++;
-    }
-    start = end;
+  // Typed arrays are sorted several times as fast as lists of places by a comparison.
+  const values = Float64Array.from(map);
+  const inside = values.filter((_, i) => mask[i] > 0).sort();
+  const outside = values.filter((_, i) => !(mask[i] > 0)).sort();
+  if (inside.length === 0 || outside.length === 0) return NaN;
+  let [below, notAbove, wins] = [0, 0, 0];
+  for (const value of inside) {
+    while (below < outside.length && outside[below] < value) below++;
+    while (notAbove < outside.length && outside[notAbove] <= value) notAbove++;
+    wins += (below + notAbove) / 2;
   }
-  const outside = map.length - inside;
-  if (inside === 0 || outside === 0) return NaN;
-  return (rankSum - inside * (inside + 1) / 2) / (inside * outside);
+  return wins / (inside.length * outside.length);
 }
 
 /**

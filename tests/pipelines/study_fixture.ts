@@ -238,7 +238,6 @@ export async function writeStudy(
 ): Promise<StudyResults> {
   using study = studyOf(subjects, places);
   const all: BackboneResults[] = [];
-  const maps = new Map<string, Awaited<ReturnType<typeof readMaps>>>();
   for (const [b, name] of backbones.entries()) {
     const seed = 1000 * (b + 1);
     const result = backboneOf(study, { name, seed, hasText: b === 0, hasMasks, hasControls });
@@ -251,19 +250,18 @@ export async function writeStudy(
     });
     files.commit();
     await writeBackbone(folder, result);
-    for (const subject of subjects) {
-      maps.set(`${name}/${subject}`, await readMaps(folder, name, subject));
-    }
     const own = {
       name,
       size: "64",
       dense: { dense: "naclip", gaussianStd: 10 },
       nAugmentations: 5,
     };
-    all.push(backboneResults(result, study, {
-      settings: { ...own, encoderSize: { height: 64, width: 64 } },
-      maps: (subject) => maps.get(`${name}/${subject}`)!,
-    }));
+    all.push(
+      await backboneResults(result, study, {
+        settings: { ...own, encoderSize: { height: 64, width: 64 } },
+        maps: (subject) => readMaps(folder, name, subject),
+      }),
+    );
   }
   const names = Array.from(study.mappedRows, (row) => study.images.names[row]);
   const results: StudyResults = {
@@ -273,9 +271,7 @@ export async function writeStudy(
     shown: names.slice(0, 2),
     subjects: study.subjects.map(({ name }) => ({ name, nVoxels: 8, nTrain: 5, nTest: 3 })),
     backbones: all,
-    comparisons: backbones.length < 2
-      ? []
-      : compareAll(backbones, study, (b, s) => maps.get(`${b}/${s}`)!),
+    comparisons: await compareAll(backbones, study, (b, s) => readMaps(folder, b, s)),
   };
   Deno.mkdirSync(`${folder}/images`);
   for (const i of [0, 1]) savePng(`${folder}/images/${names[i]}.png`, study.images.read(i));

@@ -191,7 +191,7 @@ export {
   captionCorrelations,
   type CaptionList,
   type CategoryAssignment,
-  confusionTable,
+  confusionCounts,
   parseCaptionLists,
   type PatchMaps,
 } from "./pipelines/dense/caption_categories.ts";
@@ -203,7 +203,7 @@ export {
   luminance,
   type PixelField,
   saturation,
-} from "./pipelines/dense/image_properties.ts";
+} from "./pipelines/images/image_properties.ts";
 export {
   compareMaps,
   lowLevelSensitivity,

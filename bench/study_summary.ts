@@ -8,7 +8,8 @@ import { Hdf5File } from "../pipelines/io/hdf5.ts";
 import { hostArray, toFloat64 } from "../pipelines/io/state_dict.ts";
 import { categoryOf, type RegionLocalization } from "../pipelines/brain_sail/localization.ts";
 import type { MapScoreName } from "../pipelines/brain_sail/evaluate.ts";
-import { medianOf, type RoiFit } from "../pipelines/brain_sail/encoders.ts";
+import type { RoiFit } from "../pipelines/brain_sail/encoders.ts";
+import { median } from "../pipelines/stats/median.ts";
 import { imageProperties } from "../pipelines/brain_sail/map_pass.ts";
 import type { StudyResults, SubjectResults } from "../pipelines/brain_sail/results.ts";
 import { subjectFolder } from "../pipelines/brain_sail/study_files.ts";
@@ -136,7 +137,7 @@ function confusionOf({ confusion }: SubjectResults): number[][] {
 }
 
 function fitsOf({ fits }: SubjectResults, of: (fit: RoiFit) => number): number {
-  return medianOf(fits.filter(({ name }) => isDriven(name)).map(of));
+  return median(fits.filter(({ name }) => isDriven(name)).map(of));
 }
 
 /** Reads a study's folder. */

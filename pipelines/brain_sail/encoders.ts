@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { median } from "../stats/median.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { foldIn, type Key } from "../../engine/random.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
@@ -52,14 +53,6 @@ export interface SubjectEncoder {
   readonly rois: readonly RoiFit[];
 }
 
-/** The middle value; NaN of nothing. */
-export function medianOf(values: readonly number[]): number {
-  if (values.length === 0) return NaN;
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-}
-
 /**
  * R² of regions beside their noise ceilings.
  *
@@ -81,9 +74,9 @@ export function roiFits(
       name,
       nVoxels: own.length,
       nPredicted: qPredicted ? own.filter((v) => qPredicted[v] < 0.05).length : NaN,
-      r2: medianOf(own.map((v) => r2[v])),
-      ceiling: noiseCeiling ? medianOf(own.map(ceiling)) : NaN,
-      share: medianOf(own.filter((v) => ceiling(v) > 0).map((v) => r2[v] / ceiling(v))),
+      r2: median(own.map((v) => r2[v])),
+      ceiling: noiseCeiling ? median(own.map(ceiling)) : NaN,
+      share: median(own.filter((v) => ceiling(v) > 0).map((v) => r2[v] / ceiling(v))),
     };
   });
 }

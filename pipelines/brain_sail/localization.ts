@@ -5,11 +5,10 @@
  */
 import { foldIn, type Key } from "../../engine/random.ts";
 import type { Grid } from "../models/pos_embed.ts";
-import { areaAverage } from "../dense/image_properties.ts";
+import { areaAverage, type PixelField } from "../images/image_properties.ts";
 import type { Interval } from "../report/numbers.ts";
 import { bootstrapDifferences, bootstrapMeans, quantileOf } from "../stats/bootstrap.ts";
 import { type MapScoreName, mapScoreNames } from "./evaluate.ts";
-import type { PixelField } from "./study.ts";
 
 /** The category of regions, by the field's names of them; parts of a region (FFA-1) count as it. */
 export const ROI_CATEGORIES: Readonly<Record<string, string>> = {

@@ -7,7 +7,7 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { readAll, Tensor, tidy } from "../../engine/tensor.ts";
 import { assignCategories, type CaptionCategory } from "../dense/caption_categories.ts";
-import { areaAverage, luminance, saturation } from "../dense/image_properties.ts";
+import { areaAverage, luminance, saturation } from "../images/image_properties.ts";
 import { PropertyCorrelates } from "../dense/property_correlates.ts";
 import { normalizeRows, relevanceMaps } from "../dense/relevance.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";

@@ -52,7 +52,6 @@ export {
 } from "./run_backbone.ts";
 export {
   type CortexPlaces,
-  type PixelField as TruthField,
   type Study,
   type StudyImages,
   type StudySubject,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { median } from "../stats/median.ts";
 import { mosaic } from "../images/mosaic.ts";
 import type { RgbImage } from "../images/rgb_image.ts";
 import type { Phantom } from "../phantom/phantom.ts";
@@ -50,14 +51,6 @@ const PANEL = 128;
 const ROWS = 10;
 const PICTURE_ROWS = 4;
 
-/** The middle value; NaN of nothing. */
-export function medianOf(values: readonly number[]): number {
-  if (values.length === 0) return NaN;
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-}
-
 /** R² of voxels as a share of their noise ceilings; voxels that nothing can be explained of are left out. */
 function shares(phantom: Phantom, { r2 }: StudyResult, voxels: ArrayLike<number>): number[] {
   const [{ noiseCeiling }] = phantom.subjects;
@@ -69,7 +62,7 @@ export function headline(phantom: Phantom, study: StudyResult): Headline {
   const all = study.regions.flatMap(({ voxels }) => Array.from(voxels));
   const [distilled, plain] = study.methods.map(({ scores }) => meanScore(scores).pearson);
   return {
-    r2OfCeiling: medianOf(shares(phantom, study, all)),
+    r2OfCeiling: median(shares(phantom, study, all)),
     distilled,
     notDistilled: plain,
   };
@@ -188,9 +181,9 @@ function encoder(phantom: Phantom, study: StudyResult): DataTable {
   const rows = ROIS.flatMap((name, label) => {
     const voxels = [...sheet.roi.keys()].filter((v) => sheet.roi[v] === label);
     if (voxels.length === 0) return [];
-    const share = medianOf(shares(phantom, study, voxels));
-    const r2 = medianOf(voxels.map((v) => study.r2[v]));
-    const ceiling = medianOf(voxels.map((v) => noiseCeiling[v]));
+    const share = median(shares(phantom, study, voxels));
+    const r2 = median(voxels.map((v) => study.r2[v]));
+    const ceiling = median(voxels.map((v) => noiseCeiling[v]));
     return [[name, voxels.length, r2, ceiling, share, shareBar(share)]];
   });
   const columns = ["region", "voxels", "R²", "ceiling", "R² / ceiling", ""];

@@ -6,19 +6,13 @@
 import type { RoiVoxels } from "../dense/relevance.ts";
 import { hostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
+import type { PixelField } from "../images/image_properties.ts";
 import { requireFinite } from "../io/checks.ts";
 import { Hdf5File } from "../io/hdf5.ts";
 import { type ImageSource, openImages } from "../io/images.ts";
 import { hostArray, toFloat32 } from "../io/state_dict.ts";
 import { quote } from "../io/strict_json.ts";
-import {
-  NO_TRUTH,
-  type PixelField,
-  sharedRows,
-  type Study,
-  type StudySubject,
-  type StudyTruth,
-} from "./study.ts";
+import { NO_TRUTH, sharedRows, type Study, type StudySubject, type StudyTruth } from "./study.ts";
 
 /** Where the files of a study are. */
 export interface PlainStudyOptions {

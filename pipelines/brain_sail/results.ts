@@ -4,9 +4,10 @@
  * @module
  */
 import { compareMaps, lowLevelSensitivity, type RoiMaps } from "../dense/compare_backbones.ts";
-import { lowLevelFields } from "../dense/image_properties.ts";
+import { lowLevelFields } from "../images/image_properties.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
-import { medianOf, type RoiFit } from "./encoders.ts";
+import { median } from "../stats/median.ts";
+import type { RoiFit } from "./encoders.ts";
 import type { RegionLocalization } from "./localization.ts";
 import { imageProperties } from "./map_pass.ts";
 import type { BackboneResult, OwnerResult, VoxelCorrelates } from "./run_backbone.ts";
@@ -121,7 +122,7 @@ export function roiCorrelates(
       return {
         roi: name,
         property,
-        r: medianOf(at.map((i) => r[i])),
+        r: median(at.map((i) => r[i])),
         nTested: tested.length,
         nPositive: found.filter((i) => test!.signs[i] > 0).length,
         nNegative: found.filter((i) => test!.signs[i] < 0).length,

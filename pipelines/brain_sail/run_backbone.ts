@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "../../engine/gpu.ts";
 import { foldIn, type Key } from "../../engine/random.ts";
-import type { CaptionCategory } from "../dense/caption_categories.ts";
+import { type CaptionCategory, confusionCounts } from "../dense/caption_categories.ts";
 import { type SlopeTest, testSlopes } from "../dense/property_correlates.ts";
 import { type TopImages, topImages } from "../dense/top_images.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
@@ -187,14 +187,11 @@ function confusionOf(
   assigned: readonly Int32Array[],
   categories: readonly CaptionCategory[],
 ): Confusion {
-  const counts = new Uint32Array(top.length * categories.length);
-  top.forEach(({ images }, r) => {
-    for (const image of images) {
-      const category = assigned[r][image];
-      if (category >= 0) counts[r * categories.length + category]++;
-    }
-  });
-  return { categories: categories.map(({ name }) => name), counts };
+  const own = top.map(({ images }, r) => Array.from(images, (image) => assigned[r][image]));
+  return {
+    categories: categories.map(({ name }) => name),
+    counts: confusionCounts(own, categories.length),
+  };
 }
 
 /** Images worth showing: the best of each region in turn, then their seconds, each once. */

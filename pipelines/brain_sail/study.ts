@@ -6,9 +6,9 @@
 import type { RoiVoxels } from "../dense/relevance.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
+import type { PixelField } from "../images/image_properties.ts";
 import type { VoxelPlaces } from "../images/sample_volume.ts";
 import type { RgbImage } from "../images/rgb_image.ts";
-import type { Grid } from "../models/pos_embed.ts";
 
 /** The images of a study, each once; subjects name them by row. */
 export interface StudyImages {
@@ -48,14 +48,6 @@ export interface StudySubject {
   readonly rois: readonly RoiVoxels[];
   /** Where voxels lie. */
   readonly places: CortexPlaces;
-}
-
-/** Values of the pixels of an image. */
-export interface PixelField<T extends Uint8Array | Float32Array> {
-  /** Row by row. */
-  readonly data: T;
-  /** Rows and columns. */
-  readonly size: Grid;
 }
 
 /** What is truly in images; a question that the truth does not answer for an image is undefined. */

@@ -11,6 +11,7 @@ import type { LongCall } from "../encoding/linear_model.ts";
 import { normalizeFeatures } from "../encoding/normalize.ts";
 import { correlationScore, r2Score } from "../encoding/scoring.ts";
 import { correlationScoreSplit, r2ScoreSplit } from "../encoding/variance_split.ts";
+import { median } from "../stats/median.ts";
 import { InputError } from "../errors.ts";
 import { requireFinite, requireSameRows } from "../io/checks.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
@@ -180,11 +181,4 @@ async function readCeiling(source: string, nTargets: number): Promise<Float64Arr
     );
   }
   return Float64Array.from(data);
-}
-
-/** The middle value, or the mean of the two in the middle. */
-export function median(values: ArrayLike<number>): number {
-  const sorted = Float64Array.from(values).sort();
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }

@@ -21,7 +21,7 @@ import { singularValues } from "../encoding/singular_values.ts";
 import { InputError } from "../errors.ts";
 import { requireSameRows } from "../io/checks.ts";
 import { readBands } from "./encode_bands.ts";
-import { median } from "./encode_apply.ts";
+import { median } from "../stats/median.ts";
 import { type GlobalOptions, realNumber, wholeNumber } from "./options.ts";
 import type { Progress } from "./progress.ts";
 import { readText } from "./read_text.ts";

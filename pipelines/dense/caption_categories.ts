@@ -217,19 +217,18 @@ export function assignCategories(
 }
 
 /**
- * Share of the top images of each region that was assigned to each category, in percent.
+ * How many of the top images of each region were assigned to each category.
  *
- * @param assigned categories of the top images of each region; −1, for an image without one, counts as an image of no category
- * @returns `[nRois, nCategories]`; NaN for a region without images
+ * @param assigned categories of the top images of each region; −1, for an image without one, counts nowhere
+ * @returns `[nRois, nCategories]`
  * @throws {InputError} for a category that is not there
  */
-export function confusionTable(
+export function confusionCounts(
   assigned: readonly ArrayLike<number>[],
   nCategories: number,
-): Float64Array<ArrayBuffer> {
-  const table = new Float64Array(assigned.length * nCategories);
+): Uint32Array<ArrayBuffer> {
+  const counts = new Uint32Array(assigned.length * nCategories);
   assigned.forEach((images, r) => {
-    const row = table.subarray(r * nCategories, (r + 1) * nCategories);
     for (let i = 0; i < images.length; i++) {
       const category = images[i];
       if (!(Number.isInteger(category) && category >= -1 && category < nCategories)) {
@@ -237,9 +236,8 @@ export function confusionTable(
           `Cannot count category ${category}: there are ${nCategories}, counted from 0`,
         );
       }
-      if (category >= 0) row[category] += 100 / images.length;
+      if (category >= 0) counts[r * nCategories + category]++;
     }
-    if (images.length === 0) row.fill(NaN);
   });
-  return table;
+  return counts;
 }

@@ -1,5 +1,10 @@
 /** Scenes to pixels, with the masks and maps that a photograph could never give exactly. */
 
+import {
+  luminance as luminanceOf,
+  saturation as saturationOf,
+} from "../images/image_properties.ts";
+import type { RgbImage } from "../images/rgb_image.ts";
 import { buildBackground, isPlace } from "./backgrounds.ts";
 import { Draws } from "./draws.ts";
 import { buildFood, type FoodKind } from "./food.ts";
@@ -272,22 +277,17 @@ export function categoryMask(
   return rendered.labels.map((value) => Number(value === label));
 }
 
+/** Byte pixels `[n, 3]` as an image of one row. */
+function rowOf(rgb: Uint8Array<ArrayBuffer>): RgbImage {
+  return { height: 1, width: rgb.length / 3, data: rgb };
+}
+
 /** Rec. 709 luma of byte pixels [n, 3], in [0, 1]. */
-export function luminance(rgb: Uint8Array): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(rgb.length / 3);
-  for (let i = 0; i < out.length; i++) {
-    out[i] = (0.2126 * rgb[3 * i] + 0.7152 * rgb[3 * i + 1] + 0.0722 * rgb[3 * i + 2]) / 255;
-  }
-  return out;
+export function luminance(rgb: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  return Float32Array.from(luminanceOf(rowOf(rgb)).data);
 }
 
 /** HSV saturation of byte pixels [n, 3], in [0, 1]; black has saturation 0. */
-export function saturation(rgb: Uint8Array): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(rgb.length / 3);
-  for (let i = 0; i < out.length; i++) {
-    const high = Math.max(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]);
-    const low = Math.min(rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]);
-    out[i] = high === 0 ? 0 : (high - low) / high;
-  }
-  return out;
+export function saturation(rgb: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  return Float32Array.from(saturationOf(rowOf(rgb)).data);
 }

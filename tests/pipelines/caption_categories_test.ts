@@ -4,7 +4,7 @@ import {
   assignCategories,
   brainSailCategories,
   captionCorrelations,
-  confusionTable,
+  confusionCounts,
   parseCaptionLists,
 } from "../../pipelines/dense/caption_categories.ts";
 import { maskPearson } from "../../pipelines/dense/localization_metrics.ts";
@@ -72,10 +72,10 @@ Deno.test("assignCategories() takes the class of the most correlated caption", (
   assert.throws(() => captionCorrelations(roi, other), refusal(/30 patches, caption maps 15/));
 });
 
-Deno.test("confusionTable() counts categories in percent", () => {
-  const table = confusionTable([[0, 0, 1, -1], [2], []], 3);
-  assert.deepEqual([...table], [50, 25, 0, 0, 0, 100, NaN, NaN, NaN]);
-  assert.throws(() => confusionTable([[3]], 3), refusal(/category 3: there are 3/));
+Deno.test("confusionCounts() counts the categories of top images", () => {
+  const counts = confusionCounts([[0, 0, 1, -1], [2], []], 3);
+  assert.deepEqual([...counts], [2, 1, 0, 0, 0, 1, 0, 0, 0]);
+  assert.throws(() => confusionCounts([[3]], 3), refusal(/category 3: there are 3/));
 });
 
 Deno.test("topImages() ranks by the mean prediction of a region, ties by index", () => {

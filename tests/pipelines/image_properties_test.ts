@@ -7,7 +7,7 @@ import {
   lowLevelNames,
   luminance,
   saturation,
-} from "../../pipelines/dense/image_properties.ts";
+} from "../../pipelines/images/image_properties.ts";
 
 const near = (got: number, want: number) =>
   assert(Math.abs(got - want) < 1e-12, `${got}, not ${want}`);

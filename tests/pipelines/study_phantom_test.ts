@@ -6,7 +6,7 @@ import { Gpu } from "../../engine/gpu.ts";
 import { randomKey } from "../../engine/random.ts";
 import { denseSettings } from "../../pipelines/brain_sail/config.ts";
 import { categoryOf } from "../../pipelines/brain_sail/localization.ts";
-import { studyOfPhantom } from "../../pipelines/brain_sail/phantom_source.ts";
+import { studyOfPhantom } from "./study_of_phantom.ts";
 import { roiCorrelates } from "../../pipelines/brain_sail/results.ts";
 import { type OwnerResult, runBackbone } from "../../pipelines/brain_sail/run_backbone.ts";
 import { parseCaptionLists } from "../../pipelines/dense/caption_categories.ts";

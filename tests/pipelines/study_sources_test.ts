@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { openNsdStudy } from "../../pipelines/brain_sail/nsd_study.ts";
-import { studyOfPhantom } from "../../pipelines/brain_sail/phantom_source.ts";
+import { studyOfPhantom } from "./study_of_phantom.ts";
 import { openPlainStudy } from "../../pipelines/brain_sail/plain_study.ts";
 import { sharedRows, type Study } from "../../pipelines/brain_sail/study.ts";
 import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { hostMatrix } from "../encoding/host_matrix.ts";
-import type { Phantom } from "../phantom/phantom.ts";
-import { categoryMask } from "../phantom/render.ts";
-import { CATEGORIES } from "../phantom/scene.ts";
-import { ROIS } from "../phantom/sheet.ts";
-import { sharedRows, type Study, type StudySubject } from "./study.ts";
+import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
+import type { Phantom } from "../../pipelines/phantom/phantom.ts";
+import { categoryMask } from "../../pipelines/phantom/render.ts";
+import { CATEGORIES } from "../../pipelines/phantom/scene.ts";
+import { ROIS } from "../../pipelines/phantom/sheet.ts";
+import { sharedRows, type Study, type StudySubject } from "../../pipelines/brain_sail/study.ts";
 
 /**
  * The study of all subjects of a phantom; there is nothing to dispose.

@@ -5,13 +5,15 @@
  * @module
  */
 import { InputError } from "../errors.ts";
-import { checkRgbImage, type RgbImage } from "../images/rgb_image.ts";
+import { checkRgbImage, type RgbImage } from "./rgb_image.ts";
 import type { Grid } from "../models/pos_embed.ts";
 
 /** A number for every pixel. */
-export interface PixelField {
+export interface PixelField<
+  T extends Uint8Array | Float32Array | Float64Array = Float64Array<ArrayBuffer>,
+> {
   /** `[height, width]`, row-major. */
-  readonly data: Float64Array<ArrayBuffer>;
+  readonly data: T;
   /** Height and width. */
   readonly size: Grid;
 }

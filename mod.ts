@@ -149,6 +149,11 @@ export { bhFdr } from "./pipelines/stats/fdr.ts";
 export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
 export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";
 export {
+  generalizedProcrustes,
+  type Procrustes,
+  type ProcrustesOptions,
+} from "./pipelines/stats/procrustes.ts";
+export {
   type BlockOptions,
   blockPermutation,
   type PermutationOptions,

@@ -129,13 +129,7 @@ export { type PlaneName, planeNames } from "./pipelines/images/volume_planes.ts"
 export * from "./pipelines/encoding/mod.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";
-export {
-  tsneAffinities,
-  tsneDescend,
-  type TsneDescentOptions,
-  type TsneGradient,
-  tsneGradient,
-} from "./pipelines/spectral/tsne.ts";
+export * from "./pipelines/spectral/mod.ts";
 export { rankColumns, spearman, zscore } from "./pipelines/stats/columns.ts";
 export {
   bootstrapDifferences,

@@ -1,0 +1,24 @@
+/**
+ * Spectral clustering: affinities, normalised cuts and what is read from their eigenvectors.
+ *
+ * @module
+ */
+export { type Affinity, affinityMatrix, requireNodes } from "./affinity.ts";
+export {
+  eigenbases,
+  type Eigenbasis,
+  type EigenbasisOptions,
+  eigenProjectors,
+  MAX_PROJECTOR_ROWS,
+  normalizedAffinity,
+  spanOverlap,
+} from "./eigen_projector.ts";
+export { flattenNodes, looksChannelFirst, type NodeLayout, type NodeOptions } from "./nodes.ts";
+export { squaredDistances } from "./squared_distances.ts";
+export {
+  tsneAffinities,
+  tsneDescend,
+  type TsneDescentOptions,
+  type TsneGradient,
+  tsneGradient,
+} from "./tsne.ts";

@@ -130,6 +130,19 @@ export * from "./pipelines/encoding/mod.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";
 export * from "./pipelines/spectral/mod.ts";
+export {
+  makeToyNets,
+  TOY_LATENTS,
+  TOY_ROIS,
+  ToyNets,
+  type ToyNetsOptions,
+} from "./pipelines/aligned_cut/toy_nets.ts";
+export {
+  TOY_CATEGORIES,
+  TOY_GRID,
+  TOY_PATCH,
+  type ToyScenes,
+} from "./pipelines/aligned_cut/toy_scenes.ts";
 export { rankColumns, spearman, zscore } from "./pipelines/stats/columns.ts";
 export {
   bootstrapDifferences,
@@ -223,6 +236,8 @@ export {
   type FeatureName,
   featureNames,
   type FeatureRequest,
+  type NodeType,
+  nodeTypes,
   whiteInfill,
 } from "./pipelines/dense/features.ts";
 export {

@@ -6,8 +6,14 @@
 import { type Command, Option } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
 import { patchCoverage } from "../dense/distill.ts";
-import { type FeatureName, featureNames, parseLayers } from "../dense/features.ts";
-import type { FeatureRequest } from "../dense/features.ts";
+import {
+  type FeatureName,
+  featureNames,
+  type FeatureRequest,
+  type NodeType,
+  nodeTypes,
+  parseLayers,
+} from "../dense/features.ts";
 import type { PatchShift } from "../dense/offsets.ts";
 import { InputError } from "../errors.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
@@ -45,6 +51,7 @@ interface FeaturesOptions extends ModelCliOptions {
   readonly images?: string;
   readonly pixels?: string;
   readonly layers?: string;
+  readonly nodes: string;
   readonly save?: string;
   readonly captions?: string;
   readonly tokenizer?: string;
@@ -68,6 +75,9 @@ Output (HDF5, float32, but /dense as --dense-dtype says):
   /offsets    [augmentations, 3]         with --distill: rows and columns in patches, mirrored or not
   /blocks/<i> [n, tokens, width]         with --layers: residual stream after block i (from 0), prefix tokens
                                          included; also patch_embed, embeddings, ln_pre
+  /attn/<i>   [n, tokens, width]         with --layers and --nodes attn: what the attention of block i adds to the
+                                         residual stream, after its output projection and LayerScale: vectors of
+                                         tokens, no attention maps. With --nodes mlp /mlp/<i>: what its MLP adds
   /captions   [k, m]                     with --captions: the text tower's embeddings, not normalised
 
 In half precision /dense holds f16(scale x value), and its attribute "scale" says so; commands here divide by it. A value
@@ -93,6 +103,11 @@ export function register(program: Command): void {
     .option("--pixels <ref>", "preprocessed float array [n, 3, h, w], taken as it is");
   addModelOptions(command)
     .option("--layers <list>", "blocks to save, from 0 and with commas, or all")
+    .option(
+      "--nodes <list>",
+      `what of the blocks among --layers, of ${nodeTypes}: residual stream, or what a half adds to it`,
+      "block",
+    )
     .option(
       "--save <list>",
       `what else to save, of ${featureNames} (default: all; with --paper dense)`,
@@ -148,6 +163,7 @@ async function features(given: FeaturesOptions): Promise<void> {
     ...denseOptionsOf(options),
     save,
     layers: options.layers === undefined ? [] : parseLayers(options.layers, model.config.depth),
+    nodes: parseNodes(options.nodes),
     shifts: shiftsOf(options, model.config, source.size),
     posInterpolation: options.posInterpolation,
   };
@@ -239,6 +255,13 @@ function parseSave(text: string): FeatureName[] {
   return names as FeatureName[];
 }
 
+function parseNodes(text: string): NodeType[] {
+  const names = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  const known = nodeTypes.filter((type) => names.includes(type));
+  if (known.length > 0 && known.length === new Set(names).size) return known;
+  throw new InputError(`Cannot save nodes "${text}": --nodes takes ${nodeTypes.join(", ")}`);
+}
+
 /** What made the file, kept in it. */
 function describe(
   file: Hdf5Writer,
@@ -259,6 +282,9 @@ function describe(
   }
   file.setAttribute("/", "size", [size.height, size.width]);
   file.setAttribute("/", "distill", distill ?? 0);
+  const { patchSize, prefixTokens } = model.config;
+  file.setAttribute("/", "prefix_tokens", prefixTokens);
+  file.setAttribute("/", "grid", [size.height / patchSize, size.width / patchSize]);
 }
 
 interface Finished {

@@ -19,6 +19,16 @@ export type FeatureName = "cls" | "final" | "projected" | "dense";
 /** Every name, for help texts. */
 export const featureNames: readonly FeatureName[] = ["cls", "final", "projected", "dense"];
 
+/**
+ * What of a block its layers are: `block` the residual stream after it; `attn` what its attention adds to the stream,
+ * scale₁·attention(norm₁ x) after the output projection and LayerScale; `mlp` what its MLP adds, likewise. `attn` are the nodes of
+ * AlignedCut's released models, whatever the name suggests not attention maps.
+ */
+export type NodeType = "block" | "attn" | "mlp";
+
+/** Every type of nodes, for help texts. */
+export const nodeTypes: readonly NodeType[] = ["block", "attn", "mlp"];
+
 /** Activations before the first block that can be asked for as layers. */
 const BEFORE_BLOCKS: readonly string[] = ["patch_embed", "embeddings", "ln_pre"];
 
@@ -28,6 +38,8 @@ export interface FeatureRequest extends DenseOptions {
   readonly save: readonly FeatureName[];
   /** Blocks by number, or `patch_embed`, `embeddings`, `ln_pre`. */
   readonly layers?: readonly string[];
+  /** What of the blocks among the layers; the residual stream when left out. */
+  readonly nodes?: readonly NodeType[];
   /** Augmentations that `dense` is averaged over; the image alone when left out. */
   readonly shifts?: readonly PatchShift[];
   /** How positions are brought to the grid; the model's own choice when left out. */
@@ -71,14 +83,23 @@ export function parseLayers(text: string, depth: number): string[] {
   return [...new Set(layers.map((layer) => /^\d+$/.test(layer) ? `${Number(layer)}` : layer))];
 }
 
+/** Name on disk and name of the activation of a block's nodes. */
+function nodesOf(layer: string, type: NodeType): [path: string, capture: string] {
+  if (type === "block") return [`/blocks/${layer}`, `blocks.${layer}`];
+  const part = type === "attn" ? "attn.out.added" : "mlp.added";
+  return [`/${type}/${layer}`, `blocks.${layer}.${part}`];
+}
+
 /** Datasets of a request: name on disk and name of the activation. */
 function wanted(
   model: VisionModel,
-  { save, layers = [], shifts }: FeatureRequest,
+  { save, layers = [], nodes = ["block"], shifts }: FeatureRequest,
 ): [path: string, capture: string][] {
   const has = (name: FeatureName) => save.includes(name);
-  const pairs: [string, string][] = layers.map((layer) =>
-    BEFORE_BLOCKS.includes(layer) ? [`/${layer}`, layer] : [`/blocks/${layer}`, `blocks.${layer}`]
+  const pairs = layers.flatMap((layer): [string, string][] =>
+    BEFORE_BLOCKS.includes(layer)
+      ? [[`/${layer}`, layer]]
+      : nodes.map((type) => nodesOf(layer, type))
   );
   if (has("final")) pairs.push(["/final", "final"]);
   if (has("projected") && model.family === "clip") pairs.push(["/projected", "projected"]);
@@ -92,7 +113,7 @@ function wanted(
  * - `/cls` `[n, m]`: the image embedding that an encoder is trained on, of the model as trained: CLIP's projected class token, the
  *   normalised class token of DINO, DINOv2 and MAE, SigLIP's pooled embedding, RADIO's summary;
  * - `/blocks/<i>` `[n, tokens, width]`: residual stream after block `i`, from 0, prefix tokens included; `/patch_embed`,
- *   `/embeddings`, `/ln_pre` before the first;
+ *   `/embeddings`, `/ln_pre` before the first; `/attn/<i>` and `/mlp/<i>`, of the same shape, what the block's halves add to it;
  * - `/final` `[n, tokens, width]`: after the final norm;
  * - `/projected` `[n, tokens, m]`: CLIP's projection of all tokens, under the attention that `dense` and `arch` name;
  * - `/dense` `[n, gridHeight, gridWidth, m]`: its patch rows as a map (elsewhere the normalised patch tokens, RADIO's through its

@@ -41,8 +41,8 @@ export interface ForwardResult {
 export interface ForwardOptions extends DenseOptions {
   /**
    * Activations to return: `patch_embed` `[n, patches, width]`; `embeddings` (with positions and prefix tokens), `ln_pre`,
-   * `blocks.<i>` (residual stream after block i, from 0), `blocks.<i>.attn.{q,k,v,out}`, `blocks.<i>.mlp`, `final` (after the final
-   * norm), all `[n, tokens, width]`; `summary` (RADIO) `[n, classes·width]`; `projected` (tokens in the space of the output:
+   * `blocks.<i>` (residual stream after block i, from 0), `blocks.<i>.attn.{q,k,v,out}`, `blocks.<i>.mlp`, `.attn.out.added` and
+   * `.mlp.added` (times LayerScale: what the stream is the sum of), `final` (after the final norm), all `[n, tokens, width]`; `summary` (RADIO) `[n, classes·width]`; `projected` (tokens in the space of the output:
    * `[n, tokens, m]`, without prefix tokens for SigLIP and RADIO's adaptor) and `dense` `[n, gridHeight, gridWidth, m]`.
    *
    * `dense` and `projected` come from the last block that `dense`, `arch` and `gaussianStd` describe; everything else, the output
@@ -56,7 +56,7 @@ export interface ForwardOptions extends DenseOptions {
 /** Grids whose positions stay on the device. */
 const MAX_GRIDS = 4;
 
-const BLOCK_PARTS = "(|\\.attn\\.(q|k|v|out)|\\.mlp)";
+const BLOCK_PARTS = "(|\\.attn\\.(q|k|v|out|out\\.added)|\\.mlp|\\.mlp\\.added)";
 
 function blockNames(tower: string, depth: number): RegExp {
   const numbers = Array.from({ length: depth }, (_, i) => i).join("|");
@@ -168,7 +168,7 @@ export class VisionModel implements Disposable {
       [blockNames("", depth), new RegExp(`^(${rest.join("|")})$`)],
       `${rest.join(", ")} and blocks.0 to blocks.${
         depth - 1
-      }, each with .attn.q, .attn.k, .attn.v, .attn.out and .mlp`,
+      }, each with .attn.q, .attn.k, .attn.v, .attn.out, .mlp and both times LayerScale: .attn.out.added, .mlp.added`,
     );
     return new Captures(names);
   }

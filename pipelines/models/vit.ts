@@ -126,7 +126,8 @@ function attentionOf(
 function runPlainEnd(tower: Tower, x: Tensor, request: TokenRequest, readout: Readout) {
   const { captures } = request;
   const last = readout.config.depth - 1;
-  const inBlock = ["", ".attn.q", ".attn.k", ".attn.v", ".attn.out", ".mlp"];
+  const results = [".attn.out", ".attn.out.added", ".mlp", ".mlp.added"];
+  const inBlock = ["", ".attn.q", ".attn.k", ".attn.v", ...results];
   const names = inBlock.map((part) => `blocks.${last}${part}`);
   const plainDense = isPlain(request) && captures.wantsAny("dense", "projected");
   if (

@@ -31,7 +31,10 @@ export function norm({ weights, config, root }: Tower, name: string, x: Tensor):
   return layerNorm(x, weight, weights.get(`${root}${name}.bias`)!, { eps: config.eps });
 }
 
-/** Linear layer of a block whose result is scaled and added to the residual stream; `capture` is the result alone. */
+/**
+ * Linear layer of a block whose result is scaled and added to the residual stream; `capture` is the result alone, `capture.added` what
+ * is added: the result times LayerScale.
+ */
 function branch(
   { weights, captures }: Tower,
   h: Tensor,
@@ -41,10 +44,12 @@ function branch(
   const bias = weights.get(`${at.layer}.bias`);
   const scale = weights.get(at.scale);
   const { residual } = at;
-  if (!captures.wants(at.capture)) return linear(h, weight, { bias, scale, residual });
+  const added = `${at.capture}.added`;
+  if (!captures.wantsAny(at.capture, added)) return linear(h, weight, { bias, scale, residual });
   const y = linear(h, weight, { bias });
   captures.take(at.capture, y);
   const scaled = scale ? mul(y, scale) : y;
+  captures.take(added, scaled);
   return residual ? add(residual, scaled) : scaled;
 }
 

@@ -104,6 +104,32 @@ Deno.test("features --pixels writes what the model computes, batch by batch, for
   assert.equal(record.options.dense, "naclip");
 });
 
+Deno.test("features --nodes writes what attention and MLP add to the stream, LayerScale included", async () => {
+  const out = `${folder}/nodes.h5`;
+  const file = `${folder}/nodes.safetensors`;
+  const values = Float32Array.from(normal(randomKey(5), 2 * 3 * 35 * 30));
+  saveSafetensors(file, new Map([["x", hostTensor(values, [2, 3, 35, 30])]]));
+  const args = ["--pixels", `${file}:x`, "--save", "cls", "--layers", "embeddings,0,1"];
+  const model = writeModel(models.dinov2Registers, 2);
+  const nodes = ["--nodes", "block,attn,mlp", "--out", out];
+  const { code, text } = await gyrus("features", ...model, ...args, ...nodes);
+  assert.equal(code, 0, text);
+  const saved = await readAllOf(out);
+  const stream = ["/embeddings", "/blocks/0", "/blocks/1"].map((name) => saved[name].data);
+  for (const i of [0, 1]) {
+    const [attn, mlp] = [`/attn/${i}`, `/mlp/${i}`].map((name) => saved[name].data);
+    assertClose(stream[i].map((x, at) => x + attn[at] + mlp[at]), stream[i + 1], `block ${i}`);
+    assert(attn.some((x) => Math.abs(x) > 1e-3) && mlp.some((x) => Math.abs(x) > 1e-3));
+  }
+  using h5 = await Hdf5File.open(out);
+  const { prefix_tokens, grid } = h5.attributes();
+  assert.deepEqual([prefix_tokens, [...grid as number[]]], [3, [7, 6]]);
+  assert.equal(saved["/attn/0"].shape[1], 3 + 7 * 6);
+  const refused = await gyrus("features", ...model, ...args, "--nodes", "attention", "--out", out);
+  assert.equal(refused.code, 2);
+  assert.match(refused.text, /Cannot save nodes "attention": --nodes takes block, attn, mlp/);
+});
+
 Deno.test("features writes class token and patches of models without a projection, distilled where asked", async () => {
   const out = `${folder}/dino.h5`;
   const file = `${folder}/fifteen.safetensors`;

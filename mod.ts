@@ -152,6 +152,14 @@ export {
   quantileOf,
   type UnitValues,
 } from "./pipelines/stats/bootstrap.ts";
+export { type AssignmentOptions, assignRows } from "./pipelines/stats/assignment.ts";
+export {
+  adjustedMutualInfo,
+  adjustedRandIndex,
+  type Contingency,
+  contingency,
+  normalizedMutualInfo,
+} from "./pipelines/stats/partitions.ts";
 export { bhFdr } from "./pipelines/stats/fdr.ts";
 export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
 export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";

@@ -20,6 +20,7 @@ import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { DENSE_SCALE, encodeBrainSail, encodeScaledHalf } from "../io/scaled_half.ts";
 import { resumeSteps } from "../io/step_log.ts";
 import type { VisionModel } from "../models/model.ts";
+import { type TrainedPart, trainedParts } from "../models/random_weights.ts";
 import { archOf, NACLIP_STD } from "../models/vit.ts";
 import type { VitConfig } from "../models/vit_config.ts";
 import { runRecord } from "../run_record.ts";
@@ -61,6 +62,7 @@ interface FeaturesOptions extends ModelCliOptions {
   readonly denseScale?: number;
   readonly layout: "arrays" | "brainsail";
   readonly checkpoint?: string;
+  readonly randomWeights?: TrainedPart;
 }
 
 const HELP = `
@@ -136,6 +138,12 @@ export function register(program: Command): void {
         "arrays as below, or a dataset for each image as BrainSAIL's files",
       )
         .choices(["arrays", "brainsail"]).default("arrays"),
+    )
+    .addOption(
+      new Option(
+        "--random-weights <keep>",
+        "the network before training, drawn by --seed; what is kept of the trained one",
+      ).choices([...trainedParts]),
     )
     .option(
       "--checkpoint <file>",
@@ -285,6 +293,13 @@ function describe(
   const { patchSize, prefixTokens } = model.config;
   file.setAttribute("/", "prefix_tokens", prefixTokens);
   file.setAttribute("/", "grid", [size.height / patchSize, size.width / patchSize]);
+  if (options.randomWeights) {
+    file.setAttribute(
+      "/",
+      "random_weights",
+      `keeps ${options.randomWeights}, seed ${options.seed}`,
+    );
+  }
 }
 
 interface Finished {

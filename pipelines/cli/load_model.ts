@@ -5,11 +5,13 @@
  */
 import { createHash } from "node:crypto";
 import type { Gpu } from "../../engine/gpu.ts";
+import { randomKey } from "../../engine/random.ts";
 import { InputError } from "../errors.ts";
 import { fileError } from "../io/files.ts";
 import { findSafetensors, openSafetensors } from "../io/safetensors_file.ts";
 import { parseJsonObject, quote } from "../io/strict_json.ts";
 import { loadModel, type VisionModel } from "../models/model.ts";
+import { randomWeights, type TrainedPart } from "../models/random_weights.ts";
 
 /** No model's configuration is nearly as long. */
 const MAX_CONFIG_BYTES = 2 ** 24;
@@ -66,6 +68,10 @@ export interface ModelChoice {
   readonly model: string;
   /** Its configuration; looked for beside the weights when left out. */
   readonly config?: string;
+  /** Draws the weights at random, but for this part of them. */
+  readonly randomWeights?: TrainedPart;
+  /** Seed of the draws. */
+  readonly seed?: number;
 }
 
 /** Weights of a choice, and where their configuration is. */
@@ -83,6 +89,7 @@ export function digestOfModel(choice: ModelChoice): string {
   const { weights, config } = filesOf(choice);
   const hash = createHash("sha256");
   hash.update(JSON.stringify(config === undefined ? null : readConfig(config)));
+  if (choice.randomWeights) hash.update(JSON.stringify([choice.randomWeights, choice.seed ?? 0]));
   using checkpoint = openSafetensors(weights);
   for (const name of [...checkpoint.tensors.keys()].sort()) {
     const { dtype, shape, bytes } = checkpoint.tensors.get(name)!;
@@ -102,9 +109,10 @@ export async function loadModelFile(
 ): Promise<VisionModel> {
   const { weights, config } = filesOf(choice);
   using checkpoint = openSafetensors(weights);
+  const { randomWeights: trained, seed = 0 } = choice;
   return await loadModel(
     gpu,
-    checkpoint.tensors,
+    trained ? randomWeights(checkpoint.tensors, randomKey(seed), { trained }) : checkpoint.tensors,
     config === undefined ? undefined : readConfig(config),
   );
 }

@@ -205,6 +205,11 @@ export {
 } from "./pipelines/models/vit_options.ts";
 export type { Weights } from "./pipelines/models/vit_weights.ts";
 export {
+  randomWeights,
+  type TrainedPart,
+  trainedParts,
+} from "./pipelines/models/random_weights.ts";
+export {
   assignCategories,
   brainSailCategories,
   type CaptionCategory,

@@ -2,6 +2,7 @@ import { InputError } from "../errors.ts";
 import { openArray, type RowSource } from "../io/array_ref.ts";
 import { requireFinite } from "../io/checks.ts";
 import { quote } from "../io/strict_json.ts";
+import { looksChannelFirst } from "./nodes.ts";
 
 /** Rows and columns of patches. */
 export type PatchGrid = readonly [height: number, width: number];
@@ -36,17 +37,6 @@ const PREFIX_TOKENS = [0, 1, 5];
 /** Nodes of one part. */
 export function nNodesOf({ nImages, grid }: Pick<NodePart, "nImages" | "grid">): number {
   return grid ? nImages * grid[0] * grid[1] : nImages;
-}
-
-/**
- * A last axis that is no channel axis: `[…, channels, height, width]` has two short last axes of an image behind a longer one, or two
- * equal ones behind one that differs. Cutting such an array along its pixels' rows gives a picture of stripes, without an error.
- */
-export function looksChannelFirst(shape: readonly number[]): boolean {
-  if (shape.length < 3) return false;
-  const [channels, height, width] = shape.slice(-3);
-  if (shape.length === 3) return height === width && channels > height;
-  return height === width ? channels !== height : channels > Math.max(height, width);
 }
 
 function partOf(

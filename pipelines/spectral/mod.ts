@@ -13,6 +13,14 @@ export {
   normalizedAffinity,
   spanOverlap,
 } from "./eigen_projector.ts";
+export {
+  FeatureNodes,
+  type FeatureNodesOptions,
+  nNodesOf,
+  type NodePart,
+  type NodePlace,
+  type PatchGrid,
+} from "./feature_nodes.ts";
 export { flattenNodes, looksChannelFirst, type NodeLayout, type NodeOptions } from "./nodes.ts";
 export { squaredDistances } from "./squared_distances.ts";
 export {

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
-import {
-  FeatureNodes,
-  type FeatureNodesOptions,
-  looksChannelFirst,
-} from "../../pipelines/spectral/feature_nodes.ts";
+import { FeatureNodes, type FeatureNodesOptions } from "../../pipelines/spectral/feature_nodes.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
 
 /** An array whose value says its place: `100·image + token + channel/10`. */
@@ -82,12 +78,8 @@ Deno.test("FeatureNodes takes the grid and the prefix it is told", async () => {
 
 Deno.test("FeatureNodes refuses channel-first features, unless told that they are not", async () => {
   using folder = new TestFolder();
-  for (const shape of [[2, 16, 4, 4], [2, 16, 3, 4], [16, 4, 4]]) {
-    assert.ok(looksChannelFirst(shape), `${shape}`);
+  for (const shape of [[2, 16, 4, 4], [2, 40, 3, 4], [16, 4, 4]]) {
     await assertRefused([write(folder, "x.npy", shape)], /channels must be the last axis/);
-  }
-  for (const shape of [[2, 4, 4, 16], [2, 3, 4, 16], [9, 4], [8, 17, 16], [2, 4, 4, 4]]) {
-    assert.ok(!looksChannelFirst(shape), `${shape}`);
   }
   using nodes = await FeatureNodes.open([write(folder, "x.npy", [16, 4, 4])], {
     isChannelLast: true,

@@ -1,7 +1,7 @@
 import { InputError } from "../errors.ts";
 import { type ArrayBlock, BLOCK_BYTES, placeBlock } from "./array_block.ts";
 import { RandomAccessFile, withFileErrors } from "./files.ts";
-import { Hdf5File } from "./hdf5.ts";
+import { type Hdf5Attribute, Hdf5File } from "./hdf5.ts";
 import { NpyFile } from "./npy.ts";
 import { scaleOfHalf } from "./scaled_half.ts";
 import { type FileTensor, openSafetensors } from "./safetensors_file.ts";
@@ -48,6 +48,8 @@ export interface RowSource extends Disposable {
    * @throws {InputError} when the array has fewer rows or the file cannot be read
    */
   readTensor(start: number, end: number): HostTensor;
+  /** What an HDF5 file says of itself in the attributes of its root; nothing for other formats. */
+  attributes(): Readonly<Record<string, Hdf5Attribute>>;
   /** Closes the file. */
   close(): void;
 }
@@ -62,6 +64,7 @@ interface Rows {
   readTensor(start: number, end: number): HostTensor;
   /** The rows part by part; each part is gone when the next one comes. */
   readBlocks(start: number, end: number): Iterable<ArrayBlock>;
+  readonly attributes?: RowSource["attributes"];
   close(): void;
 }
 
@@ -108,6 +111,7 @@ function rowSource(source: string, rows: Rows): RowSource {
     rowsPerChunk: rows.rowsPerChunk ?? 1,
     readTensor: (start, end) => rows.readTensor(start, end),
     readRows: (start, end) => readRows(source, rows, start, end),
+    attributes: rows.attributes ?? (() => ({})),
     close: () => rows.close(),
     [Symbol.dispose]: () => rows.close(),
   };
@@ -139,6 +143,7 @@ async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
       scale: scaleOfHalf(file, info.name),
       readTensor: (start, end) => file.readRows(info.name, start, end),
       readBlocks: (start, end) => file.readBlocks(info.name, start, end),
+      attributes: () => file.attributes("/"),
       close: () => file.close(),
     };
   } catch (cause) {

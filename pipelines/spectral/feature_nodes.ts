@@ -9,9 +9,12 @@ export type PatchGrid = readonly [height: number, width: number];
 
 /** How arrays of features hold patches, where their shapes leave it open. */
 export interface FeatureNodesOptions {
-  /** Tokens before the patches in arrays `[images, tokens, width]`; by default as many as leave a square, of 0, 1 and 5. */
+  /**
+   * Tokens before the patches in arrays `[images, tokens, width]`; by default what the attributes `prefix_tokens` and `grid` of an HDF5
+   * file say, as `gyrus features` writes them, else as many as leave a square, of 0, 1 and 5.
+   */
   readonly prefixTokens?: number;
-  /** Patches of an image in arrays `[images, tokens, width]`; a square by default. */
+  /** Patches of an image in arrays `[images, tokens, width]`; by default as above. */
   readonly grid?: PatchGrid;
   /** Takes the last axis as channels even where it looks like a side of an image. */
   readonly isChannelLast?: boolean;
@@ -39,10 +42,21 @@ export function nNodesOf({ nImages, grid }: Pick<NodePart, "nImages" | "grid">):
   return grid ? nImages * grid[0] * grid[1] : nImages;
 }
 
+/** What a file says of its tokens, where the array has as many. */
+function writtenLayout(rows: RowSource): FeatureNodesOptions {
+  const { prefix_tokens: prefixTokens, grid } = rows.attributes();
+  if (typeof prefixTokens !== "number" || !Array.isArray(grid) || grid.length !== 2) return {};
+  const [height, width] = grid.map(Number);
+  return rows.shape[1] === prefixTokens + height * width
+    ? { prefixTokens, grid: [height, width] }
+    : {};
+}
+
 function partOf(
-  { source, shape }: Pick<RowSource, "source" | "shape">,
+  rows: RowSource,
   options: FeatureNodesOptions,
 ): Omit<NodePart, "firstNode"> {
+  const { source, shape } = rows;
   if (shape.length < 2 || shape.length > 4 || shape.some((length) => length === 0)) {
     throw new InputError(
       `Cannot take the nodes of ${
@@ -62,7 +76,9 @@ function partOf(
   const [nImages, ...inner] = shape;
   if (inner.length === 1) return { source, nImages, prefixTokens: 0 };
   if (inner.length === 3) return { source, nImages, grid: [inner[0], inner[1]], prefixTokens: 0 };
-  return { source, nImages, ...tokensOf(source, inner[0], options) };
+  const { prefixTokens, grid } = options;
+  const layout = prefixTokens === undefined && grid === undefined ? writtenLayout(rows) : options;
+  return { source, nImages, ...tokensOf(source, inner[0], layout) };
 }
 
 /** Which tokens are patches, and how they lie. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
 import { FeatureNodes, type FeatureNodesOptions } from "../../pipelines/spectral/feature_nodes.ts";
@@ -74,6 +75,27 @@ Deno.test("FeatureNodes takes the grid and the prefix it is told", async () => {
   assert.equal(nodes.readRows(6, 7)[0], 102);
   await assertRefused([path], /8 tokens without the first 0 or 1 or 5 must be a square grid/);
   await assertRefused([path], /must be a grid of 2x2/, { grid: [2, 2], prefixTokens: 1 });
+});
+
+Deno.test("FeatureNodes believes what gyrus features writes of its tokens, where it fits", async () => {
+  using folder = new TestFolder();
+  const path = folder.at("f.h5");
+  {
+    using file = await Hdf5Writer.create(path);
+    for (const [name, shape] of [["a", [2, 9, 3]], ["b", [2, 10, 3]]] as const) {
+      file.createDataset(`/${name}`, { shape, dtype: "f32" });
+      file.writeRows(`/${name}`, 0, array(shape));
+    }
+    file.setAttribute("/", "prefix_tokens", 3);
+    file.setAttribute("/", "grid", [2, 3]);
+    file.commit();
+  }
+  using nodes = await FeatureNodes.open([`${path}:/a`, `${path}:/b`]);
+  assert.deepEqual(nodes.parts.map(({ grid, prefixTokens }) => [grid, prefixTokens]), [
+    [[2, 3], 3], // not a square of 3x3
+    [[3, 3], 1], // ten tokens are not what the file tells of
+  ]);
+  assert.equal(nodes.readRows(6, 7)[0], 103);
 });
 
 Deno.test("FeatureNodes refuses channel-first features, unless told that they are not", async () => {

@@ -45,6 +45,7 @@ import {
   channelNormSumsKernel,
 } from "./norm/channel_norm.ts";
 import { randomBitsKernel, randomNormalKernel, randomUniformKernel } from "./random/random.ts";
+import { tsneKernels } from "./spectral/tsne.ts";
 import { argmaxKernel, argminKernel } from "./reduce/arg_reduce.ts";
 import { reduceKernels } from "./reduce/reduce.ts";
 import { logsumexpKernel, varianceKernel } from "./reduce/two_pass.ts";
@@ -121,4 +122,5 @@ export const kernels: readonly KernelSpec[] = [
   segmentStartsKernel,
   scatterAddKernel,
   segmentSumKernel,
+  ...tsneKernels,
 ];

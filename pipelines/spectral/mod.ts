@@ -25,8 +25,18 @@ export { flattenNodes, looksChannelFirst, type NodeLayout, type NodeOptions } fr
 export { squaredDistances } from "./squared_distances.ts";
 export {
   tsneAffinities,
+  type TsneConvention,
   tsneDescend,
   type TsneDescentOptions,
   type TsneGradient,
   tsneGradient,
+  type TsneMetric,
 } from "./tsne.ts";
+export {
+  tsne,
+  type TsneAffinityOptions,
+  type TsneEmbedding,
+  type TsneOptions,
+  TsneProbabilities,
+  tsneProbabilities,
+} from "./tsne_device.ts";

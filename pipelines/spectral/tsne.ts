@@ -9,6 +9,16 @@ const SEARCH_STEPS = 100; // scikit-learn, _binary_search_perplexity
 const SEARCH_TOLERANCE = 1e-5;
 const SMALLEST = 2 ** -52; // machine epsilon of float64, its floor of a probability
 
+/** How far points are from each other before the embedding. */
+export type TsneMetric = "euclidean" | "cosine";
+
+/**
+ * Which gradient is followed. Student's t in `d` dimensions has `ν = max(d − 1, 1)` degrees of freedom. The gradient of the divergence
+ * weighs pairs by `(1 + ‖yᵢ − yⱼ‖²/ν)⁻¹` (`exact`); scikit-learn weighs them by the kernel `(1 + ‖yᵢ − yⱼ‖²/ν)^(−(ν+1)/2)` itself, which
+ * is the same in two dimensions, where ν = 1, but not in three.
+ */
+export type TsneConvention = "exact" | "scikit-learn";
+
 /** Squared Euclidean distances, `[n, n]`. */
 function squaredDistances(
   { data, shape: [n, p] }: { data: ArrayLike<number>; shape: readonly [number, number] },
@@ -22,6 +32,26 @@ function squaredDistances(
     }
   }
   return d;
+}
+
+/**
+ * Rows divided by their lengths, `[n, p]`.
+ *
+ * @throws {InputError} when a row is zero
+ */
+export function unitRows({ data, shape: [n, p] }: HostMatrix): HostMatrix {
+  const unit = Float32Array.from(data);
+  for (let i = 0; i < n; i++) {
+    const row = unit.subarray(i * p, (i + 1) * p);
+    const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+    if (length === 0) {
+      throw new InputError(
+        `Cannot embed by cosine: row ${i} (counted from 0) is zero and has no direction`,
+      );
+    }
+    for (let c = 0; c < p; c++) row[c] /= length;
+  }
+  return { data: unit, shape: [n, p] };
 }
 
 /** Probabilities of the neighbours of point `i` whose entropy is `log(perplexity)`, by bisection of the precision. */
@@ -63,7 +93,7 @@ function conditional(
  */
 export function tsneAffinities(
   samples: HostMatrix,
-  { perplexity = 30 }: { perplexity?: number } = {},
+  { perplexity = 30, metric = "euclidean" }: { perplexity?: number; metric?: TsneMetric } = {},
 ): Float64Array<ArrayBuffer> {
   const n = samples.shape[0];
   if (!(perplexity >= 1 && perplexity < n)) {
@@ -72,7 +102,10 @@ export function tsneAffinities(
     );
   }
   // Rounded as scikit-learn rounds them: a descent magnifies the difference a thousandfold in 20 steps.
-  const distances = squaredDistances(samples).map(Math.fround);
+  const distances = (metric === "euclidean"
+    ? squaredDistances(samples)
+    // 1 − cos = ‖x − y‖²/2 of rows of unit length, and squared as scikit-learn squares every distance.
+    : squaredDistances(unitRows(samples)).map((square) => (square / 2) ** 2)).map(Math.fround);
   const each = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     conditional(distances, { i, n, entropy: Math.log(perplexity) }, each);
@@ -98,7 +131,7 @@ export interface TsneGradient {
 }
 
 /**
- * Divergence and gradient `4 Σⱼ (pᵢⱼ − qᵢⱼ)(1 + ‖yᵢ − yⱼ‖²)⁻¹(yᵢ − yⱼ)`.
+ * Divergence and gradient `2(ν+1)/ν · Σⱼ (pᵢⱼ − qᵢⱼ) wᵢⱼ (yᵢ − yⱼ)` with ν = max(nComponents − 1, 1) and w as the convention says.
  *
  * @param p joint probabilities, `[n, n]`
  * @param y embedding, `[n, nComponents]`
@@ -107,14 +140,17 @@ export function tsneGradient(
   p: Float64Array,
   y: Float64Array,
   n: number,
+  { convention = "exact" }: { convention?: TsneConvention } = {},
 ): TsneGradient {
-  const width = y.length / n;
-  const kernel = squaredDistances({ data: y, shape: [n, width] }).map((d) => 1 / (1 + d));
+  const width = y.length / n, dof = Math.max(width - 1, 1);
+  const close = squaredDistances({ data: y, shape: [n, width] }).map((d) => 1 / (1 + d / dof));
+  const kernel = close.map((value) => value ** ((dof + 1) / 2));
   let sum = 0;
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) if (i !== j) sum += kernel[i * n + j];
   }
   const gradient = new Float64Array(y.length);
+  const weight = convention === "exact" ? close : kernel, factor = 2 * (dof + 1) / dof;
   let kl = 0;
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) {
@@ -122,7 +158,7 @@ export function tsneGradient(
       const at = i * n + j;
       const q = Math.max(kernel[at] / sum, SMALLEST);
       kl += p[at] * Math.log(Math.max(p[at], SMALLEST) / q);
-      const force = 4 * (p[at] - q) * kernel[at];
+      const force = factor * (p[at] - q) * weight[at];
       for (let c = 0; c < width; c++) {
         gradient[i * width + c] += force * (y[i * width + c] - y[j * width + c]);
       }
@@ -141,6 +177,8 @@ export interface TsneDescentOptions extends LongCall {
   readonly learningRate?: number;
   /** Smallest factor of a coordinate's own step size. */
   readonly minGain?: number;
+  /** Which gradient is followed. */
+  readonly convention?: TsneConvention;
 }
 
 /**
@@ -162,7 +200,7 @@ export function tsneDescend(
   const last = new Float64Array(y.length), gains = new Float64Array(y.length).fill(1);
   for (let step = 0; step < iterations; step++) {
     options.signal?.throwIfAborted();
-    const { gradient } = tsneGradient(p, y, n);
+    const { gradient } = tsneGradient(p, y, n, options);
     for (let i = 0; i < y.length; i++) {
       const gain = last[i] * gradient[i] < 0 ? gains[i] + 0.2 : gains[i] * 0.8;
       gains[i] = Math.max(gain, minGain);

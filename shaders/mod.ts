@@ -17,6 +17,8 @@ import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
 import { tridiagonalColumnKernel, tridiagonalProductKernel } from "./linalg/tridiagonal.ts";
 import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
+import { farthestPointsKernel } from "./spectral/farthest_points.ts";
+import { rowTopKKernel, weightedRowsKernel } from "./spectral/nearest_rows.ts";
 import { stridedCopyKernel } from "./index/strided_copy.ts";
 import { whereKernel } from "./elementwise/where.ts";
 import { cumsumKernel } from "./index/cumsum.ts";
@@ -123,4 +125,7 @@ export const kernels: readonly KernelSpec[] = [
   scatterAddKernel,
   segmentSumKernel,
   ...tsneKernels,
+  farthestPointsKernel,
+  rowTopKKernel,
+  weightedRowsKernel,
 ];

@@ -5,7 +5,7 @@
  */
 import { ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
-import { Tensor, tidy } from "../tensor.ts";
+import { type Tensor, tidy } from "../tensor.ts";
 import { full, sub } from "./elementwise.ts";
 import { type Sorted, topK } from "./sort.ts";
 import {
@@ -36,7 +36,10 @@ export function rowTopK(x: Tensor, shift: Tensor, k: number): Sorted {
     );
   }
   if (k > MOST_IN_REGISTERS || n % 4 !== 0) {
-    return tidy(x.gpu, () => topK(sub(x.detach(), shift.reshape([1, n])), k));
+    return tidy(x.gpu, () => {
+      const { values, indices } = topK(sub(x.detach(), shift.reshape([1, n])), k);
+      return { values, indices };
+    });
   }
   const [values, indices] = run(rowTopKKernel, [x, shift], { dims: { rows, n, k } });
   return { values, indices };

@@ -21,6 +21,12 @@ export {
   type NodePlace,
   type PatchGrid,
 } from "./feature_nodes.ts";
+  type FarthestPointOptions,
+  farthestPoints,
+  type SamplingSpace,
+  stratifiedRows,
+} from "./farthest_points.ts";
+export { nodesOf, nodesOfRows, type NodeSource, takeNodes } from "./node_source.ts";
 export { flattenNodes, looksChannelFirst, type NodeLayout, type NodeOptions } from "./nodes.ts";
 export { squaredDistances } from "./squared_distances.ts";
 export {

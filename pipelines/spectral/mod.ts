@@ -21,6 +21,7 @@ export {
   type NodePlace,
   type PatchGrid,
 } from "./feature_nodes.ts";
+export {
   type FarthestPointOptions,
   farthestPoints,
   type SamplingSpace,

@@ -161,6 +161,7 @@ export {
   contingency,
   normalizedMutualInfo,
 } from "./pipelines/stats/partitions.ts";
+export { farthestRows } from "./pipelines/stats/farthest_rows.ts";
 export { bhFdr } from "./pipelines/stats/fdr.ts";
 export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
 export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";

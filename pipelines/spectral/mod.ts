@@ -5,6 +5,14 @@
  */
 export { type Affinity, affinityMatrix, requireNodes } from "./affinity.ts";
 export {
+  findGamma,
+  type FindGammaOptions,
+  findSigma,
+  type FindSigmaOptions,
+  rbfOfGamma,
+  type ScaleOptions,
+} from "./affinity_scale.ts";
+export {
   eigenbases,
   type Eigenbasis,
   type EigenbasisOptions,

@@ -2,10 +2,11 @@ import { gather } from "../../engine/ops/gather.ts";
 import { normalize, sum, variance } from "../../engine/ops/reduce.ts";
 import { sqrt } from "../../engine/ops/elementwise.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { hostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 import { quantileOf } from "../stats/bootstrap.ts";
-import { farthestRows } from "../stats/farthest_rows.ts";
 import { type Affinity, comparesDirections, requireNodes } from "./affinity.ts";
+import { farthestPoints } from "./farthest_points.ts";
 import { squaredDistances } from "./squared_distances.ts";
 
 /** Options of {@link findGamma} and {@link findSigma}. */
@@ -180,5 +181,6 @@ function positive(variance: number): number {
 }
 
 async function farthestOf(x: Tensor, count: number): Promise<Uint32Array> {
-  return farthestRows(await x.data(), [x.shape[0], x.shape[1]], count);
+  const nodes = hostMatrix(await x.data(), [x.shape[0], x.shape[1]]);
+  return farthestPoints(x.gpu, nodes, count, { start: 0 });
 }

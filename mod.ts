@@ -100,6 +100,7 @@ export {
   valueRange,
 } from "./pipelines/images/colormap.ts";
 export { mosaic, type MosaicOptions } from "./pipelines/images/mosaic.ts";
+export { overlayPatches, type PatchOverlayOptions } from "./pipelines/images/patch_overlay.ts";
 export { renderSurface, type RenderSurfaceOptions } from "./pipelines/images/render_surface.ts";
 export {
   type Hemisphere,

@@ -55,3 +55,30 @@ export {
   TsneProbabilities,
   tsneProbabilities,
 } from "./tsne_device.ts";
+export { drawRows, farthestSamples } from "./sample_nodes.ts";
+export { type ExtendOptions, extendValues } from "./extend.ts";
+export {
+  SPECTRAL_TSNE_PRESETS,
+  SpectralTsne,
+  spectralTsne,
+  type SpectralTsneOptions,
+} from "./spectral_tsne.ts";
+export {
+  type PlaceColorOptions,
+  placeColors,
+  rgbFromTsne,
+  rgbFromUmap,
+  SpectralColors,
+  type TsneColorOptions,
+  type UmapColorOptions,
+} from "./color.ts";
+export {
+  labCubeColors,
+  labelColors,
+  labPlaneColors,
+  labToRgb,
+  quantileRange,
+  rotateRgbCube,
+  scaleToRange,
+} from "./color_space.ts";
+export { cutOverlay, type CutOverlayOptions } from "./cut_overlay.ts";

@@ -193,6 +193,17 @@ export {
   loadModel,
   VisionModel,
 } from "./pipelines/models/model.ts";
+export { type AnyModel, loadAnyModel } from "./pipelines/models/any_model.ts";
+export {
+  type InceptionForwardOptions,
+  InceptionModel,
+  type InceptionRunOptions,
+  loadInception,
+  tapGradient,
+  type TapShape,
+} from "./pipelines/models/inception.ts";
+export { inceptionTaps } from "./pipelines/models/inception_layout.ts";
+export type { InceptionOptions } from "./pipelines/models/inception_weights.ts";
 export type { TokenRows } from "./pipelines/models/clip_text.ts";
 export {
   type Grid,

@@ -135,7 +135,8 @@ const isOnTape = (...tensors: readonly (Tensor | undefined)[]) => tensors.some((
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   const { bias, groups = 1, activation = "none" } = options;
-  if (activation !== "none" && isOnTape(x, weight, bias)) {
+  const isRelu = activation === "relu"; // whose gradient needs the value after it alone
+  if (activation !== "none" && !isRelu && isOnTape(x, weight, bias)) {
     // The gradient needs the value before the activation, so that is kept.
     return tidy(
       x.gpu,
@@ -147,15 +148,20 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const geometry = { window, groups };
   const size = windowCount("conv2d", areaOf(x), window);
   const y = convolve(conv2dKernel, [x, weight, bias], geometry, { cout, size, activation });
-  return record(y, [x, weight, bias], [x, weight], (g, [x, weight]) => [
-    () =>
-      convolve(convTranspose2dKernel, [g, weight], geometry, {
-        cout: channelsOf(x),
-        size: areaOf(x),
-      }),
-    () => weightGradient(g, x, weight, geometry),
-    () => sum(g, { axes: [0, 2, 3] }),
-  ]);
+  return record(y, [x, weight, bias], isRelu ? [x, weight, y] : [x, weight], (g, saved) => {
+    const [x, weight, out] = saved;
+    let passed: Tensor | undefined; // a thunk may run alone: what they share is computed by the first one
+    const inner = () => passed ??= out ? elementwise.reluGradient(out, g) : g;
+    return [
+      () =>
+        convolve(convTranspose2dKernel, [inner(), weight], geometry, {
+          cout: channelsOf(x),
+          size: areaOf(x),
+        }),
+      () => weightGradient(inner(), x, weight, geometry),
+      () => sum(inner(), { axes: [0, 2, 3] }),
+    ];
+  });
 }
 
 /**

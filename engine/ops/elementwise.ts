@@ -9,7 +9,7 @@ import { record, recordOpaque, type Vjp } from "../tape.ts";
 import { allocate, type DType, dtypeBytes, floatType, Tensor, tidy } from "../tensor.ts";
 import { broadcastArgs, broadcastShape } from "./broadcast.ts";
 import { movedTo } from "./copy.ts";
-import { sumTo } from "./reduce.ts";
+import { max, sumTo } from "./reduce.ts";
 import { binaryKernels, type BinaryName, f64Kernels } from "../../shaders/elementwise/binary.ts";
 import { fillKernel } from "../../shaders/elementwise/fill.ts";
 import {
@@ -211,7 +211,10 @@ export function clamp(x: Tensor, low: number, high: number): Tensor {
 
 /** Options of {@link relu}. */
 export interface ReluOptions {
-  /** `"redirected"` lets the gradient through everywhere: lucid's override for starting from a dead unit. */
+  /**
+   * `"redirected"` is lucid's rule for a loss to be made small: where the ordinary gradient of an item of the first axis is 0 throughout,
+   * the gradient passes but for what would push dead values lower (`lucid/misc/redirected_relu_grad.py`).
+   */
   readonly grad?: "standard" | "redirected";
 }
 
@@ -219,7 +222,20 @@ export interface ReluOptions {
 export function relu(x: Tensor, { grad = "standard" }: ReluOptions = {}): Tensor {
   if (grad === "standard") return unary("relu", x);
   const y = pointwise(unaryKernels.relu, [x], x.shape);
-  return record(y, [x], [], (g) => [() => g]);
+  return record(y, [x], [y], (g, [y]) => [() => redirected(y, g)]);
+}
+
+/** Gradient of a ReLU with output `y`: what its input was matters by its sign alone. @internal */
+export function reluGradient(y: Tensor, g: Tensor): Tensor {
+  return pointwise(unaryGradientKernels.relu, [y, g], y.shape);
+}
+
+function redirected(y: Tensor, g: Tensor): Tensor {
+  const passed = reluGradient(y, g.alias(y.shape));
+  const axes = y.shape.map((_, i) => i).slice(y.shape.length > 1 ? 1 : 0);
+  const zero = full(y.gpu, [1], 0, { dtype: floatType(y) });
+  const isDead = equal(max(abs(passed), { axes, keepDims: true }), zero);
+  return add(passed, mul(minimum(g.alias(y.shape), zero), isDead)); // what lives in a dead item has gradient 0
 }
 
 /** `x·σ(x)`. */

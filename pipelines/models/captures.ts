@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
-import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { type Kept, type Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 
 /** Collects the activations whose names were asked for. */
@@ -43,7 +43,7 @@ export class Captures {
   }
 
   /** Runs `work` and disposes what it made, but for its result and what was collected. */
-  scope(gpu: Gpu, work: () => Tensor): Tensor {
+  scope<T extends Kept>(gpu: Gpu, work: () => T): T {
     return tidy(gpu, () => ({ result: work(), taken: this.taken })).result;
   }
 }

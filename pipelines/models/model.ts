@@ -10,6 +10,7 @@ import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import { encodeTokens, type TokenRows } from "./clip_text.ts";
+import { isInception } from "./inception_weights.ts";
 import { mapCheckpoint } from "./layouts.ts";
 import { type Grid, type PosEmbedConvention, resizePosEmbed } from "./pos_embed.ts";
 import {
@@ -333,6 +334,11 @@ export async function loadModel(
   config?: ModelOptions | Readonly<Record<string, unknown>>,
 ): Promise<VisionModel> {
   const said = readModelConfig(config);
+  if (isInception(stateDict, said.prefix)) {
+    throw new InputError(
+      "Cannot load Inception V3 as a vision transformer: loadInception and loadAnyModel load it",
+    );
+  }
   const checkpoint = mapCheckpoint(stateDict, { prefix: said.prefix });
   const reader = new ShapeReader(checkpoint);
   const vision = inferVitConfig(reader, said);

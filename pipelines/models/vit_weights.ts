@@ -44,7 +44,7 @@ function transpose(
 }
 
 /** Index of the first value that is not finite, −1 where all are. A loop: this reads every weight of the model. */
-function firstNotFinite(values: Float32Array): number {
+export function firstNotFinite(values: Float32Array): number {
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) return i;
   }

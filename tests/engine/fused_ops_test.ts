@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { attention, selfAttention } from "../../engine/ops/attention.ts";
+import { relu } from "../../engine/ops/elementwise.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
 import { layerNorm } from "../../engine/ops/norm.ts";
 import { ShapeError } from "../../engine/errors.ts";
@@ -37,6 +38,19 @@ Deno.test("linear() gives the same in one kernel as in several on a tape", async
     // The same sums in the same order; only the epilogue is rounded at other places.
     assert(worstError(a, b).value <= 1e-6, activation);
   }
+});
+
+Deno.test("relu() with redirected gradients lets those through that raise dead items", async () => {
+  using x = Tensor.from(gpu, [-1, 2, -3, -1, -2, -3], [2, 3]); // the second item is dead
+  using seed = Tensor.from(gpu, [-1, 5, 1, -4, 6, -7], [2, 3]);
+  using tape = new Tape();
+  using watched = tape.watch(x);
+  using y = relu(watched, { grad: "redirected" });
+  const [gradient] = tape.gradient(y, [watched], { seed });
+  using held = gradient;
+  const [value, got] = await readAll([y, held]);
+  assert.deepEqual([...value], [0, 2, 0, 0, 0, 0]);
+  assert.deepEqual([...got].map((v) => v + 0), [0, 5, 0, -4, 0, -7]); // −0 is 0 too
 });
 
 Deno.test("a linear layer without options is a product with the transpose", async () => {

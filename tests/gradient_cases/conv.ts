@@ -71,6 +71,7 @@ const forward = (
 export const convCases: readonly GradientCase[] = [
   forward("3×3", plain),
   forward("3×3 with SiLU", plain, "silu"),
+  forward("3×3 with ReLU", plain, "relu"),
   forward("with groups, strides, dilation and uneven padding", odd),
   forward("depthwise", depthwise),
   {

@@ -1,0 +1,319 @@
+/**
+ * Inception V3 on a device: from torchvision's state dict to its taps, and back to the pixels by the tape.
+ *
+ * @module
+ */
+import { DisposedError } from "../../engine/errors.ts";
+import type { Gpu } from "../../engine/gpu.ts";
+import { cast } from "../../engine/ops/cast.ts";
+import { conv2d } from "../../engine/ops/conv.ts";
+import { add, mul, relu } from "../../engine/ops/elementwise.ts";
+import { linear } from "../../engine/ops/matmul.ts";
+import { maxPool2d } from "../../engine/ops/pool.ts";
+import { mean, sum } from "../../engine/ops/reduce.ts";
+import { avgPool2d } from "../../engine/ops/resize.ts";
+import { concat } from "../../engine/ops/shape.ts";
+import { Tape } from "../../engine/tape.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
+import type { ImageSize } from "../images/preprocess.ts";
+import type { StateDict } from "../io/state_dict.ts";
+import { Captures, checkCaptures } from "./captures.ts";
+import {
+  convName,
+  convsOf,
+  INCEPTION_MIN_SIDE,
+  type InceptionConv,
+  type InceptionStage,
+  inceptionStages,
+  type InceptionStep,
+  inceptionTaps,
+  sizeAfter,
+} from "./inception_layout.ts";
+import {
+  type FoldedInception,
+  foldInception,
+  type InceptionOptions,
+  readInceptionOptions,
+} from "./inception_weights.ts";
+import type { ForwardResult } from "./model.ts";
+import { own, type Weights } from "./vit_weights.ts";
+
+/** Options of {@link InceptionModel.taps}. */
+export interface InceptionRunOptions {
+  /**
+   * How gradients pass the ReLUs (default `standard`): `redirected` is lucid's rule for images that nothing drives yet, see `relu`.
+   * The loss must then be one to make small.
+   */
+  readonly reluGradient?: "standard" | "redirected";
+}
+
+/** Options of {@link InceptionModel.forward}. */
+export interface InceptionForwardOptions extends InceptionRunOptions {
+  /** Taps to return, by torchvision's names (see {@link inceptionTaps}). */
+  readonly capture?: readonly string[];
+}
+
+/** Shape of a tap of one image. */
+export interface TapShape {
+  /** torchvision's name. */
+  readonly name: string;
+  /** `[channels, height, width]`; `fc` has 1 by 1. */
+  readonly shape: readonly [channels: number, height: number, width: number];
+}
+
+/** Inception V3 on a device. Owns its weights. */
+export class InceptionModel implements Disposable {
+  /** Family. */
+  readonly family = "inception" as const;
+  /** Channels after each tap, from the shapes of the weights. */
+  readonly channels: ReadonlyMap<string, number>;
+  /** Trained values in the checkpoint, the auxiliary classifier included: 27,161,264 in torchvision's. */
+  readonly parameters: number;
+  /** Keys of the checkpoint that carry nothing here. */
+  readonly ignoredKeys: readonly string[];
+  /** `<name>.weight` and `<name>.bias` of every convolution, batch norm folded in, and of `fc`; owned by the model. */
+  readonly weights: Weights;
+  /** Storage of weights and activations. */
+  readonly dtype: "f32" | "f16";
+  #disposed = false;
+
+  /** @internal Use {@link loadInception}. */
+  constructor(folded: FoldedInception, weights: Weights, dtype: "f32" | "f16") {
+    this.channels = folded.channels;
+    this.parameters = folded.parameters;
+    this.ignoredKeys = folded.ignoredKeys;
+    this.weights = weights;
+    this.dtype = dtype;
+  }
+
+  /** Number of classes. */
+  get outputWidth(): number {
+    return this.channels.get("fc")!;
+  }
+
+  /**
+   * Shapes of all taps of an image, in the order in which they are computed.
+   *
+   * @throws {InputError} when a side is below 75 pixels
+   */
+  tapShapes({ height, width }: ImageSize): TapShape[] {
+    checkSides(height, width);
+    let size: [number, number] = [height, width];
+    const shapes = inceptionStages.map((stage): TapShape => {
+      size = sizeAfter(stage, size);
+      return { name: stage.name, shape: [this.channels.get(stage.name)!, ...size] };
+    });
+    for (const name of ["avgpool", "fc"]) {
+      shapes.push({ name, shape: [this.channels.get(name)!, 1, 1] });
+    }
+    return shapes;
+  }
+
+  /**
+   * Runs the network to its logits `[n, classes]`.
+   *
+   * @param pixels `[n, 3, height, width]`, both sides from 75; on a tape the results are differentiable by it
+   * @throws {InputError} when the pixels have another shape, or a name to capture is not a tap
+   */
+  forward(
+    pixels: Tensor,
+    { capture = [], ...options }: InceptionForwardOptions = {},
+  ): ForwardResult {
+    const captures = this.#captures(capture);
+    const output = captures.scope(pixels.gpu, () => this.#run(pixels, captures, options)!);
+    return { output, captured: new Map(Object.entries(captures.taken)) };
+  }
+
+  /**
+   * The taps that are named, each `[n, channels, height, width]`, `avgpool` `[n, channels, 1, 1]` and `fc` `[n, classes]`. Nothing
+   * after the last of them is computed.
+   *
+   * @param pixels `[n, 3, height, width]`, both sides from 75; on a tape the taps are differentiable by it
+   * @throws {InputError} when the pixels have another shape, or a name is not a tap
+   */
+  taps(
+    pixels: Tensor,
+    names: readonly string[],
+    options: InceptionRunOptions = {},
+  ): ReadonlyMap<string, Tensor> {
+    const captures = this.#captures(names);
+    const last = Math.max(...names.map((name) => inceptionTaps.indexOf(name)));
+    captures.scope(pixels.gpu, () => {
+      this.#run(pixels, captures, { ...options, last });
+    });
+    return new Map(names.map((name) => [name, captures.taken[name]]));
+  }
+
+  #captures(names: readonly string[]): Captures {
+    if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
+    checkCaptures(
+      names,
+      [new RegExp(`^(${inceptionTaps.join("|")})$`)],
+      inceptionTaps.join(", "),
+    );
+    return new Captures(names);
+  }
+
+  /** Runs the stages up to number `last`, taking what was asked for on the way. */
+  #run(
+    pixels: Tensor,
+    captures: Captures,
+    { last = inceptionTaps.length - 1, reluGradient }: InceptionRunOptions & { last?: number },
+  ): Tensor | undefined {
+    checkPixels(pixels);
+    const pass = { weights: this.weights, reluGradient };
+    let x = pixels.dtype === this.dtype ? pixels.reshape(pixels.shape) : cast(pixels, this.dtype);
+    for (const stage of inceptionStages.slice(0, last + 1)) {
+      const from = x;
+      x = captures.scope(pixels.gpu, () => {
+        const y = runStage(pass, stage, from);
+        captures.take(stage.name, y);
+        return y;
+      });
+      from.dispose(); // 36 MB of activations for each image of 299 pixels, unless a tape keeps them
+    }
+    if (last < inceptionStages.length) return undefined;
+    const pooled = mean(x, { axes: [2, 3], keepDims: true });
+    captures.take("avgpool", pooled);
+    const [n, channels] = pooled.shape;
+    const [weight, bias] = ["weight", "bias"].map((part) => this.weights.get(`fc.${part}`)!);
+    const logits = linear(pooled.reshape([n, channels]), weight, { bias });
+    captures.take("fc", logits);
+    return logits;
+  }
+
+  /** Frees the weights. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const tensor of this.weights.values()) tensor.dispose();
+  }
+}
+
+function checkSides(height: number, width: number): void {
+  if (height >= INCEPTION_MIN_SIDE && width >= INCEPTION_MIN_SIDE) return;
+  throw new InputError(
+    `Cannot run Inception V3 on ${height}x${width} pixels: both sides must be at least ${INCEPTION_MIN_SIDE}`,
+  );
+}
+
+function checkPixels({ shape, size }: Tensor): void {
+  if (shape.length !== 4 || shape[1] !== 3 || size === 0) {
+    throw new InputError(
+      `Cannot run Inception V3 on pixels [${shape}]: they must be [n, 3, height, width]`,
+    );
+  }
+  checkSides(shape[2], shape[3]);
+}
+
+/** What every step of a pass reads. */
+interface Pass {
+  readonly weights: Weights;
+  readonly reluGradient?: "standard" | "redirected";
+}
+
+function runStage(pass: Pass, stage: InceptionStage, x: Tensor): Tensor {
+  const parts = stage.branches.flatMap((branch) => {
+    let maps = [x];
+    for (const step of branch) maps = runStep(pass, { stage, step }, maps[0]);
+    return maps;
+  });
+  return parts.length === 1 ? parts[0] : concat(parts, 1);
+}
+
+/** The maps after a step, which stand side by side. */
+function runStep(
+  pass: Pass,
+  { stage, step }: { stage: InceptionStage; step: InceptionStep },
+  x: Tensor,
+): Tensor[] {
+  if (step === "average") return [avgPool2d(x, 3, { stride: 1, padding: 1 })];
+  if (step === "max") return [maxPool2d(x, 3, { stride: 2 })];
+  return convsOf(step).map((conv) => runConv(pass, { name: convName(stage, conv), conv }, x));
+}
+
+function runConv(
+  { weights, reluGradient }: Pass,
+  { name, conv: { stride, padding } }: { name: string; conv: InceptionConv },
+  x: Tensor,
+): Tensor {
+  const weight = weights.get(`${name}.weight`)!, bias = weights.get(`${name}.bias`);
+  if (reluGradient !== "redirected") {
+    return conv2d(x, weight, { bias, stride, padding, activation: "relu" });
+  }
+  return relu(conv2d(x, weight, { bias, stride, padding }), { grad: reluGradient });
+}
+
+/**
+ * Gradient by the pixels of `Σ ⟨readout, tap⟩` over the taps that are named: what each tap's readout wants, in one pass back.
+ *
+ * @param pixels `[n, 3, height, width]`
+ * @param readouts a tensor of its tap's shape for each name
+ * @returns `[n, 3, height, width]`
+ * @throws {InputError} when the pixels or a readout have another shape, or a name is not a tap
+ */
+export function tapGradient(
+  model: InceptionModel,
+  pixels: Tensor,
+  readouts: ReadonlyMap<string, Tensor>,
+  options: InceptionRunOptions = {},
+): Tensor {
+  return tidy(pixels.gpu, () => {
+    using tape = new Tape();
+    const x = tape.watch(pixels);
+    const taps = model.taps(x, [...readouts.keys()], options);
+    const parts = [...taps].map(([name, tap]) => {
+      const readout = readouts.get(name)!;
+      if (`${readout.shape}` === `${tap.shape}`) return sum(mul(tap, readout));
+      throw new InputError(
+        `Cannot read out ${name}: the readout must be [${tap.shape}], is [${readout.shape}]`,
+      );
+    });
+    const [gradient] = tape.gradient(parts.reduce(add), [x]);
+    return gradient;
+  });
+}
+
+function upload(gpu: Gpu, folded: FoldedInception, dtype: "f32" | "f16"): Weights {
+  const weights = new Map<string, Tensor>();
+  try {
+    for (const [name, { shape, weight, bias }] of folded.layers) {
+      weights.set(`${name}.weight`, own(Tensor.from(gpu, weight, shape, { dtype })));
+      weights.set(`${name}.bias`, own(Tensor.from(gpu, bias, [bias.length], { dtype })));
+    }
+  } catch (error) {
+    for (const tensor of weights.values()) tensor.dispose();
+    throw error;
+  }
+  return weights;
+}
+
+/**
+ * Loads Inception V3 from torchvision's state dict, of any width: every tensor is checked, batch norm (eps 0.001) and input transform
+ * are folded into the convolutions.
+ *
+ * @param config {@link InceptionOptions}, or a configuration with torchvision's `transform_input`
+ * @throws {InputError} when a tensor is missing, unknown, of another shape or not finite
+ *
+ * @example
+ * ```ts ignore
+ * import { Gpu, loadInception, readSafetensors, Tensor } from "@gyrus/gyrus";
+ * using gpu = await Gpu.open();
+ * using model = await loadInception(gpu, readSafetensors(await Deno.readFile("inception_v3.safetensors")));
+ * using pixels = Tensor.zeros(gpu, [1, 3, 299, 299]);
+ * const { output, captured } = model.forward(pixels, { capture: ["Mixed_6e"] });
+ * ```
+ */
+export async function loadInception(
+  gpu: Gpu,
+  stateDict: StateDict,
+  config?: InceptionOptions | Readonly<Record<string, unknown>>,
+): Promise<InceptionModel> {
+  const options = readInceptionOptions(config);
+  const { dtype = "f32" } = options;
+  const folded = foldInception(stateDict, options);
+  const weights = upload(gpu, folded, dtype);
+  await gpu.settled(); // an upload that the device refused
+  return new InceptionModel(folded, weights, dtype);
+}

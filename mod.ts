@@ -132,6 +132,7 @@ export { farthestPicks, type PointBlocks, rowTopK, weightedRows } from "./engine
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";
 export * from "./pipelines/spectral/mod.ts";
+export * from "./pipelines/aligned_cut/mod.ts";
 export {
   makeToyNets,
   TOY_LATENTS,

@@ -145,7 +145,9 @@ export async function rgbFromUmap(
       `Cannot embed ${Math.min(nSamples, eigvec.shape[0])} nodes by UMAP: there must be 3 or more`,
     );
   }
-  const { samples } = farthestSamples(eigvec, nSamples, foldIn(key, 0));
+  const { samples } = await farthestSamples(gpu, eigvec, {
+    ...{ count: nSamples, key: foldIn(key, 0) },
+  });
   const nNeighbors = Math.min(options.nNeighbors ?? 150, Math.floor(samples.shape[0] / 2) + 1);
   const settings = { nComponents, nNeighbors, minDist, gpu, signal, onProgress };
   const fitted = await fitUmap(samples, { ...settings, key: foldIn(key, 1), metric: "angular" });

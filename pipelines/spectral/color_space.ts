@@ -3,7 +3,7 @@ import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 import { quantileOf } from "../stats/bootstrap.ts";
 import type { ColorRange } from "../stats/umap.ts";
-import { drawRows } from "./sample_nodes.ts";
+import { stratifiedRows } from "./farthest_points.ts";
 
 const MOST_ROWS = 10_000; // ncut_pytorch, quantile_normalize
 
@@ -24,7 +24,7 @@ export function quantileRange(
       } and ${q} of ${n} rows: there must be rows, and q be above 0.5 and up to 1`,
     );
   }
-  const rows = drawRows(n, MOST_ROWS, key);
+  const rows = stratifiedRows(n, Math.min(n, MOST_ROWS), key);
   const columns = Array.from({ length: axes }, (_, c) => {
     return Float64Array.from(rows, (row) => data[row * axes + c]).sort();
   });

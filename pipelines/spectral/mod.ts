@@ -55,7 +55,7 @@ export {
   TsneProbabilities,
   tsneProbabilities,
 } from "./tsne_device.ts";
-export { drawRows, farthestSamples } from "./sample_nodes.ts";
+export { farthestSamples, takeRows } from "./sample_nodes.ts";
 export { type ExtendOptions, extendValues } from "./extend.ts";
 export {
   SPECTRAL_TSNE_PRESETS,

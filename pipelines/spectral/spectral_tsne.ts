@@ -88,7 +88,9 @@ export async function spectralTsne(
     );
   }
   const count = Math.min(nSamples, eigvec.shape[0]);
-  const { indices, samples } = farthestSamples(eigvec, count, foldIn(key, 0));
+  const { indices, samples } = await farthestSamples(gpu, eigvec, {
+    ...{ count, key: foldIn(key, 0) },
+  });
   const fit = await tsne(gpu, samples, {
     ...options,
     ...{ key: foldIn(key, 1), metric, nComponents },

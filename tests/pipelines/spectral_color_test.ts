@@ -14,7 +14,7 @@ import {
 import { rgbFromTsne, rgbFromUmap } from "../../pipelines/spectral/color.ts";
 import { cutOverlay } from "../../pipelines/spectral/cut_overlay.ts";
 import { extendValues } from "../../pipelines/spectral/extend.ts";
-import { drawRows, farthestSamples } from "../../pipelines/spectral/sample_nodes.ts";
+import { farthestSamples } from "../../pipelines/spectral/sample_nodes.ts";
 import { spectralTsne } from "../../pipelines/spectral/spectral_tsne.ts";
 import { openTestGpu } from "../_gpu.ts";
 
@@ -44,16 +44,19 @@ function meanColors(rgb: Uint8Array): number[][] {
   });
 }
 
-Deno.test("farthestSamples() take the furthest row each time, and drawRows() distinct ones", () => {
+Deno.test("farthestSamples() are the corners before the middle, and all rows where there are few", async () => {
   const line = hostMatrix([0, 10, 1, 6, 4, 10], [6, 1]);
-  const { indices, samples } = farthestSamples(line, 4, key);
-  // From 0 the furthest is 10, then 6 or 4 (both 4 away at best: 6 is 4 from 10, 4 is 4 from 0; the earlier), then the other at 2.
-  assert.deepEqual([...indices], [0, 1, 3, 4]);
-  assert.deepEqual([...samples.data], [0, 10, 6, 4]);
-  assert.equal(new Set(farthestSamples(line, 9, key).indices).size, 6, "all, duplicates too");
-  const rows = drawRows(1000, 300, key);
-  assert.equal(new Set(rows).size, 300);
-  assert(rows[0] < 4 && rows[299] > 996);
+  const { indices, samples } = await farthestSamples(gpu, line, { count: 2, key });
+  assert(Math.abs(samples.data[0] - samples.data[1]) >= 4, `${samples.data}`);
+  assert.deepEqual([...samples.data], [...indices].map((row) => line.data[row]));
+  assert.deepEqual([...(await farthestSamples(gpu, line, { count: 9, key })).indices], [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+  ]);
 });
 
 Deno.test("extendValues() keeps samples, weighs by the inverse square, and copes with duplicates", async () => {

@@ -60,7 +60,14 @@ export {
   largestEigenvalue,
   type LargestEigenvalueOptions,
 } from "./engine/ops/largest_eigenvalue.ts";
-export { type ComplexParts, type FftOptions, irfft2, rfft2 } from "./engine/ops/fft.ts";
+export {
+  type ComplexParts,
+  type FftOptions,
+  FftTables,
+  ifft2,
+  irfft2,
+  rfft2,
+} from "./engine/ops/fft.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";
 export * from "./engine/ops/patchify.ts";
@@ -131,6 +138,7 @@ export * from "./pipelines/encoding/mod.ts";
 export { farthestPicks, type PointBlocks, rowTopK, weightedRows } from "./engine/ops/neighbors.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";
+export * from "./pipelines/optvis/mod.ts";
 export * from "./pipelines/spectral/mod.ts";
 export * from "./pipelines/aligned_cut/mod.ts";
 export {

@@ -5,10 +5,10 @@
  */
 import { Matrix } from "ml-matrix";
 import { cholesky, choleskySolve, solveTriangular, spdInverse } from "../../engine/ops/cholesky.ts";
-import { irfft2, rfft2 } from "../../engine/ops/fft.ts";
+import { ifft2, irfft2, rfft2 } from "../../engine/ops/fft.ts";
 import { gram } from "../../engine/ops/gram.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
-import { add } from "../../engine/ops/elementwise.ts";
+import { add, sub } from "../../engine/ops/elementwise.ts";
 import { addDiagonal, diagonal, tril, triu } from "../../engine/ops/matrix.ts";
 import { transpose } from "../../engine/ops/shape.ts";
 import type { Tensor } from "../../engine/tensor.ts";
@@ -144,5 +144,23 @@ export const linalgCases: readonly GradientCase[] = [...systems, {
         sum += (v === 0 ? 1 : 2) * (re[k] * Math.cos(angle) - im[k] * Math.sin(angle));
       }
       return sum / Math.sqrt(15);
+    }),
+}, {
+  name: "ifft2, the difference of its parts",
+  shapes: [[3, 4], [3, 4]],
+  f: (re, im) => {
+    const back = ifft2({ re, im });
+    return sub(back.re, back.im);
+  },
+  reference: (re, im) =>
+    Array.from({ length: 12 }, (_, at) => {
+      let sum = 0;
+      for (let k = 0; k < 12; k++) {
+        const angle = 2 * Math.PI *
+          (Math.floor(k / 4) * Math.floor(at / 4) / 3 + (k % 4) * (at % 4) / 4);
+        const [c, s] = [Math.cos(angle), Math.sin(angle)];
+        sum += re[k] * c - im[k] * s - (re[k] * s + im[k] * c);
+      }
+      return sum / 12;
     }),
 }];

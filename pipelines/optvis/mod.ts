@@ -1,0 +1,26 @@
+/**
+ * Images that drive a network, a voxel or a region: parameterisations, transforms, objectives and their optimisation.
+ *
+ * @module
+ */
+export {
+  type ColorDecorrelation,
+  colorMatrix,
+  colorMean,
+  correlateColors,
+  decorrelateColors,
+  type ImageColorOptions,
+  inverseColorMatrix,
+} from "./colors.ts";
+export { radialFrequencies, spectrumScale } from "./frequencies.ts";
+export type { ImageParam, ImageRange } from "./image_param.ts";
+export {
+  type MagnitudeTemplate,
+  magnitudeTemplate,
+  naturalMagnitudes,
+} from "./magnitude_template.ts";
+export { complexParam, type ComplexParamOptions } from "./param_complex.ts";
+export { fourierParam, type FourierParamOptions, growFourier } from "./param_fourier.ts";
+export { macoParam, type MacoParamOptions } from "./param_maco.ts";
+export { pixelParam, type PixelParamOptions } from "./param_pixel.ts";
+export { type SeedParam, seedParam, type SeedParamOptions } from "./param_seed.ts";

@@ -38,14 +38,13 @@ export {
   spdInverse,
   type TriangularOptions,
 } from "./engine/ops/cholesky.ts";
+export { eighHost, type HostEigen } from "./engine/ops/eigh.ts";
 export {
-  eighHost,
   eighTopK,
   type EighTopKOptions,
-  type HostEigen,
   type SymmetricOperator,
   type TopEigen,
-} from "./engine/ops/eigh.ts";
+} from "./engine/ops/eigh_top.ts";
 export { type Eigen, eigh, type EighOptions } from "./engine/ops/eigh_device.ts";
 export * from "./engine/ops/channel_norm.ts";
 export * from "./engine/ops/conv.ts";

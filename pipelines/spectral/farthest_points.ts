@@ -1,5 +1,5 @@
 import type { Gpu } from "../../engine/gpu.ts";
-import { eighTopK } from "../../engine/ops/eigh.ts";
+import { eighTopK } from "../../engine/ops/eigh_top.ts";
 import { sub } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { farthestPicks } from "../../engine/ops/neighbors.ts";

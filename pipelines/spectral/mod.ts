@@ -22,6 +22,13 @@ export {
   spanOverlap,
 } from "./eigen_projector.ts";
 export {
+  cutGraph,
+  type CutOptions,
+  exactNcut,
+  type ExactNcutOptions,
+  type GraphCut,
+} from "./exact_ncut.ts";
+export {
   FeatureNodes,
   type FeatureNodesOptions,
   nNodesOf,
@@ -35,6 +42,7 @@ export {
   type SamplingSpace,
   stratifiedRows,
 } from "./farthest_points.ts";
+export { affinityGraph, featureGraph, type GraphOptions, NormalizedGraph } from "./graph.ts";
 export { nodesOf, nodesOfRows, type NodeSource, takeNodes } from "./node_source.ts";
 export { flattenNodes, looksChannelFirst, type NodeLayout, type NodeOptions } from "./nodes.ts";
 export { squaredDistances } from "./squared_distances.ts";

@@ -211,6 +211,15 @@ export {
   type TapShape,
 } from "./pipelines/models/inception.ts";
 export { inceptionTaps } from "./pipelines/models/inception_layout.ts";
+export {
+  planTaps,
+  pooledTaps,
+  TAP_BUDGET,
+  type TapFeatureOptions,
+  tapFeatures,
+  type TapOptions,
+  type TapPlan,
+} from "./pipelines/models/tap_features.ts";
 export type { InceptionOptions } from "./pipelines/models/inception_weights.ts";
 export type { TokenRows } from "./pipelines/models/clip_text.ts";
 export {

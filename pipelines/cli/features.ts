@@ -1,5 +1,5 @@
 /**
- * `gyrus features`: what a vision transformer sees in images, on disk.
+ * `gyrus features`: what a network sees in images, on disk.
  *
  * @module
  */
@@ -23,7 +23,6 @@ import type { VisionModel } from "../models/model.ts";
 import { type TrainedPart, trainedParts } from "../models/random_weights.ts";
 import { archOf, NACLIP_STD } from "../models/vit.ts";
 import type { VitConfig } from "../models/vit_config.ts";
-import { runRecord } from "../run_record.ts";
 import { readCaptions, writeCaptions } from "./captions.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import {
@@ -33,7 +32,15 @@ import {
   writeBatches,
   writeImageDatasets,
 } from "./feature_batches.ts";
-import { loadModelFile } from "./load_model.ts";
+import { finishFeatures } from "./features_finish.ts";
+import {
+  addTapOptions,
+  featuresOfTaps,
+  refuseTapOptions,
+  type TapCliOptions,
+  TAPS_HELP,
+} from "./features_taps.ts";
+import { loadAnyModelFile } from "./load_model.ts";
 import {
   addModelOptions,
   denseOptionsOf,
@@ -43,12 +50,12 @@ import {
 } from "./model_options.ts";
 import { openGpu } from "./open_gpu.ts";
 import { realNumber, wholeNumber } from "./options.ts";
-import { beginOutput, writeOutput } from "./output.ts";
+import { beginOutput, type Output } from "./output.ts";
 import { paperOptions } from "./paper_options.ts";
 import { openPixels, type PixelSource } from "./pixel_source.ts";
 import { Progress } from "./progress.ts";
 
-interface FeaturesOptions extends ModelCliOptions {
+interface FeaturesOptions extends ModelCliOptions, TapCliOptions {
   readonly images?: string;
   readonly pixels?: string;
   readonly layers?: string;
@@ -90,7 +97,7 @@ times the sum over the augmentations that show a patch, not divided by their num
 
 With --paper: 896 pixels, naclip with a window of 10 and 51 augmentations for CLIP; 518, maskclip and 25 for DINOv2;
 768, maskclip and 25 for RADIO; what is said explicitly wins.
-
+${TAPS_HELP}
 Example:
   gyrus phantom --out data
   gyrus features --model clip.safetensors --images data/images/train --save cls --out train.h5
@@ -100,7 +107,7 @@ Example:
 /** Adds the command. */
 export function register(program: Command): void {
   const command = program.command("features")
-    .description("run a vision transformer on images and save what it computes")
+    .description("run a vision transformer or Inception V3 on images and save what it computes")
     .option("--images <ref>", "images: a folder or list of .png, or an array [n, h, w, 3] of bytes")
     .option("--pixels <ref>", "preprocessed float array [n, 3, h, w], taken as it is");
   addModelOptions(command)
@@ -149,7 +156,8 @@ export function register(program: Command): void {
       "--checkpoint <file>",
       "keep finished batches there; the same command goes on after a stop",
     )
-    .addHelpText("after", HELP)
+    .addHelpText("after", HELP);
+  addTapOptions(command)
     .action(async (_, command: Command) => await features(command.optsWithGlobals()));
 }
 
@@ -161,9 +169,32 @@ async function features(given: FeaturesOptions): Promise<void> {
   const halfScale = halfScaleOf(given);
   if (isPerImage) requireDenseAlone(given, save);
   const output = beginOutput(given.out);
-  const progress = new Progress({ silent: given.json });
   using gpu = await openGpu(given);
-  using model = await loadModelFile(gpu, given);
+  using model = await loadAnyModelFile(gpu, given);
+  if (model.family === "inception") {
+    return await featuresOfTaps(given, { gpu, model, started, output });
+  }
+  refuseTapOptions(given);
+  await featuresOfTokens(given, { gpu, model, started, output, save, halfScale });
+}
+
+/** What a command found out before it began. */
+interface Begun {
+  readonly gpu: Gpu;
+  readonly model: VisionModel;
+  readonly started: Date;
+  readonly output: Output;
+  readonly save: readonly FeatureName[];
+  readonly halfScale?: number;
+}
+
+/** Runs a vision transformer on images and saves what it computes. */
+async function featuresOfTokens(
+  given: FeaturesOptions,
+  { gpu, model, started, output, save, halfScale }: Begun,
+): Promise<void> {
+  const isPerImage = given.layout === "brainsail";
+  const progress = new Progress({ silent: given.json });
   const options = given.paper ? withPaper(given, model.config) : given;
   using source = await openPixels({ ...options, fit: fitOf(options) }, model.config);
   const captions = await readCaptions(options);
@@ -195,7 +226,7 @@ async function features(given: FeaturesOptions): Promise<void> {
     file.commit();
   }
   output.commit();
-  finish(options, { gpu, model, started, shapes });
+  finishFeatures(options, { gpu, family: model.family, started, shapes });
 }
 
 /** BrainSAIL's files hold nothing beside the images' datasets. */
@@ -299,36 +330,5 @@ function describe(
       "random_weights",
       `keeps ${options.randomWeights}, seed ${options.seed}`,
     );
-  }
-}
-
-interface Finished {
-  readonly gpu: Gpu;
-  readonly model: VisionModel;
-  readonly started: Date;
-  readonly shapes: Readonly<Record<string, readonly number[]>>;
-}
-
-function finish(options: FeaturesOptions, { gpu, model, started, shapes }: Finished): void {
-  const { model: weights, config, images, pixels, captions, tokenizer, out } = options;
-  const given = Object.entries({ model: weights, config, images, pixels, captions, tokenizer })
-    .filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const results = { family: model.family, shapes };
-  const record = runRecord({
-    command: "features",
-    options: { ...options },
-    inputs: Object.fromEntries(given),
-    gpu,
-    started,
-    results,
-  });
-  writeOutput(`${out}.run.json`, `${JSON.stringify(record, null, 2)}\n`);
-  if (options.json) {
-    console.log(JSON.stringify({ out, ...results }));
-    return;
-  }
-  console.log(`${model.family} features in ${out}`);
-  for (const [path, shape] of Object.entries(shapes)) {
-    console.log(`  ${path.padEnd(14)} [${shape.join(", ")}]`);
   }
 }

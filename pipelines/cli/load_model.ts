@@ -10,6 +10,8 @@ import { InputError } from "../errors.ts";
 import { fileError } from "../io/files.ts";
 import { findSafetensors, openSafetensors } from "../io/safetensors_file.ts";
 import { parseJsonObject, quote } from "../io/strict_json.ts";
+import type { StateDict } from "../io/state_dict.ts";
+import { type AnyModel, loadAnyModel } from "../models/any_model.ts";
 import { loadModel, type VisionModel } from "../models/model.ts";
 import { randomWeights, type TrainedPart } from "../models/random_weights.ts";
 
@@ -98,21 +100,34 @@ export function digestOfModel(choice: ModelChoice): string {
   return hash.digest("hex");
 }
 
-/**
- * Loads the model that the options name.
- *
- * @throws {InputError} when a file is missing or damaged, or no layout is recognised
- */
-export async function loadModelFile(
-  gpu: Gpu,
+/** Opens the weights of a choice and hands them and the configuration on. */
+async function withWeights<M>(
   choice: ModelChoice,
-): Promise<VisionModel> {
+  load: (tensors: StateDict, config?: Record<string, unknown>) => Promise<M>,
+): Promise<M> {
   const { weights, config } = filesOf(choice);
   using checkpoint = openSafetensors(weights);
   const { randomWeights: trained, seed = 0 } = choice;
-  return await loadModel(
-    gpu,
+  return await load(
     trained ? randomWeights(checkpoint.tensors, randomKey(seed), { trained }) : checkpoint.tensors,
     config === undefined ? undefined : readConfig(config),
   );
+}
+
+/**
+ * Loads the vision transformer that the options name.
+ *
+ * @throws {InputError} when a file is missing or damaged, or no layout is recognised
+ */
+export async function loadModelFile(gpu: Gpu, choice: ModelChoice): Promise<VisionModel> {
+  return await withWeights(choice, (tensors, config) => loadModel(gpu, tensors, config));
+}
+
+/**
+ * Loads the network that the options name: a vision transformer or Inception V3.
+ *
+ * @throws {InputError} when a file is missing or damaged, or no layout is recognised
+ */
+export async function loadAnyModelFile(gpu: Gpu, choice: ModelChoice): Promise<AnyModel> {
+  return await withWeights(choice, (tensors, config) => loadAnyModel(gpu, tensors, config));
 }

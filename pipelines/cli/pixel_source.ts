@@ -9,6 +9,7 @@ import {
   type ImageSize,
   parseImageSize,
   preprocess,
+  type Preprocessing,
   preprocessings,
   stretched,
 } from "../images/preprocess.ts";
@@ -16,6 +17,8 @@ import type { RgbImage } from "../images/rgb_image.ts";
 import { openArray, parseArrayRef } from "../io/array_ref.ts";
 import { openImages } from "../io/images.ts";
 import { quote } from "../io/strict_json.ts";
+import { checkInceptionSides } from "../models/inception.ts";
+import { INCEPTION_SIDE } from "../models/inception_layout.ts";
 import type { VitConfig } from "../models/vit_config.ts";
 
 /** Preprocessed pixels, read in batches. */
@@ -66,6 +69,47 @@ export function defaultSize({ family, grid, patchSize }: VitConfig): ImageSize {
  * @throws {InputError} when both or none are named, or what is there does not suit the model
  */
 export async function openPixels(options: PixelOptions, config: VitConfig): Promise<PixelSource> {
+  const { channels, family } = config;
+  return await openFor(options, {
+    channels,
+    size: defaultSize(config),
+    recipe: options.fit === "stretch" ? stretched(family) : preprocessings[family],
+    checkSides: (size) => checkSides(size, config),
+  });
+}
+
+/**
+ * Opens the pixels that the options name for Inception V3: the shorter side becomes the side of the crop, 299, as in VWAM's code, where
+ * torchvision's own transform has 342 before the crop. `bgr` takes the colours in the other order, as images read by OpenCV.
+ *
+ * @throws {InputError} when both or none are named, or what is there does not suit the model
+ */
+export async function openInceptionPixels(
+  { bgr = false, ...options }: PixelOptions & { readonly bgr?: boolean },
+): Promise<PixelSource> {
+  const { fit } = options;
+  return await openFor(options, {
+    channels: 3,
+    size: { height: INCEPTION_SIDE, width: INCEPTION_SIDE },
+    recipe: { ...preprocessings.inception, resizeSide: undefined, fit },
+    checkSides: checkInceptionSides,
+    bgr,
+  });
+}
+
+/** What a network takes. */
+interface PixelTarget {
+  readonly channels: number;
+  /** Size of images where none is asked for. */
+  readonly size: ImageSize;
+  readonly recipe: Preprocessing;
+  /** Blue comes first. */
+  readonly bgr?: boolean;
+  /** Refuses a size. */
+  checkSides(size: ImageSize): void;
+}
+
+async function openFor(options: PixelOptions, config: PixelTarget): Promise<PixelSource> {
   const { images, pixels, size } = options;
   if ((images === undefined) === (pixels === undefined)) {
     throw new InputError("Cannot choose the input: exactly one of --images and --pixels is needed");
@@ -86,13 +130,13 @@ function checkSides({ height, width }: ImageSize, { patchSize }: VitConfig): voi
 
 async function fromImages(
   ref: string,
-  { size: text, fit }: PixelOptions,
-  config: VitConfig,
+  { size: text }: PixelOptions,
+  { checkSides, recipe: family, bgr = false, ...target }: PixelTarget,
 ): Promise<PixelSource> {
-  const size = text === undefined ? defaultSize(config) : parseImageSize(text);
-  checkSides(size, config);
+  const size = text === undefined ? target.size : parseImageSize(text);
+  checkSides(size);
   const source = await openImages(ref);
-  const family = fit === "stretch" ? stretched(config.family) : config.family;
+  const read = (i: number) => bgr ? swapped(source.read(i)) : source.read(i);
   const values = 3 * size.height * size.width;
   return {
     n: source.n,
@@ -104,7 +148,7 @@ async function fromImages(
     read(start, end) {
       const out = new Float32Array((end - start) * values);
       for (let i = start; i < end; i++) {
-        out.set(preprocess(source.read(i), { family, size }).data, (i - start) * values);
+        out.set(preprocess(read(i), { family, size }).data, (i - start) * values);
       }
       return out;
     },
@@ -112,7 +156,13 @@ async function fromImages(
   };
 }
 
-async function fromPixels(ref: string, config: VitConfig): Promise<PixelSource> {
+/** Red and blue in each other's place. */
+function swapped({ height, width, data }: RgbImage): RgbImage {
+  const channel = [2, 0, -2]; // where to look from each
+  return { height, width, data: data.map((_, i) => data[i + channel[i % 3]]) };
+}
+
+async function fromPixels(ref: string, config: PixelTarget): Promise<PixelSource> {
   const rows = await openArray(ref);
   try {
     const [n, channels, height, width] = rows.shape;
@@ -125,7 +175,7 @@ async function fromPixels(ref: string, config: VitConfig): Promise<PixelSource> 
     if (n * height * width === 0) {
       throw new InputError(`Cannot use ${quote(ref)} as pixels: [${rows.shape}] holds none`);
     }
-    checkSides({ height, width }, config);
+    config.checkSides({ height, width });
     return {
       n,
       channels,

@@ -98,7 +98,7 @@ export class InceptionModel implements Disposable {
    * @throws {InputError} when a side is below 75 pixels
    */
   tapShapes({ height, width }: ImageSize): TapShape[] {
-    checkSides(height, width);
+    checkInceptionSides({ height, width });
     let size: [number, number] = [height, width];
     const shapes = inceptionStages.map((stage): TapShape => {
       size = sizeAfter(stage, size);
@@ -191,7 +191,12 @@ export class InceptionModel implements Disposable {
   }
 }
 
-function checkSides(height: number, width: number): void {
+/**
+ * Refuses images that do not reach the last stage.
+ *
+ * @throws {InputError} when a side is below 75 pixels
+ */
+export function checkInceptionSides({ height, width }: ImageSize): void {
   if (height >= INCEPTION_MIN_SIDE && width >= INCEPTION_MIN_SIDE) return;
   throw new InputError(
     `Cannot run Inception V3 on ${height}x${width} pixels: both sides must be at least ${INCEPTION_MIN_SIDE}`,
@@ -204,7 +209,7 @@ function checkPixels({ shape, size }: Tensor): void {
       `Cannot run Inception V3 on pixels [${shape}]: they must be [n, 3, height, width]`,
     );
   }
-  checkSides(shape[2], shape[3]);
+  checkInceptionSides({ height: shape[2], width: shape[3] });
 }
 
 /** What every step of a pass reads. */

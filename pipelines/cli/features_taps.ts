@@ -1,0 +1,197 @@
+/**
+ * `gyrus features` with Inception V3: pooled taps, the features of an encoding model.
+ *
+ * @module
+ */
+import { type Command, Option } from "commander";
+import type { Gpu } from "../../engine/gpu.ts";
+import { concat } from "../../engine/ops/shape.ts";
+import { readAll, Tensor } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
+import { Hdf5Writer } from "../io/hdf5_writer.ts";
+import { hostTensor } from "../io/state_dict.ts";
+import { resumeSteps, type StepArrays } from "../io/step_log.ts";
+import type { InceptionModel } from "../models/inception.ts";
+import { planTaps, pooledTaps, type TapPlan } from "../models/tap_features.ts";
+import { openCheckpoint } from "./checkpoint.ts";
+import { writeBatches } from "./feature_batches.ts";
+import { finishFeatures } from "./features_finish.ts";
+import { fitOf, type ModelCliOptions } from "./model_options.ts";
+import { wholeNumber } from "./options.ts";
+import { letSignalsIn, type Output } from "./output.ts";
+import { openInceptionPixels, type PixelSource } from "./pixel_source.ts";
+import { Progress } from "./progress.ts";
+
+/** Options of `features` that are about Inception V3. */
+export interface TapCliOptions {
+  readonly taps?: string;
+  readonly budget?: number;
+  readonly pool?: "max" | "avg";
+  readonly bgr?: boolean;
+}
+
+/** Options of `features` that this path reads. */
+export interface TapFeaturesOptions extends ModelCliOptions, TapCliOptions {
+  readonly images?: string;
+  readonly pixels?: string;
+  readonly batch?: number;
+  readonly checkpoint?: string;
+}
+
+/** Images of 299 pixels in a batch: enough to keep a device busy, 36 MB of activations each. */
+const IMAGES_AT_ONCE = 8;
+
+/** What the help says about them. */
+export const TAPS_HELP = `
+Output with torchvision's Inception V3, recognised by its keys:
+  /taps/<name> [n, channels·k·k]         each tap pooled to k by k cells, channel by channel; k is √(budget/channels)
+                                         rounded down, at least 1 and at most the map's side; fc is kept whole
+  /features    [n, p]                    all of them side by side, for encode; 31,032 at 299 pixels and 2500
+Images are resized so that the shorter side is --size (299), the middle is cut out, ImageNet's mean and std are taken.
+`;
+
+/** Adds the options. */
+export function addTapOptions(command: Command): Command {
+  return command
+    .option("--taps <list>", "Inception V3: taps by torchvision's names, or all (default: all)")
+    .option(
+      "--budget <n>",
+      "Inception V3: features of one tap at most (default: 2500)",
+      wholeNumber,
+    )
+    .addOption(
+      new Option("--pool <how>", "Inception V3: what is kept of a cell (default: max)")
+        .choices(["max", "avg"]),
+    )
+    .option("--bgr", "Inception V3: blue first, as OpenCV reads images");
+}
+
+/** Options of the command that mean nothing to Inception V3, by the names that a user types. */
+const ONLY_TRANSFORMERS = {
+  ...{ layers: "--layers", save: "--save", captions: "--captions", tokenizer: "--tokenizer" },
+  ...{ dense: "--dense", arch: "--arch", gaussianStd: "--gaussian-std", distill: "--distill" },
+  denseScale: "--dense-scale",
+} as const;
+
+/**
+ * Refuses options of vision transformers.
+ *
+ * @throws {InputError} naming the first
+ */
+function refuseTransformerOptions(options: Readonly<Record<string, unknown>>): void {
+  const given = Object.entries(ONLY_TRANSFORMERS).find(([name]) => options[name] !== undefined);
+  const flag = given?.[1] ??
+    (options.paper ? "--paper" : options.layout === "brainsail" ? "--layout" : undefined);
+  if (flag === undefined) return;
+  throw new InputError(`Cannot use ${flag} with Inception V3: it is for vision transformers`);
+}
+
+/**
+ * Refuses options of Inception V3.
+ *
+ * @throws {InputError} naming the first
+ */
+export function refuseTapOptions({ taps, budget, pool, bgr }: TapCliOptions): void {
+  const given = Object.entries({ taps, budget, pool, bgr }).find(([, value]) =>
+    value !== undefined
+  );
+  if (given === undefined) return;
+  throw new InputError(
+    `Cannot use --${given[0]} with a vision transformer: it is for Inception V3`,
+  );
+}
+
+function tapNames(text?: string): string[] | undefined {
+  if (text === undefined || text === "all") return undefined;
+  return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+}
+
+function imagesAtOnce({ n, size }: PixelSource, asked?: number): number {
+  if (asked === 0) throw new InputError("Cannot run batches of 0 images: --batch counts from 1");
+  const fitting = Math.floor(IMAGES_AT_ONCE * 299 ** 2 / (size.height * size.width));
+  return Math.min(n, asked ?? Math.max(1, fitting));
+}
+
+interface TapJob {
+  readonly gpu: Gpu;
+  readonly model: InceptionModel;
+  readonly source: PixelSource;
+  readonly plan: readonly TapPlan[];
+  readonly options: TapFeaturesOptions;
+  readonly step: number;
+  readonly progress: Progress;
+}
+
+async function* tapBatches(job: TapJob, first: number): AsyncGenerator<StepArrays> {
+  const { gpu, model, source, plan, options: { budget, pool }, step, progress } = job;
+  const { n, size: { height, width } } = source;
+  const taps = plan.map(({ name }) => name);
+  for (let start = first * step; start < n; start += step) {
+    progress.update({ stage: "features", done: start, total: n });
+    await letSignalsIn();
+    const end = Math.min(n, start + step);
+    using pixels = Tensor.from(gpu, source.read(start, end), [end - start, 3, height, width]);
+    const pooled = pooledTaps(model, pixels, { taps, budget, pool });
+    using all = concat([...pooled.values()], 1);
+    const tensors = [...pooled.values(), all];
+    const values = await readAll(tensors);
+    const paths = [...taps.map((name) => `/taps/${name}`), "/features"];
+    for (const tap of pooled.values()) tap.dispose();
+    yield new Map(paths.map((path, i) => [path, hostTensor(values[i], tensors[i].shape)]));
+  }
+  progress.update({ stage: "features", done: n, total: n });
+}
+
+/** Runs Inception V3 on images and saves its pooled taps. */
+export async function featuresOfTaps(
+  given: TapFeaturesOptions,
+  { gpu, model, started, output }: {
+    gpu: Gpu;
+    model: InceptionModel;
+    started: Date;
+    output: Output;
+  },
+): Promise<void> {
+  refuseTransformerOptions({ ...given });
+  const progress = new Progress({ silent: given.json });
+  const { bgr, budget, pool } = given;
+  using source = await openInceptionPixels({ ...given, fit: fitOf(given), bgr });
+  const plan = planTaps(model, source.size, { taps: tapNames(given.taps), budget });
+  const step = imagesAtOnce(source, given.batch);
+  const facts = { plan, pool, bgr, step, fit: fitOf(given) };
+  using log = openCheckpoint(given, { gpu, source, options: facts });
+  const job: TapJob = { gpu, model, source, plan, options: given, step, progress };
+  let shapes: Record<string, readonly number[]> = {};
+  {
+    using file = await Hdf5Writer.create(output.partial, { inPlace: true });
+    shapes = await writeBatches(file, resumeSteps(log, (first) => tapBatches(job, first)), {
+      n: source.n,
+    });
+    if (source.names) file.writeStrings("/names", source.names);
+    describe(file, plan, { ...given, size: source.size });
+    file.commit();
+  }
+  output.commit();
+  finishFeatures(given, { gpu, family: model.family, started, shapes });
+}
+
+/** What made the file, kept in it. */
+function describe(
+  file: Hdf5Writer,
+  plan: readonly TapPlan[],
+  { model, images, pixels, pool = "max", bgr = false, size }:
+    & Omit<TapFeaturesOptions, "size">
+    & Pick<PixelSource, "size">,
+): void {
+  file.setAttribute("/", "model", model);
+  file.setAttribute("/", "family", "inception");
+  file.setAttribute("/", "input", images ?? pixels ?? "");
+  file.setAttribute("/", "size", [size.height, size.width]);
+  file.setAttribute("/", "channel_order", bgr ? "BGR" : "RGB");
+  file.setAttribute("/", "pool", pool);
+  file.setAttribute("/features", "taps", plan.map(({ name }) => name).join(","));
+  file.setAttribute("/features", "tap_lengths", plan.map(({ length }) => length));
+  for (const { name, grid, channels } of plan) {
+    file.setAttribute(`/taps/${name}`, "grid", [channels, grid, grid]);
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Taps of Inception V3 as the features of an encoding model: each map pooled to a grid that keeps it within a budget, all side by side
+ * (Shinkle and Lescroart, arXiv 2506.04379; the rule is that of the released code, github MShinkle/VWAM).
+ *
+ * @module
+ */
+import { adaptiveMaxPool2d } from "../../engine/ops/pool.ts";
+import { adaptiveAvgPool2d } from "../../engine/ops/resize.ts";
+import { concat } from "../../engine/ops/shape.ts";
+import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
+import type { ImageSize } from "../images/preprocess.ts";
+import type { InceptionModel, InceptionRunOptions } from "./inception.ts";
+import { inceptionTaps } from "./inception_layout.ts";
+
+/** Features of one tap at most (`max_fs` of VWAM's demo). */
+export const TAP_BUDGET = 2500;
+
+/** Options of {@link planTaps}. */
+export interface TapOptions {
+  /** Which taps, by torchvision's names, in any order (default: all). */
+  readonly taps?: readonly string[];
+  /** Features of one tap at most, but one per channel at least (default 2500). */
+  readonly budget?: number;
+  /** What is kept of a cell of the grid (default `max`, VWAM's). */
+  readonly pool?: "max" | "avg";
+}
+
+/** Options of {@link tapFeatures}. */
+export interface TapFeatureOptions extends TapOptions, InceptionRunOptions {}
+
+/** What becomes of one tap. */
+export interface TapPlan {
+  /** torchvision's name. */
+  readonly name: string;
+  /** Channels. */
+  readonly channels: number;
+  /** Rows and columns of the grid that it is pooled to; `fc` has 1. */
+  readonly grid: number;
+  /** Its first feature among all. */
+  readonly start: number;
+  /** Its features, channel by channel, each channel row by row: `channels · grid²`. */
+  readonly length: number;
+}
+
+/**
+ * The features of images of one size: tap after tap as they are computed, each on a grid of `⌊√(budget / channels)⌋` rows and columns,
+ * at least 1 and at most as many as the map has. At 299 pixels and the default budget that makes 31,032 features.
+ *
+ * @throws {InputError} when a name is not a tap or occurs twice, or the budget is not a number from 1
+ */
+export function planTaps(
+  model: InceptionModel,
+  size: ImageSize,
+  { taps = inceptionTaps, budget = TAP_BUDGET }: TapOptions = {},
+): TapPlan[] {
+  const unknown = taps.find((name, i) => !inceptionTaps.includes(name) || taps.indexOf(name) < i);
+  if (unknown !== undefined || taps.length === 0) {
+    throw new InputError(
+      `Cannot take features of the taps ${taps.join(", ")}: each must be one of ${
+        inceptionTaps.join(", ")
+      }, once`,
+    );
+  }
+  if (!(budget >= 1)) {
+    throw new InputError(`Cannot pool taps: the budget must be a number from 1, is ${budget}`);
+  }
+  let start = 0;
+  return model.tapShapes(size).filter(({ name }) => taps.includes(name)).map(({ name, shape }) => {
+    const [channels, height, width] = shape;
+    const grid = Math.max(1, Math.min(height, width, Math.floor(Math.sqrt(budget / channels))));
+    const plan = { name, channels, grid, start, length: channels * grid * grid };
+    start += plan.length;
+    return plan;
+  });
+}
+
+/**
+ * Pooled taps of images, each `[n, features of the tap]` in the order of {@link planTaps}; on a tape they are differentiable by the
+ * pixels.
+ *
+ * @param pixels `[n, 3, height, width]`
+ * @throws {InputError} as {@link planTaps} and `InceptionModel.taps`
+ */
+export function pooledTaps(
+  model: InceptionModel,
+  pixels: Tensor,
+  { pool = "max", ...options }: TapFeatureOptions = {},
+): ReadonlyMap<string, Tensor> {
+  const [n, , height, width] = pixels.shape;
+  const plan = planTaps(model, { height, width }, options);
+  const pooled = tidy(pixels.gpu, () => {
+    const taps = model.taps(pixels, plan.map(({ name }) => name), options);
+    return Object.fromEntries(plan.map(({ name, grid, length }) => {
+      const tap = taps.get(name)!;
+      const isMap = tap.shape.length === 4;
+      const cells = !isMap
+        ? tap
+        : (pool === "max" ? adaptiveMaxPool2d : adaptiveAvgPool2d)(tap, grid);
+      return [name, cells.reshape([n, length])];
+    }));
+  });
+  return new Map(Object.entries(pooled));
+}
+
+/**
+ * The features of images for an encoding model, `[n, features]`: pooled taps side by side.
+ *
+ * @param pixels `[n, 3, height, width]`; on a tape the features are differentiable by it
+ * @throws {InputError} as {@link planTaps} and `InceptionModel.taps`
+ */
+export function tapFeatures(
+  model: InceptionModel,
+  pixels: Tensor,
+  options: TapFeatureOptions = {},
+): Tensor {
+  return tidy(pixels.gpu, () => concat([...pooledTaps(model, pixels, options).values()], 1));
+}

@@ -86,6 +86,7 @@ export * from "./engine/ops/pool.ts";
 export * from "./engine/ops/resize.ts";
 export * from "./engine/ops/shape.ts";
 export * from "./engine/ops/sort.ts";
+export * from "./engine/ops/warp.ts";
 export { type Activation, activationCodes } from "./shaders/elementwise/unary.ts";
 export * from "./shaders/kernel.ts";
 export {

@@ -11,6 +11,7 @@ import { binaryKernels, f64Kernels } from "./elementwise/binary.ts";
 import { castFromF32Kernel, castToF32Kernel } from "./elementwise/cast.ts";
 import { fillKernel } from "./elementwise/fill.ts";
 import { unaryGradientKernels, unaryKernels } from "./elementwise/unary.ts";
+import { affineWarpGradientKernel, affineWarpKernel } from "./image/affine_warp.ts";
 import { patchifyKernel, unpatchifyKernel } from "./image/patchify.ts";
 import { addDiagonalKernel, diagonalKernel, triangleKernels } from "./linalg/blocks.ts";
 import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
@@ -96,6 +97,8 @@ export const kernels: readonly KernelSpec[] = [
   sgdKernel,
   patchifyKernel,
   unpatchifyKernel,
+  affineWarpKernel,
+  affineWarpGradientKernel,
   conv2dKernel,
   convTranspose2dKernel,
   conv2dWeightGradientKernel,

@@ -16,6 +16,7 @@ import { reduceCases } from "./gradient_cases/reduce.ts";
 import { resizeCases } from "./gradient_cases/resize.ts";
 import { shapeCases } from "./gradient_cases/shape.ts";
 import { sortCases } from "./gradient_cases/sort.ts";
+import { warpCases } from "./gradient_cases/warp.ts";
 import { openTestGpu } from "./_gpu.ts";
 
 const gpu = await openTestGpu();
@@ -35,6 +36,7 @@ for (
     ...shapeCases,
     ...reduceCases,
     ...sortCases,
+    ...warpCases,
   ]
 ) {
   Deno.test(`gradient of ${test.name}`, async () => {

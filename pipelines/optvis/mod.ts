@@ -24,3 +24,18 @@ export { fourierParam, type FourierParamOptions, growFourier } from "./param_fou
 export { macoParam, type MacoParamOptions } from "./param_maco.ts";
 export { pixelParam, type PixelParamOptions } from "./param_pixel.ts";
 export { type SeedParam, seedParam, type SeedParamOptions } from "./param_seed.ts";
+export {
+  type ModelInput,
+  modelInput,
+  type TransformDraws,
+  transformImages,
+  type Transforms,
+} from "./transform_images.ts";
+export {
+  type Affine,
+  composeAffine,
+  type Draw,
+  type TransformDraw,
+  transformMap,
+  type TransformStep,
+} from "./transforms.ts";

@@ -41,9 +41,9 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   let p0 = i32(floor(sy));
   let start = (n / params.crops * params.channels + c) * params.height * params.width;
   var acc = 0.0;
-  for (var tap = 0; tap < 4; tap++) {
-    let p = p0 + tap / 2;
-    let q = q0 + tap % 2;
+  for (var tap = 0u; tap < 4u; tap++) {
+    let p = p0 + i32(tap / 2u);
+    let q = q0 + i32(tap % 2u);
     var value = params.fill;
     if (p >= 0 && q >= 0 && p < i32(params.height) && q < i32(params.width)) {
       value = f32(x[start + u32(p) * params.width + u32(q)]);

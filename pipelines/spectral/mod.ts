@@ -43,6 +43,22 @@ export {
   stratifiedRows,
 } from "./farthest_points.ts";
 export { affinityGraph, featureGraph, type GraphOptions, NormalizedGraph } from "./graph.ts";
+export {
+  type HierarchyLevel,
+  type HierarchyOptions,
+  NcutHierarchy,
+  ncutHierarchy,
+  type Nesting,
+  nestingOf,
+} from "./hierarchy.ts";
+export {
+  KwayCut,
+  type KwayLabels,
+  kwayNcut,
+  type KwayOptions,
+  quickKway,
+  type QuickKwayOptions,
+} from "./kway.ts";
 export { nodesOf, nodesOfRows, type NodeSource, takeNodes } from "./node_source.ts";
 export { flattenNodes, looksChannelFirst, type NodeLayout, type NodeOptions } from "./nodes.ts";
 export { squaredDistances } from "./squared_distances.ts";

@@ -173,6 +173,14 @@ export {
 } from "./pipelines/stats/partitions.ts";
 export { farthestRows } from "./pipelines/stats/farthest_rows.ts";
 export { bhFdr } from "./pipelines/stats/fdr.ts";
+export { PointTree } from "./pipelines/stats/point_tree.ts";
+export {
+  permutedOrders,
+  randomRotation,
+  shiftOrders,
+  type SpatialOrders,
+  spinOrders,
+} from "./pipelines/stats/spatial_nulls.ts";
 export { type KMeans, kMeans, type KMeansOptions } from "./pipelines/stats/kmeans.ts";
 export { fitPca, Pca, type PcaTransformOptions } from "./pipelines/stats/pca.ts";
 export {

@@ -41,3 +41,48 @@ export {
   matchedIou,
 } from "./segmentation_scores.ts";
 export { type FullMask, patchLabels } from "./patch_labels.ts";
+export {
+  type ConceptContrast,
+  type ConceptOptions,
+  type ConceptProfiles,
+  conceptProfiles,
+  contrastConcepts,
+  layerProfiles,
+  type Region,
+  regionMeans,
+  regionsOf,
+} from "./concepts.ts";
+export {
+  pathOf,
+  type Trajectories,
+  trajectories,
+  type TrajectoryNull,
+  trajectoryNull,
+} from "./trajectories.ts";
+export {
+  softMemberships,
+  softTransitions,
+  type TransitionNull,
+  transitionNull,
+  type TransitionOptions,
+  type Transitions,
+  transitions,
+} from "./transitions.ts";
+export {
+  type RegionMaps,
+  type RegionScores,
+  regionScores,
+  type RegionTest,
+  regionTest,
+} from "./roi_correspondence.ts";
+export { conceptAreas, measuredMaps } from "./measured_maps.ts";
+export {
+  compareSlices,
+  type ConceptMatch,
+  linearCka,
+  matchConcepts,
+  type PatchCosine,
+  projectorDistance,
+  samePatchCosine,
+  type SliceAgreement,
+} from "./consistency.ts";

@@ -1,0 +1,80 @@
+import type { Gpu } from "../../engine/gpu.ts";
+import { eigh } from "../../engine/ops/eigh_device.ts";
+import { matmul } from "../../engine/ops/matmul.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
+import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { InputError } from "../errors.ts";
+import { type Affinity, affinityMatrix } from "./affinity.ts";
+import type { RowMap } from "./row_map.ts";
+
+// Of the largest eigenvalue of the landmarks' affinities: directions below are rounding of f32, times their number.
+const LEAST = 3e-7;
+
+/**
+ * Features by landmarks: `z(x) = a(x, L)·U·Λ^−½` with the affinities of the landmarks a(L, L) = U·Λ·Uᵀ. Products z(x)·z(y) are the affinities
+ * that the landmarks' span (Williams and Seeger, 2001), exact between landmarks. Directions of eigenvalues within rounding are left out.
+ */
+export class LandmarkFeatures implements RowMap {
+  private constructor(
+    /** Directions that are kept. */
+    readonly width: number,
+    private readonly landmarks: Tensor,
+    private readonly turn: Tensor,
+    private readonly affinity: Affinity,
+  ) {}
+
+  /**
+   * Decomposes the affinities of landmarks.
+   *
+   * @param landmarks `[m, d]`
+   * @throws {InputError} when no direction has a positive eigenvalue
+   */
+  static async of(
+    gpu: Gpu,
+    landmarks: HostMatrix,
+    { affinity, most = Infinity, signal }: {
+      readonly affinity: Affinity;
+      readonly most?: number;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<LandmarkFeatures> {
+    const rows = Tensor.from(gpu, landmarks.data, landmarks.shape);
+    try {
+      const [m] = landmarks.shape;
+      using a = affinityMatrix(rows, rows, affinity);
+      const { values, vectors } = await eigh(a, { signal }); // ascending
+      using all = vectors;
+      const largest = values[m - 1];
+      const kept = [...values.keys()].reverse().filter((i) =>
+        values[i] > LEAST * m ** 0.5 * largest
+      )
+        .slice(0, most);
+      if (kept.length === 0) {
+        throw new InputError(
+          `Cannot cut by ${m} landmarks: their affinities have no positive part`,
+        );
+      }
+      const u = await all.data() as Float32Array;
+      const turn = new Float32Array(m * kept.length);
+      kept.forEach((i, c) => {
+        for (let r = 0; r < m; r++) turn[r * kept.length + c] = u[r * m + i] / Math.sqrt(values[i]);
+      });
+      const on = Tensor.from(gpu, turn, [m, kept.length]);
+      return new LandmarkFeatures(kept.length, rows, on, affinity);
+    } catch (cause) {
+      rows.dispose();
+      throw cause;
+    }
+  }
+
+  /** `[n, d]` → `[n, width]` */
+  apply(x: Tensor): Tensor {
+    return tidy(x.gpu, () => matmul(affinityMatrix(x, this.landmarks, this.affinity), this.turn));
+  }
+
+  /** Gives the landmarks' memory back. */
+  [Symbol.dispose](): void {
+    this.landmarks.dispose();
+    this.turn.dispose();
+  }
+}

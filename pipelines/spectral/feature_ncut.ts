@@ -1,5 +1,5 @@
 import type { Gpu } from "../../engine/gpu.ts";
-import { eighTopK } from "../../engine/ops/eigh.ts";
+import { eighTopK } from "../../engine/ops/eigh_top.ts";
 import { div, full, maximum, sqrt } from "../../engine/ops/elementwise.ts";
 import { gram } from "../../engine/ops/gram.ts";
 import { matmul } from "../../engine/ops/matmul.ts";

@@ -131,16 +131,16 @@ export class FittedNcut implements Disposable {
     const source = nodesOf(nodes), [n] = source.shape, { nEig, chunkSize } = this.#plan;
     const data = new Float32Array(n * nEig);
     const options = { affinity: this.affinity, chunkSize, ...call };
+    if (source.shape[1] !== this.#solved.width) {
+      throw new InputError(
+        `Cannot transform nodes [${source.shape}]: the graph was cut by ${this.#solved.width} features`,
+      );
+    }
     let at = 0;
-    try {
-      for await (const rows of mapped(this.#gpu, source, this.#solved.map, options)) {
-        if (this.#turn) turnRows(rows, this.#turn, nEig);
-        data.set(rows, at);
-        at += rows.length;
-      }
-    } catch (cause) {
-      if (cause instanceof InputError || !(cause instanceof RangeError)) throw cause;
-      throw new InputError(`Cannot transform nodes [${source.shape}]: ${cause.message}`, { cause });
+    for await (const rows of mapped(this.#gpu, source, this.#solved.map, options)) {
+      if (this.#turn) turnRows(rows, this.#turn, nEig);
+      data.set(rows, at);
+      at += rows.length;
     }
     return { data, shape: [n, nEig] };
   }

@@ -41,6 +41,8 @@ export interface NcutState {
 export interface SolvedNcut extends Disposable {
   /** What can be kept. */
   readonly state: NcutState;
+  /** Features of a node. */
+  readonly width: number;
   /** Nodes, also new ones, to eigenvectors. */
   readonly map: RowMap;
   /** Rows of the nodes in pieces of the chunk size. */
@@ -118,7 +120,7 @@ async function solveFeatures(
   const { eigval, residuals, turn, map } = cut;
   return {
     state: { affinity, eigval, residuals, turn, landmarks: landmarks.indices },
-    map,
+    ...{ map, width: source.shape[1] },
     chunks: () => cut.chunks(),
     [Symbol.dispose]: () => cut[Symbol.dispose](),
   };
@@ -151,7 +153,7 @@ async function solveFourier(
   const { eigval, residuals, turn, map } = cut;
   return {
     state: { affinity, eigval, residuals, turn, landmarks: NOWHERE },
-    map,
+    ...{ map, width: source.shape[1] },
     chunks: () => cut.chunks(),
     [Symbol.dispose]: () => cut[Symbol.dispose](),
   };
@@ -191,7 +193,7 @@ async function solveNeighbors(
   const map = propagatorOf(gpu, nodes, neighbors, plan);
   return {
     state: { affinity, eigval, residuals, neighbors, landmarks: landmarks.indices },
-    map,
+    ...{ map, width: source.shape[1] },
     chunks: () => mapped(gpu, source, map, { affinity, chunkSize, ...call }),
     [Symbol.dispose]: () => map[Symbol.dispose](),
   };
@@ -227,7 +229,7 @@ async function solveExact(
   const map = propagatorOf(gpu, nodes, neighbors, plan);
   return {
     state: { affinity, eigval, residuals, neighbors, landmarks },
-    map,
+    ...{ map, width: source.shape[1] },
     async *chunks() {
       await Promise.resolve();
       for (const [start, end] of windows(n, chunkSize)) {

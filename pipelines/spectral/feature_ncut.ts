@@ -201,7 +201,8 @@ export class FeatureCut implements Disposable {
  * D^−½·Z·Zᵀ·D^−½ are Ẑ·V·Λ^−½ with those of the small ẐᵀẐ = V·Λ·Vᵀ, Ẑ = D^−½·Z. They are orthonormal over all nodes, need no
  * matrix of nodes, and three passes over the nodes find them: degrees, Gram matrix, eigenvectors.
  *
- * Features that are random may make a degree that is not positive: it is taken as a thousandth of the mean degree.
+ * Features that are random may make a degree that is not positive: it is taken as a thousandth of the mean degree. Where they make
+ * affinities that are negative, eigenvalues may exceed 1.
  *
  * @param features nodes `[n, d]` to `[n, width]`; owned by the result
  * @throws {InputError} when there are more eigenvectors than features or nodes, or a node cannot be compared

@@ -60,6 +60,27 @@ export {
   type QuickKwayOptions,
 } from "./kway.ts";
 export { nodesOf, nodesOfRows, type NodeSource, takeNodes } from "./node_source.ts";
+export { FittedNcut, Ncut } from "./ncut.ts";
+export {
+  type AffinityChoice,
+  type NcutOptions,
+  type NcutPlan,
+  ncutPresets,
+  planNcut,
+  resolveAffinity,
+} from "./ncut_options.ts";
+export type { NcutState } from "./ncut_solve.ts";
+export { type FeatureTurn } from "./feature_ncut.ts";
+export { FourierFeatures, type Frequencies } from "./kernel_features.ts";
+export { indirectAffinity } from "./neighbor_ncut.ts";
+export { LandmarkFeatures } from "./landmark_features.ts";
+export {
+  propagate,
+  type PropagateOptions,
+  type PropagationWeights,
+  Propagator,
+} from "./propagate.ts";
+export type { RowMap } from "./row_map.ts";
 export { flattenNodes, looksChannelFirst, type NodeLayout, type NodeOptions } from "./nodes.ts";
 export { squaredDistances } from "./squared_distances.ts";
 export {

@@ -69,6 +69,7 @@ export {
   planNcut,
   resolveAffinity,
 } from "./ncut_options.ts";
+export type { NcutCheckpoint } from "./ncut_log.ts";
 export type { NcutState } from "./ncut_solve.ts";
 export { type FeatureTurn } from "./feature_ncut.ts";
 export { FourierFeatures, type Frequencies } from "./kernel_features.ts";

@@ -5,7 +5,8 @@ import { InputError } from "../errors.ts";
 import type { Affinity } from "./affinity.ts";
 import type { NcutOptions, NcutPlan } from "./ncut_options.ts";
 import { planNcut } from "./ncut_options.ts";
-import { mapped, type NcutState, type SolvedNcut, solveNcut } from "./ncut_solve.ts";
+import { type NcutCheckpoint, runNcut } from "./ncut_log.ts";
+import { mapped, type NcutState, type SolvedNcut } from "./ncut_solve.ts";
 import { nodesOf, type NodeSource } from "./node_source.ts";
 import { addProducts, inverseOfFactor, turnRows } from "./orthogonal_rows.ts";
 
@@ -33,20 +34,24 @@ export class Ncut {
   }
 
   /**
-   * Cuts the graph of nodes.
+   * Cuts the graph of nodes. Memory is that of a piece of nodes, of what is kept between passes (`cacheBytes`), and of the result. With a
+   * `checkpoint` it goes on where an earlier run was stopped, to the same bits.
    *
    * @param nodes `[n, d]`, or a source that reads them piece by piece
    * @throws {InputError} when an option is out of range, or a node has a value that is not finite, or no direction where directions are
    * compared: the message names its row
    */
-  async fit(nodes: HostMatrix | NodeSource, call: LongCall = {}): Promise<FittedNcut> {
+  async fit(
+    nodes: HostMatrix | NodeSource,
+    call: LongCall & NcutCheckpoint = {},
+  ): Promise<FittedNcut> {
     const source = nodesOf(nodes), [n] = source.shape;
     const plan = planNcut(n, this.#options);
-    const solved = await solveNcut(this.#gpu, source, plan, call);
+    const { solved, rows: pieces } = await runNcut(this.#gpu, source, plan, call);
     try {
       const data = new Float32Array(n * plan.nEig);
       let at = 0;
-      for await (const rows of solved.chunks()) {
+      for await (const rows of pieces) {
         data.set(rows, at);
         at += rows.length;
       }

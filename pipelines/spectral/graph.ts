@@ -16,8 +16,8 @@ export interface GraphOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Rows of affinities `start` to `end` as `[end − start, n]`; the caller owns them. */
-type AffinityRows = (start: number, end: number) => Tensor;
+/** Rows of affinities `start` to `end` as `[end − start, n]`; the caller owns them. @internal */
+export type AffinityRows = (start: number, end: number) => Tensor;
 
 const PANEL_BYTES = 2 ** 25; // several are in memory at once while one is made
 const DEGREE_FLOOR = 1e-8; // ncut_pytorch v3, utils/math.py
@@ -146,7 +146,8 @@ export async function affinityGraph(
   return await graphOf(a.gpu, n, rows, options);
 }
 
-async function graphOf(
+/** The graph of affinities that are made a panel of rows at a time; errors as {@link affinityGraph}. @internal */
+export async function graphOf(
   gpu: Gpu,
   n: number,
   rows: AffinityRows,

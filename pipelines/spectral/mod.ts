@@ -13,6 +13,12 @@ export {
   type ScaleOptions,
 } from "./affinity_scale.ts";
 export {
+  type ChannelAttribution,
+  channelAttribution,
+  type ChannelAttributionOptions,
+} from "./channel_attribution.ts";
+export { type ClickCut, clickPrompt, type ClickPromptOptions } from "./click_prompt.ts";
+export {
   eigenbases,
   type Eigenbasis,
   type EigenbasisOptions,

@@ -39,3 +39,44 @@ export {
   transformMap,
   type TransformStep,
 } from "./transforms.ts";
+export {
+  addObjectives,
+  type Objective,
+  type ObjectiveContext,
+  scaleObjective,
+} from "./objective.ts";
+export {
+  channelObjective,
+  directionObjective,
+  type DirectionOptions,
+  diversityObjective,
+  neuronObjective,
+  type NeuronOptions,
+  readoutObjective,
+  type ReadoutPart,
+} from "./objectives.ts";
+export {
+  blurPenalty,
+  type BoundaryOptions,
+  boundaryPenalty,
+  type GrayOptions,
+  l1Penalty,
+  l2Penalty,
+  seedPenalty,
+  type SpectralOptions,
+  spectralPenalty,
+  spectrumDistance,
+  type SpectrumDistanceOptions,
+  totalVariation,
+} from "./penalties.ts";
+export {
+  contrastReadout,
+  type LayerSizes,
+  type ReadoutPooling,
+  roiReadout,
+  type RoiReadoutOptions,
+  splitReadouts,
+  suppressedReadout,
+  type SuppressOptions,
+  unitWeights,
+} from "./readout_weights.ts";

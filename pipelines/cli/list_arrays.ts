@@ -29,7 +29,7 @@ export interface ListedArray {
 
 /** A file that is open. */
 export interface Listing extends Disposable {
-  /** `HDF5`, `safetensors`, `NumPy`, `PNG` or `NIfTI`. */
+  /** `HDF5`, `safetensors`, `PyTorch`, `NumPy`, `PNG` or `NIfTI`. */
   readonly format: string;
   /** What the file says about itself. */
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -57,7 +57,9 @@ export async function openListing(reference: string): Promise<Listing> {
 
 async function openFile(path: string): Promise<Listing> {
   const info = withFileErrors("read", path, () => Deno.statSync(path));
-  if (info.isDirectory || /\.(safetensors|json)$/i.test(path)) return listSafetensors(path);
+  if (info.isDirectory || /\.(safetensors|json|bin|ckpt|pth?|pth\.tar)$/i.test(path)) {
+    return listSafetensors(path);
+  }
   if (/\.png$/i.test(path)) return await listPng(path);
   if (/\.nii(\.gz)?$/i.test(path)) return await listNifti(path);
   if (firstBytes(path).startsWith("\x93NUMPY")) return listNpy(path);
@@ -86,7 +88,8 @@ function listSafetensors(path: string): Listing {
     return { name, dtype, shape, read };
   });
   const { metadata } = checkpoint;
-  return { format: "safetensors", metadata, arrays, [Symbol.dispose]: () => checkpoint.close() };
+  const format = /\.(bin|ckpt|pth?|pth\.tar)$/i.test(path) ? "PyTorch" : "safetensors";
+  return { format, metadata, arrays, [Symbol.dispose]: () => checkpoint.close() };
 }
 
 async function listHdf5(path: string): Promise<Listing> {

@@ -36,7 +36,10 @@ function isFile(path: string): boolean {
 function configPlaces(weights: string, inFolder: boolean): string[] {
   const cut = weights.lastIndexOf("/") + 1;
   const [folder, name] = [weights.slice(0, cut), weights.slice(cut)];
-  const stem = name.replace(/(\.weights)?\.safetensors(\.index\.json)?$/, "");
+  const stem = name.replace(
+    /(\.weights)?\.(safetensors|bin|ckpt|pt|pth|pth\.tar)(\.index\.json)?$/,
+    "",
+  );
   const places = [`${folder}${stem}.config.json`];
   const isOpenClip = name.startsWith("open_clip");
   if (isOpenClip) places.push(`${folder}open_clip_config.json`);
@@ -66,7 +69,7 @@ function readConfig(path: string): Record<string, unknown> {
 
 /** What names a model. */
 export interface ModelChoice {
-  /** A .safetensors file, an index of shards, or a folder with one of them. */
+  /** A .safetensors file or one of PyTorch's, an index of shards, or a folder with one of them. */
   readonly model: string;
   /** Its configuration; looked for beside the weights when left out. */
   readonly config?: string;

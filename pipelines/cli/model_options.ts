@@ -37,7 +37,10 @@ export interface ModelCliOptions extends GlobalOptions {
 /** Adds the options to a command. */
 export function addModelOptions(command: Command): Command {
   return command
-    .requiredOption("--model <path>", "weights: a .safetensors file, an *.index.json or a folder")
+    .requiredOption(
+      "--model <path>",
+      "weights: a .safetensors or PyTorch file, an *.index.json or a folder",
+    )
     .option("--config <file>", "configuration of the weights (default: the one beside them)")
     .addOption(
       new Option("--dense <mode>", "attention of the last block for dense features")

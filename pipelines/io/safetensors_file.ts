@@ -1,93 +1,20 @@
 import { InputError } from "../errors.ts";
 import { AtomicFile } from "./atomic.ts";
+import { FileTensor, SafetensorsCheckpoint } from "./file_tensor.ts";
 import { RandomAccessFile, withFileErrors } from "./files.ts";
-import {
-  parseSafetensorsHeader,
-  planSafetensors,
-  type SafetensorsEntry,
-  safetensorsHeaderLength,
-} from "./safetensors.ts";
-import type { HostDType, HostTensor, StateDict } from "./state_dict.ts";
+import { parseSafetensorsHeader, planSafetensors, safetensorsHeaderLength } from "./safetensors.ts";
+import type { StateDict } from "./state_dict.ts";
 import { isJsonObject, parseJsonObject, quote } from "./strict_json.ts";
+import { isTorchFile, readTorchFile } from "./torch_file.ts";
 
-/** A tensor that stays on disk: `bytes` reads it when asked. */
-export class FileTensor implements HostTensor {
-  readonly #file: RandomAccessFile;
-  readonly #entry: SafetensorsEntry;
-  /** Not to read again what is still in use, without being what keeps it in memory. */
-  #recent: WeakRef<Uint8Array<ArrayBuffer>> | undefined;
-
-  /** A tensor at a place in an open file, which stays the owner of the handle. */
-  constructor(file: RandomAccessFile, entry: SafetensorsEntry) {
-    this.#file = file;
-    this.#entry = entry;
-  }
-
-  /** Element type. */
-  get dtype(): HostDType {
-    return this.#entry.dtype;
-  }
-
-  /** Lengths of the axes, slowest first. */
-  get shape(): readonly number[] {
-    return this.#entry.shape;
-  }
-
-  /**
-   * All bytes, read now.
-   *
-   * @throws {InputError} when the file has become shorter or the tensor does not fit in memory
-   */
-  get bytes(): Uint8Array<ArrayBuffer> {
-    const recent = this.#recent?.deref();
-    if (recent !== undefined) return recent;
-    const { start, end } = this.#entry;
-    const bytes = this.#file.read(start, end - start);
-    this.#recent = new WeakRef(bytes);
-    return bytes;
-  }
-
-  /**
-   * The bytes from `start` to before `end`, counted within the tensor.
-   *
-   * @throws {InputError} when the file has become shorter
-   */
-  readBytes(start: number, end: number): Uint8Array<ArrayBuffer> {
-    return this.#file.read(this.#entry.start + start, end - start);
-  }
-}
-
-/** An open safetensors checkpoint of one or more files; only headers are in memory. */
-export class SafetensorsCheckpoint {
-  readonly #files: readonly RandomAccessFile[];
-
-  /** See `openSafetensors`. */
-  constructor(
-    files: readonly RandomAccessFile[],
-    /** The tensors; each reads its bytes from disk when asked. */
-    readonly tensors: ReadonlyMap<string, FileTensor>,
-    /** `__metadata__` of the files, later ones winning. */
-    readonly metadata: Readonly<Record<string, string>>,
-  ) {
-    this.#files = files;
-  }
-
-  /** Closes the files; tensors not yet read cannot be read afterwards. */
-  close(): void {
-    for (const file of this.#files) file.close();
-  }
-
-  /** Closes the files at the end of a `using` scope. */
-  [Symbol.dispose](): void {
-    this.close();
-  }
-}
+export { FileTensor, SafetensorsCheckpoint } from "./file_tensor.ts";
 
 function openOne(path: string, files: RandomAccessFile[]): SafetensorsCheckpoint {
   const file = new RandomAccessFile(path);
   files.push(file);
   const source = quote(path);
   const head = file.read(0, Math.min(8, file.size));
+  if (isTorchFile(head)) return new SafetensorsCheckpoint(files, readTorchFile(file), {});
   const length = safetensorsHeaderLength(head, file.size, source);
   const { entries, metadata } = parseSafetensorsHeader(file.read(8, length), file.size, source);
   const tensors = new Map<string, FileTensor>();
@@ -151,9 +78,17 @@ function openSharded(path: string, files: RandomAccessFile[]): SafetensorsCheckp
   return new SafetensorsCheckpoint(files, tensors, metadata);
 }
 
+/** Files of a folder that may be its checkpoint, best first: the kinds, and in each the name that libraries look for. */
+const kinds: readonly (readonly [kind: RegExp, usual: RegExp])[] = [
+  [/\.safetensors\.index\.json$/, /^model\.safetensors\.index\.json$/],
+  [/\.safetensors$/, /^model\.safetensors$/],
+  [/\.bin\.index\.json$/, /^pytorch_model\.bin\.index\.json$/],
+  [/\.(bin|ckpt|pth?|pth\.tar)$/, /^pytorch_model\.bin$/],
+];
+
 /**
- * The checkpoint that a path names: the path itself, or in a folder its one index, else its one safetensors file. Of several, the
- * one that libraries look for, `model.safetensors`.
+ * The checkpoint that a path names: the path itself, or in a folder its one index, else its one safetensors file, else its one file of
+ * PyTorch's. Of several, the one that libraries look for, `model.safetensors` or `pytorch_model.bin`.
  *
  * @throws {InputError} when there is nothing at the path, or a folder has none or does not say which
  */
@@ -162,31 +97,25 @@ export function findSafetensors(path: string): string {
   const folder = path.replace(/\/+$/, "") || "/";
   const names = withFileErrors("list", folder, () => [...Deno.readDirSync(folder)])
     .map((entry) => entry.name).sort();
-  const indices = names.filter((name) => name.endsWith(".safetensors.index.json"));
-  const found = indices.length > 0 ? indices : names.filter((n) => n.endsWith(".safetensors"));
-  const usual = found.find((name) => /^model\.safetensors(\.index\.json)?$/.test(name));
-  const chosen = found.length === 1 ? found[0] : usual;
-  if (chosen !== undefined) return `${folder}/${chosen}`;
-  const pickles = names.filter((name) => /\.(bin|ckpt|pth?|pth\.tar)$/.test(name));
-  const has = [...found, ...pickles].slice(0, 8).join(", ");
+  const fitting = kinds.map(([kind, usual]) => {
+    const found = names.filter((name) => kind.test(name));
+    return { found, chosen: found.length === 1 ? found[0] : found.find((n) => usual.test(n)) };
+  }).find(({ found }) => found.length > 0);
+  if (fitting?.chosen !== undefined) return `${folder}/${fitting.chosen}`;
   throw new InputError(
     `Cannot choose a checkpoint in the folder ${quote(path)}: it must have one ` +
       `*.safetensors.index.json or one *.safetensors file, or one named model.safetensors, has ${
-        found.length > 0
-          ? has
-          : pickles.length > 0
-          ? `${has}, which have to be converted to safetensors`
-          : "neither"
+        fitting?.found.slice(0, 8).join(", ") ?? "neither"
       }`,
   );
 }
 
 /**
- * Opens a checkpoint without loading it: a `.safetensors` file, a `*.safetensors.index.json` with its shards
- * beside it, or a folder that holds one or the other
+ * Opens a checkpoint without loading it: a `.safetensors` file, a file of PyTorch's `torch.save` (read without executing what is in
+ * it), a `*.index.json` with its shards beside it, or a folder that holds one of them
  * (see {@link findSafetensors}). Needs the permission to read them.
  *
- * @throws {InputError} when a file is missing, cut off or malformed, or an index leads out of its folder
+ * @throws {InputError} when a file is missing, cut off or malformed, holds more than tensors, or an index leads out of its folder
  */
 export function openSafetensors(path: string): SafetensorsCheckpoint {
   const file = findSafetensors(path);

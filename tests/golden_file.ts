@@ -7,14 +7,14 @@ export interface Golden<T extends HostArray = HostArray> {
   readonly data: T;
 }
 
-/** The tensors of `tests/golden/<name>.safetensors`, and accessors that check the type. */
+/** The tensors of `<name>.safetensors` in a folder, `tests/golden` by default, and accessors that check the type. */
 export class GoldenFile {
   readonly #tensors;
   /** Names in the file. */
   readonly names: readonly string[];
 
-  constructor(name: string) {
-    const path = new URL(`./golden/${name}.safetensors`, import.meta.url);
+  constructor(name: string, folder = new URL("./golden", import.meta.url).pathname) {
+    const path = `${folder}/${name}.safetensors`;
     this.#tensors = readSafetensors(Deno.readFileSync(path));
     this.names = [...this.#tensors.keys()];
   }

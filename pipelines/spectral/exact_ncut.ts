@@ -170,16 +170,20 @@ async function finished(
   computed.forEach((t) => t.dispose());
   const residuals = Float64Array.from(squares, Math.sqrt);
   const eigvec = hostMatrix(data, [n, nEig]);
-  fixSigns(eigvec);
+  fixColumns(eigvec);
   const isConverged = residuals.every((r) => r <= tolerance);
   return { eigvec, eigval, residuals, degree: degree.slice(), isConverged };
 }
 
-/** Turns each column so that its sum is not negative (ncut_pytorch, `correct_rotation`). */
-function fixSigns({ data, shape: [n, width] }: HostMatrix): void {
+/** Gives each column length 1, which products in f32 leave off by 10⁻⁶, and a sum that is not negative (`correct_rotation`). */
+function fixColumns({ data, shape: [n, width] }: HostMatrix): void {
   for (let j = 0; j < width; j++) {
-    let total = 0;
-    for (let i = 0; i < n; i++) total += data[i * width + j];
-    if (total < 0) { for (let i = 0; i < n; i++) data[i * width + j] *= -1; }
+    let total = 0, square = 0;
+    for (let i = 0; i < n; i++) {
+      total += data[i * width + j];
+      square += data[i * width + j] ** 2;
+    }
+    const factor = (total < 0 ? -1 : 1) / Math.sqrt(square);
+    for (let i = 0; i < n; i++) data[i * width + j] *= factor;
   }
 }

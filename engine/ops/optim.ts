@@ -22,11 +22,13 @@ export interface AdamOptions {
 }
 
 function zerosLike(params: readonly Tensor[]): Tensor[] {
-  return params.map((p) => {
-    const moment = Tensor.zeros(p.gpu, p.shape);
-    p.gpu.scopes.at(-1)?.delete(moment);
-    return moment;
-  });
+  return params.map((p) => kept(Tensor.zeros(p.gpu, p.shape)));
+}
+
+// No tidy scope disposes it: the optimiser owns it.
+function kept(moment: Tensor): Tensor {
+  moment.gpu.scopes.at(-1)?.delete(moment);
+  return moment;
 }
 
 function checkGradients(params: readonly Tensor[], grads: readonly Tensor[]): void {
@@ -47,8 +49,8 @@ export class AdamBase implements Disposable {
   steps = 0;
   readonly #kernel: KernelSpec;
   readonly #params: readonly Tensor[];
-  readonly #first: readonly Tensor[];
-  readonly #second: readonly Tensor[];
+  #first: readonly Tensor[];
+  #second: readonly Tensor[];
   readonly #fixed: { beta1: number; beta2: number; eps: number; weightDecay: number };
 
   /** @internal Use {@link Adam} or {@link AdamW}. */
@@ -80,6 +82,33 @@ export class AdamBase implements Disposable {
       const state = [grads[i], p, this.#first[i], this.#second[i]];
       run(this.#kernel, state, { dims: { n: p.size }, args });
     });
+  }
+
+  /** First moments of all parameters, then second ones: with `steps` and the parameters, all there is to go on from. */
+  get moments(): readonly Tensor[] {
+    return [...this.#first, ...this.#second];
+  }
+
+  /**
+   * Goes on as an optimiser that had taken these steps and had these moments, in the order of `moments`.
+   *
+   * @throws {ShapeError} when they do not fit the parameters.
+   */
+  restore(steps: number, moments: readonly ArrayLike<number>[]): void {
+    const n = this.#params.length;
+    if (moments.length !== 2 * n || moments.some((m, i) => m.length !== this.#params[i % n].size)) {
+      throw new ShapeError(
+        `Cannot restore ${moments.length} moments: it takes two of the size of each of ${n} parameters`,
+      );
+    }
+    const made = moments.map((m, i) => {
+      const { gpu, shape } = this.#params[i % n];
+      return kept(Tensor.from(gpu, m, shape));
+    });
+    this[Symbol.dispose]();
+    this.#first = made.slice(0, n);
+    this.#second = made.slice(n);
+    this.steps = steps;
   }
 
   /** Gives up the moments; the parameters belong to the caller. */

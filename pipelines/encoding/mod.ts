@@ -109,3 +109,4 @@ export {
 } from "./normalize.ts";
 export { FittedProbe, LinearProbe, type LinearProbeOptions, PROBE_DEFAULTS } from "./probe.ts";
 export { RepeatAverager, zscoreSession } from "./betas.ts";
+export * from "./alignment/mod.ts";

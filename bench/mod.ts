@@ -11,6 +11,14 @@ export {
   worstError,
 } from "./check_kernel.ts";
 export { benchDense, type DenseBenchOptions, type DenseRow } from "./dense.ts";
+export {
+  benchInception,
+  benchInceptionConvs,
+  type InceptionBenchOptions,
+  type InceptionConvRow,
+  type InceptionPassRow,
+} from "./inception.ts";
+export { makeInceptionWeights } from "./inception_weights.ts";
 export { measurePeaks, type Peaks } from "./peaks.ts";
 export { benchRidge, type RidgeBenchOptions, type RidgeRow } from "./ridge.ts";
 export { type RidgeCase, ridgeCases, scaled } from "./ridge_case.ts";

@@ -12,6 +12,7 @@ import { engineRatios, type Ratio } from "../../bench/ratios.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { kernels } from "../../shaders/mod.ts";
 import { registerDense } from "./bench_dense.ts";
+import { registerInception } from "./bench_inception.ts";
 import { registerRidge } from "./bench_ridge.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
@@ -39,6 +40,7 @@ export function register(program: Command): void {
     );
   registerRidge(command);
   registerDense(command);
+  registerInception(command);
 }
 
 async function bench(names: readonly string[], options: BenchOptions): Promise<void> {

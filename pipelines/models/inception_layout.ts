@@ -169,7 +169,7 @@ export function convsOf(step: InceptionStep): readonly InceptionConv[] {
 }
 
 /** Side of a map after a window, rounded down. */
-const sideAfter = (side: number, kernel: number, stride: number, padding: number) =>
+export const sideAfter = (side: number, kernel: number, stride: number, padding: number) =>
   Math.floor((side + 2 * padding - kernel) / stride) + 1;
 
 /** Height and width of a map after a stage. */

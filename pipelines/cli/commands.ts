@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { register as bench } from "./bench.ts";
 import { register as bundle } from "./bundle.ts";
+import { register as cut } from "./cut.ts";
 import { register as demo } from "./demo.ts";
 import { register as encode } from "./encode.ts";
 import { register as features } from "./features.ts";
@@ -21,6 +22,7 @@ export const commands: readonly Register[] = [
   inspect,
   features,
   encode,
+  cut,
   localize,
   report,
   bench,

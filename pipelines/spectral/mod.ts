@@ -134,3 +134,4 @@ export {
   scaleToRange,
 } from "./color_space.ts";
 export { cutOverlay, type CutOverlayOptions } from "./cut_overlay.ts";
+export { rbfOfNodes, sourceVariance } from "./source_variance.ts";

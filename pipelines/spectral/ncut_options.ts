@@ -9,12 +9,13 @@ import type { PropagationWeights } from "./propagate.ts";
 
 /**
  * An affinity, or one whose scale is found on the landmarks: `quantile` by the rule of ncut_pytorch v3 (`findSigma`), `degree` by that of
- * v1 (`findGamma`).
+ * v1 (`findGamma`); `rbf` with v1's gamma goes by the variance of the features (`rbfOfGamma`).
  */
 export type AffinityChoice =
   | Affinity
   | { readonly kind: "rbf" | "squared-cosine"; readonly quantile: number }
-  | { readonly kind: "rbf" | "cosine" | "euclidean"; readonly degree: number };
+  | { readonly kind: "rbf" | "cosine" | "euclidean"; readonly degree: number }
+  | { readonly kind: "rbf"; readonly gamma: number };
 
 /** Options of {@link Ncut}; names of ncut_pytorch where it has them. */
 export interface NcutOptions {
@@ -142,6 +143,12 @@ function wrongNumber(n: number, plan: NcutPlan): string | undefined {
   }
 }
 
+/** Whether a choice is an affinity with its scale. */
+export function isResolved(choice: AffinityChoice): choice is Affinity {
+  return !("quantile" in choice || "degree" in choice) &&
+    !(choice.kind === "rbf" && "gamma" in choice);
+}
+
 /**
  * The affinity of a choice, its scale found on some nodes.
  *
@@ -152,6 +159,7 @@ export async function resolveAffinity(x: Tensor, choice: AffinityChoice): Promis
   if ("quantile" in choice) {
     return { kind: choice.kind, sigma: await findSigma(x, choice.kind, choice) };
   }
+  if (choice.kind === "rbf" && "gamma" in choice) return await rbfOfGamma(x, choice.gamma);
   if (!("degree" in choice)) return choice;
   const gamma = await findGamma(x, choice.kind, { degree: choice.degree });
   return choice.kind === "rbf" ? await rbfOfGamma(x, gamma) : { kind: choice.kind, gamma };

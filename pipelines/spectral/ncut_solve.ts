@@ -11,7 +11,7 @@ import { cutByFeatures, FeatureEmbedding, type FeatureTurn } from "./feature_ncu
 import { FourierFeatures } from "./kernel_features.ts";
 import { LandmarkFeatures } from "./landmark_features.ts";
 import { chooseLandmarks, givenLandmarks, type Landmarks } from "./landmarks.ts";
-import { type NcutPlan, resolveAffinity } from "./ncut_options.ts";
+import { isResolved, type NcutPlan, resolveAffinity } from "./ncut_options.ts";
 import { cutLandmarks } from "./neighbor_ncut.ts";
 import { nodesOf, type NodeSource, requireRows, takeNodes, windows } from "./node_source.ts";
 import { Propagator } from "./propagate.ts";
@@ -142,7 +142,7 @@ async function solveFourier(
   call: LongCall,
 ): Promise<SolvedNcut> {
   const nLandmarks = Math.min(source.shape[0], SCALE_NODES);
-  const isKnown = !("quantile" in plan.affinity || "degree" in plan.affinity);
+  const isKnown = isResolved(plan.affinity);
   const sample = isKnown
     ? { data: new Float32Array(source.shape[1]), shape: [1, source.shape[1]] as const }
     : (await chooseLandmarks(gpu, source, { ...plan, nLandmarks, space: plan.samplingSpace }))

@@ -3,6 +3,7 @@ import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
 import { FeatureNodes, type FeatureNodesOptions } from "../../pipelines/spectral/feature_nodes.ts";
+import { rbfOfNodes, sourceVariance } from "../../pipelines/spectral/source_variance.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
 
 /** An array whose value says its place: `100·image + token + channel/10`. */
@@ -121,4 +122,24 @@ Deno.test("FeatureNodes refuses other widths, other axes and values that are not
   using nodes = await FeatureNodes.open([write(folder, "e.npy", [6, 2], bad)]);
   nodes.readRows(0, 3);
   assertInputError(() => nodes.readRows(2, 5), /row 3, column 1 .* is NaN/);
+});
+
+Deno.test("sourceVariance() is the unbiased variance of the features, far from zero too", () => {
+  const [n, width] = [37, 3];
+  const data = Float32Array.from(
+    { length: n * width },
+    (_, i) => 1000 * (i % width) + (i * 7919) % 13,
+  );
+  const rows = (start: number, end: number) => data.slice(start * width, end * width);
+  const found = sourceVariance({ shape: [n, width], readRows: rows }, { chunkSize: 5 });
+  const column = (j: number) => Array.from({ length: n }, (_, i) => data[i * width + j]);
+  let total = 0;
+  for (let j = 0; j < width; j++) {
+    const mean = column(j).reduce((a, b) => a + b) / n;
+    const variance = column(j).reduce((sum, v) => sum + (v - mean) ** 2, 0) / (n - 1);
+    assert.ok(Math.abs(found[j] - variance) < 1e-9 * variance); // float64, cancelled by values of 13
+    total += variance;
+  }
+  const affinity = rbfOfNodes({ shape: [n, width], readRows: rows }, 0.3);
+  assert.ok(affinity.kind === "rbf" && Math.abs(affinity.sigma ** 2 - 0.3 * total) < 1e-9 * total);
 });

@@ -6,7 +6,7 @@
 import { eighHost } from "./eigh.ts";
 
 const DEPENDENT = 1e-6; // share of the largest eigenvalue of a Gram matrix below which its direction is rounding noise
-const NEARLY = 0.01; // deviation from an orthonormal basis whose third power is below the rounding of f32
+const NEARLY = 1e-3; // deviation from an orthonormal basis whose square is below the rounding of f32
 
 /** What {@link rayleighRitz} returns. @internal */
 export interface RitzPairs {
@@ -23,19 +23,22 @@ export function rayleighRitz(
   b: number,
   order: "magnitude" | "signed",
 ): RitzPairs {
-  const white = inverseRoot(g, b); // [b, rank]
-  const rank = white.length / b;
-  const inner = productHost(transposeHost(white, b, rank), productHost(h, white, b, rank), b, rank);
-  const { values, vectors } = eighHost(inner, rank);
   const size = order === "signed" ? (x: number) => x : Math.abs;
+  const { values, turned } = whitened(Float64Array.from(h), g, b);
+  const rank = values.length;
   const sorted = [...values.keys()].sort((i, j) => size(values[j]) - size(values[i]));
-  const turned = productHost(white, vectors, rank, rank);
   const rotation = turned.map((_, at) => turned[at - at % rank + sorted[at % rank]]);
   return { values: Float64Array.from(sorted, (i) => values[i]), rotation };
 }
 
-/** `w: [b, rank]` with wᵀ·g·w = 1, without directions that depend on the others. */
-function inverseRoot(g: ArrayLike<number>, b: number): Float64Array<ArrayBuffer> {
+interface Pairs {
+  readonly values: Float64Array;
+  /** `[b, rank]` */
+  readonly turned: Float64Array<ArrayBuffer>;
+}
+
+/** The same in any order: by w = g^−½·v, without the directions of `g` that depend on the others. */
+function whitened(h: Float64Array, g: ArrayLike<number>, b: number): Pairs {
   const off = Float64Array.from({ length: b * b }, (_, at) => {
     return (g[at] + g[at % b * b + Math.floor(at / b)]) / 2 - Number(at % (b + 1) === 0);
   });
@@ -44,34 +47,38 @@ function inverseRoot(g: ArrayLike<number>, b: number): Float64Array<ArrayBuffer>
     const sum = off.subarray(i * b, (i + 1) * b).reduce((s, x) => s + Math.abs(x), 0);
     if (!(sum <= largestSum)) largestSum = sum;
   }
-  if (largestSum <= NEARLY) { // (1 + e)^−½ = 1 − e/2 + 3/8·e² − …
-    const square = productHost(off, off, b, b);
-    return off.map((e, at) => Number(at % (b + 1) === 0) - e / 2 + 3 / 8 * square[at]);
+  if (largestSum <= NEARLY) { // g^−½ = 1 − off/2 + …
+    const product = productHost(off, h, b, b); // its transpose is h·off, as far as h is symmetric
+    const inner = h.map((x, at) => x - product[at]); // eighHost takes the mean of both triangles
+    const { values, vectors } = eighHost(inner, b);
+    const along = productHost(off, vectors, b, b);
+    return { values, turned: vectors.map((x, at) => x - along[at] / 2) };
   }
-  const { values, vectors } = eighHost(g, b);
-  const first = values.findIndex((d) => d > DEPENDENT * values[b - 1]);
+  const gram = eighHost(g, b);
+  const first = gram.values.findIndex((d) => d > DEPENDENT * gram.values[b - 1]);
   if (first < 0) throw new RangeError("Cannot find eigenvectors: the basis is zero");
   const rank = b - first;
-  return Float64Array.from({ length: b * rank }, (_, at) => {
+  const white = Float64Array.from({ length: b * rank }, (_, at) => {
     const column = first + at % rank;
-    return vectors[Math.floor(at / rank) * b + column] / Math.sqrt(values[column]);
+    return gram.vectors[Math.floor(at / rank) * b + column] / Math.sqrt(gram.values[column]);
   });
+  const inner = productHost(transposeHost(white, b, rank), productHost(h, white, b, rank), b, rank);
+  const { values, vectors } = eighHost(inner, rank);
+  return { values, turned: productHost(white, vectors, rank, rank) };
 }
 
-/** `a·b` for `b: [k, n]` and `a: […, k]`, both row-major. @internal */
-export function productHost(
-  a: ArrayLike<number>,
-  b: ArrayLike<number>,
+/** `a·b` for `b: [k, n]` and `a: […, k]`, both row-major. */
+function productHost(
+  a: Float64Array,
+  b: Float64Array,
   k: number,
   n: number,
 ): Float64Array<ArrayBuffer> {
-  const rows = a.length / k;
-  const c = new Float64Array(rows * n);
-  for (let i = 0; i < rows; i++) {
-    const row = c.subarray(i * n, (i + 1) * n);
+  const c = new Float64Array(a.length / k * n);
+  for (let row = 0, at = 0; row < c.length; row += n) {
     for (let p = 0; p < k; p++) {
-      const factor = a[i * k + p], start = p * n;
-      for (let j = 0; j < n; j++) row[j] += factor * b[start + j];
+      const factor = a[at++];
+      for (let j = row, from = p * n; j < row + n; j++) c[j] += factor * b[from++];
     }
   }
   return c;

@@ -19,6 +19,9 @@ export {
   type InceptionPassRow,
 } from "./inception.ts";
 export { makeInceptionWeights } from "./inception_weights.ts";
+export { benchNcut, type NcutBenchOptions, type NcutMethod, type NcutRow } from "./ncut.ts";
+export type { SpanError } from "./ncut_check.ts";
+export { clusteredNodes } from "./ncut_nodes.ts";
 export { measurePeaks, type Peaks } from "./peaks.ts";
 export { benchRidge, type RidgeBenchOptions, type RidgeRow } from "./ridge.ts";
 export { type RidgeCase, ridgeCases, scaled } from "./ridge_case.ts";

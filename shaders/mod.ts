@@ -18,6 +18,7 @@ import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
 import { tridiagonalColumnKernel, tridiagonalProductKernel } from "./linalg/tridiagonal.ts";
 import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
+import { distancesOfProductsKernel } from "./spectral/distances.ts";
 import { farthestPointsKernel } from "./spectral/farthest_points.ts";
 import { rowTopKKernel, weightedRowsKernel } from "./spectral/nearest_rows.ts";
 import { stridedCopyKernel } from "./index/strided_copy.ts";
@@ -128,6 +129,7 @@ export const kernels: readonly KernelSpec[] = [
   scatterAddKernel,
   segmentSumKernel,
   ...tsneKernels,
+  distancesOfProductsKernel,
   farthestPointsKernel,
   rowTopKKernel,
   weightedRowsKernel,

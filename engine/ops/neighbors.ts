@@ -8,6 +8,7 @@ import { run } from "../run.ts";
 import { type Tensor, tidy } from "../tensor.ts";
 import { full, sub } from "./elementwise.ts";
 import { type Sorted, topK } from "./sort.ts";
+import { distancesOfProductsKernel } from "../../shaders/spectral/distances.ts";
 import {
   FARTHEST_BLOCK,
   farthestPointsKernel,
@@ -56,6 +57,22 @@ export function rowTopK(x: Tensor, shift: Tensor, k: number): Sorted {
  */
 export function weightedRows(x: Tensor, indices: Tensor, weights: Tensor): Tensor {
   return run(weightedRowsKernel, [x, indices, weights])[0];
+}
+
+/**
+ * Squared distances by products: `max(rows + columns − 2·products, 0)`.
+ *
+ * @param products `[…, n, m]`
+ * @param rows squared lengths, `[…, n]`
+ * @param columns `[…, m]`
+ * @returns `[…, n, m]`
+ * @throws {ShapeError} when the sizes disagree.
+ */
+export function distancesOfProducts(products: Tensor, rows: Tensor, columns: Tensor): Tensor {
+  const [n, m] = products.shape.slice(-2);
+  const dims = { batch: products.size / (n * m) || 0, n, m };
+  const shapes = { y: products.shape };
+  return run(distancesOfProductsKernel, [products, rows, columns], { dims, shapes })[0];
 }
 
 /** Points in blocks of 16 that lie together, see {@link farthestPicks}. */

@@ -13,6 +13,7 @@ import { Tensor } from "../../engine/tensor.ts";
 import { kernels } from "../../shaders/mod.ts";
 import { registerDense } from "./bench_dense.ts";
 import { registerInception } from "./bench_inception.ts";
+import { registerNcut } from "./bench_ncut.ts";
 import { registerRidge } from "./bench_ridge.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
@@ -41,6 +42,7 @@ export function register(program: Command): void {
   registerRidge(command);
   registerDense(command);
   registerInception(command);
+  registerNcut(command);
 }
 
 async function bench(names: readonly string[], options: BenchOptions): Promise<void> {

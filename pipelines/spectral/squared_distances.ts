@@ -1,7 +1,8 @@
-import { add, full, maximum, mul, scale, square, sub } from "../../engine/ops/elementwise.ts";
+import { add, mul, scale, square, sub } from "../../engine/ops/elementwise.ts";
 import { gram } from "../../engine/ops/gram.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { diagonal } from "../../engine/ops/matrix.ts";
+import { distancesOfProducts } from "../../engine/ops/neighbors.ts";
 import { mean, sum } from "../../engine/ops/reduce.ts";
 import { transpose } from "../../engine/ops/shape.ts";
 import { record } from "../../engine/tape.ts";
@@ -43,16 +44,10 @@ function pulled(g: Tensor, a: Tensor, b: Tensor): Tensor {
 function withinRows(a: Tensor): Tensor {
   const products = gram(a); // its diagonal is summed in the order of every other entry, so equal rows cancel exactly
   const squares = diagonal(products); // [..., n]
-  return combined(products, squares, squares);
+  return distancesOfProducts(products, squares, squares);
 }
 
 function betweenRows(a: Tensor, b: Tensor): Tensor {
   const [rows, columns] = [a, b].map((t) => sum(square(t), { axes: [-1] }));
-  return combined(matmul(a, b, { transposeB: true }), rows, columns);
-}
-
-function combined(products: Tensor, rows: Tensor, columns: Tensor): Tensor {
-  const lead = rows.shape.slice(0, -1);
-  const both = add(rows.reshape([...lead, -1, 1]), columns.reshape([...lead, 1, -1]));
-  return maximum(sub(both, scale(products, 2)), full(products.gpu, [1], 0));
+  return distancesOfProducts(matmul(a, b, { transposeB: true }), rows, columns);
 }

@@ -5,6 +5,7 @@
  */
 import contiguous from "./binary.wgsl" with { type: "text" };
 import broadcast from "./binary_broadcast.wgsl" with { type: "text" };
+import rows from "./binary_rows.wgsl" with { type: "text" };
 import arithmetic from "./arithmetic_f64.wgsl" with { type: "text" };
 import ops from "../_lib/binary_ops.wgsl" with { type: "text" };
 import {
@@ -73,6 +74,10 @@ const cases = [
     b2: 5,
     b4: 1,
   },
+  // [5, 8] with a row, a column and one value
+  { ...{ n: 40, aSize: 40, bSize: 8, ...plain }, ...{ n3: 5, n4: 8, a3: 8, b3: 0 } },
+  { ...{ n: 40, aSize: 40, bSize: 5, ...plain }, ...{ n3: 5, n4: 8, a3: 8, b3: 1, b4: 0 } },
+  { ...{ n: 40, aSize: 40, bSize: 1, ...plain }, ...{ n4: 40, b4: 0 } },
 ];
 
 const common = (name: BinaryName) => ({
@@ -103,6 +108,16 @@ function kernel(name: BinaryName): KernelSpec {
       tunables: { WG: [64, 256] },
       constants: () => ({ OP: code }),
       supports: ({ n, aSize, bSize }) => aSize === n && bSize === n,
+      workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, 4 * WG)),
+    }, {
+      name: `${name}_rows`,
+      source: rows,
+      lib: [ops],
+      tunables: { WG: [64] },
+      constants: (_, { b4 }) => ({ OP: code, B_ROW: b4 }),
+      supports: ({ n, aSize }, _, { n1, n2, n3, n4, a3, a4, b4 }) =>
+        aSize === n && n1 * n2 === 1 && n === n3 * n4 && n4 % 4 === 0 && a4 === 1 &&
+        (n3 === 1 || a3 === n4) && b4 <= 1,
       workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, 4 * WG)),
     }, {
       name: `${name}_broadcast_naive`,

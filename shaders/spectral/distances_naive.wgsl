@@ -1,0 +1,31 @@
+// y[i, j] = max(rows[i] + columns[j] − 2·products[i, j], 0): squared distances by products
+//
+//   products, y: [batch, n, m]   rows: [batch, n]   columns: [batch, m]   one thread per value
+//   numerics: one rounding of the sum of squares, one of the difference
+
+alias Elem = f32;
+const WG: u32 = 64;
+
+struct Params {
+  batch: u32,
+  n: u32,
+  m: u32,
+}
+
+@group(0) @binding(0) var<storage, read> products: array<Elem>;
+@group(0) @binding(1) var<storage, read> rows: array<Elem>;
+@group(0) @binding(2) var<storage, read> columns: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg: vec3u) {
+  let i = gid.y * (nwg.x * WG) + gid.x;
+  let row = i / params.m;
+  if (row >= params.batch * params.n) {
+    return;
+  }
+  let column = (row / params.n) * params.m + i - row * params.m;
+  let both = f32(rows[row]) + f32(columns[column]);
+  y[i] = Elem(max(both - 2.0 * f32(products[i]), 0.0));
+}

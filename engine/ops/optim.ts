@@ -72,11 +72,12 @@ export class AdamBase implements Disposable {
   step(grads: readonly Tensor[]): void {
     checkGradients(this.#params, grads);
     const t = ++this.steps;
+    const { beta1, beta2 } = this.#fixed;
     const args = {
       ...this.#fixed,
       lr: this.lr,
-      correction1: 1 - this.#fixed.beta1 ** t,
-      correction2: 1 - this.#fixed.beta2 ** t,
+      ...this.corrections(t, beta1),
+      correction2: 1 - beta2 ** t,
     };
     this.#params.forEach((p, i) => {
       const state = [grads[i], p, this.#first[i], this.#second[i]];
@@ -111,6 +112,11 @@ export class AdamBase implements Disposable {
     this.steps = steps;
   }
 
+  /** What divides the first moment at step `t`, and the gradient's own share. @internal */
+  corrections(t: number, beta1: number): { correction1: number; fresh: number } {
+    return { correction1: 1 - beta1 ** t, fresh: 0 };
+  }
+
   /** Gives up the moments; the parameters belong to the caller. */
   [Symbol.dispose](): void {
     for (const moment of [...this.#first, ...this.#second]) moment.dispose();
@@ -136,6 +142,41 @@ export class Adam extends AdamBase {
     { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 }: AdamOptions = {},
   ) {
     super(adamOptimKernel, params, { lr, betas, eps, weightDecay });
+  }
+}
+
+/** Options of {@link NAdam}. */
+export interface NAdamOptions extends AdamOptions {
+  /** How fast the momentum reaches its full value. */
+  readonly momentumDecay?: number;
+}
+
+/** Adam with Nesterov's look ahead (Dozat, 2016), as `torch.optim.NAdam`. Its moments are f32 tensors that it owns. */
+export class NAdam extends AdamBase {
+  readonly #momentumDecay: number;
+  #product = 1; // of the momenta of the steps so far
+  #factors = 0; // how many those are
+
+  /** An optimiser of `params`, which stay the caller's; the defaults are PyTorch's. */
+  constructor(
+    params: readonly Tensor[],
+    { lr = 2e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0, momentumDecay = 4e-3 }:
+      NAdamOptions = {},
+  ) {
+    super(adamOptimKernel, params, { lr, betas, eps, weightDecay });
+    this.#momentumDecay = momentumDecay;
+  }
+
+  /** @internal */
+  override corrections(t: number, beta1: number): { correction1: number; fresh: number } {
+    const momentum = (step: number) => beta1 * (1 - 0.5 * 0.96 ** (step * this.#momentumDecay));
+    const now = momentum(t), next = momentum(t + 1);
+    if (this.#factors >= t) [this.#product, this.#factors] = [1, 0];
+    while (this.#factors < t) this.#product *= momentum(++this.#factors); // more than one after restore()
+    return {
+      correction1: (1 - this.#product * next) / next,
+      fresh: (1 - now) / (1 - this.#product),
+    };
   }
 }
 

@@ -27,6 +27,8 @@ export interface ImageParam extends Disposable {
   init(key: Key, images: ImageRange): Tensor[];
   /** The images of some parameters, `[count, 3, height, width]`; differentiable. */
   image(theta: readonly Tensor[]): Tensor;
+  /** Parameters for this size of images that were smaller, the caller's to dispose; absent where a parameterisation cannot grow. */
+  grow?(theta: readonly Tensor[], from: ImageSize): Promise<Tensor[]>;
 }
 
 /**

@@ -80,3 +80,17 @@ export {
   type SuppressOptions,
   unitWeights,
 } from "./readout_weights.ts";
+export {
+  type ImageModel,
+  maximize,
+  type MaximizeOptions,
+  type MaximizeResult,
+} from "./maximize.ts";
+export { learningRate, makeOptimizer, type OptimizerOptions } from "./optimizer.ts";
+export {
+  type OptvisPreset,
+  type OptvisPresetName,
+  optvisPresets,
+  presetParam,
+  type PresetParamOptions,
+} from "./presets.ts";

@@ -9,7 +9,7 @@ import type { ImageSize } from "../images/preprocess.ts";
 import { correlateColors, finishColors, type ImageColorOptions } from "./colors.ts";
 import { drawImages, type ImageParam, requireSize } from "./image_param.ts";
 
-/** Options of {@link complexParam}; the defaults are those of the VWAM demo. */
+/** Options of {@link complexParam}; the defaults are those of the VWAM demo, but that colours mix channels (the demo's `"vwam-legacy"` does not). */
 export interface ComplexParamOptions extends ImageColorOptions {
   /** Gray that an image starts from (the demo: 140 of 255). */
   readonly gray?: number;
@@ -26,7 +26,7 @@ export interface ComplexParamOptions extends ImageColorOptions {
 export function complexParam(
   gpu: Gpu,
   size: ImageSize,
-  { gray = 140 / 255, sd = 1, colors = "vwam-legacy", squash = "none" }: ComplexParamOptions = {},
+  { gray = 140 / 255, sd = 1, colors = "channels", squash = "none" }: ComplexParamOptions = {},
 ): ImageParam {
   requireSize(size);
   const { height, width } = size;

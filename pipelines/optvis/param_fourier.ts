@@ -66,6 +66,7 @@ export function fourierParam(
         const parts = { re: mul(re, spectrum), im: mul(im, spectrum) };
         return finishColors(irfft2(parts, size.width, { norm: "ortho", tables }), colors);
       }),
+    grow: (theta, from) => growFourier(theta, from, size, { decayPower }),
     [Symbol.dispose]() {
       tables[Symbol.dispose]();
       spectrum.dispose();

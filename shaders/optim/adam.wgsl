@@ -1,6 +1,7 @@
-// One Adam or AdamW step, in place:
+// One Adam, NAdam or AdamW step, in place:
 //   AdamW:  p ← p·(1 − lr·wd)         Adam:  g ← g + wd·p
-//   m ← β₁m + (1 − β₁)g   v ← β₂v + (1 − β₂)g²   p ← p − lr·(m/c₁) / (√(v/c₂) + ε),  c = 1 − βᵗ
+//   m ← β₁m + (1 − β₁)g   v ← β₂v + (1 − β₂)g²   p ← p − lr·(m/c₁ + fresh·g) / (√(v/c₂) + ε),  c₂ = 1 − β₂ᵗ
+//   Adam and AdamW: c₁ = 1 − β₁ᵗ, fresh = 0; NAdam looks one step ahead with both
 //
 //   p, g, m, v: [n]   four values per thread; the last vec4 may reach into the buffers' slack
 //   Moments are f32 whatever the storage type of p and g.
@@ -18,6 +19,7 @@ struct Params {
   weightDecay: f32,
   correction1: f32,
   correction2: f32,
+  fresh: f32,
 }
 
 @group(0) @binding(0) var<storage, read> g: array<vec4<Elem>>;
@@ -43,6 +45,6 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   let second = params.beta2 * v[i] + (1.0 - params.beta2) * slope * slope;
   m[i] = first;
   v[i] = second;
-  let step = (first / params.correction1) / (sqrt(second / params.correction2) + params.eps);
+  let step = (first / params.correction1 + params.fresh * slope) / (sqrt(second / params.correction2) + params.eps);
   p[i] = vec4<Elem>(value - params.lr * step);
 }

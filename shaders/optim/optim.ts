@@ -15,6 +15,7 @@ const adamArgs = {
   weightDecay: 0.1,
   correction1: 0.19, // 1 − 0.9²
   correction2: 0.001999,
+  fresh: 0.3,
 };
 
 const positive = (size: number, random: () => number) =>
@@ -25,7 +26,7 @@ function adamKernel(name: string, decoupled: boolean): KernelSpec {
     name,
     buffers: { g: "n", p: "inout n", m: "inout f32 n", v: "inout f32 n" },
     args: adamArgs,
-    flops: ({ n }) => 14 * n,
+    flops: ({ n }) => 16 * n,
     bytes: ({ n }, elemBytes) => (3 * elemBytes + 16) * n,
     reference({ g, p, m, v }, _, a: Args) {
       p.forEach((value, i) => {
@@ -33,7 +34,8 @@ function adamKernel(name: string, decoupled: boolean): KernelSpec {
         const kept = decoupled ? value * (1 - a.lr * a.weightDecay) : value;
         m[i] = a.beta1 * m[i] + (1 - a.beta1) * slope;
         v[i] = a.beta2 * v[i] + (1 - a.beta2) * slope * slope;
-        p[i] = kept - a.lr * (m[i] / a.correction1) / (Math.sqrt(v[i] / a.correction2) + a.eps);
+        const step = m[i] / a.correction1 + a.fresh * slope;
+        p[i] = kept - a.lr * step / (Math.sqrt(v[i] / a.correction2) + a.eps);
       });
       return { p, m, v };
     },
@@ -54,7 +56,7 @@ function adamKernel(name: string, decoupled: boolean): KernelSpec {
 /** Loshchilov and Hutter, "Decoupled weight decay regularization" (2019). */
 export const adamwKernel: KernelSpec = adamKernel("adamw", true);
 
-/** Kingma and Ba, "Adam" (2015), with L2 regularisation in the gradient. */
+/** Kingma and Ba, "Adam" (2015), with L2 regularisation in the gradient; NAdam (Dozat, 2016) with other corrections. */
 export const adamOptimKernel: KernelSpec = adamKernel("adam", false);
 
 /** Gradient descent with momentum, as `torch.optim.SGD`. */

@@ -2,7 +2,7 @@
  * Optimisers over several steps.
  */
 import assert from "node:assert/strict";
-import { Adam, AdamW, scale, Sgd, square, sum, Tape, Tensor, tidy } from "../../mod.ts";
+import { Adam, AdamW, NAdam, scale, Sgd, square, sum, Tape, Tensor, tidy } from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 const gpu = await openTestGpu();
@@ -60,6 +60,25 @@ Deno.test("AdamW follows its definition for 20 steps", async () => {
 Deno.test("Adam follows its definition for 20 steps", async () => {
   const got = await descend((p) => new Adam([p], { lr: 0.05, weightDecay: 0.1 }), 20);
   assertClose(got, expected("adam", 20, { lr: 0.05, decay: 0.1 }));
+});
+
+Deno.test("NAdam follows its definition for 20 steps", async () => {
+  const got = await descend((p) => new NAdam([p], { lr: 0.05, weightDecay: 0.1 }), 20);
+  const want = [1, -2, 0.5].map((start) => {
+    let p = start, m = 0, v = 0, product = 1;
+    const momentum = (t: number) => 0.9 * (1 - 0.5 * Math.pow(0.96, t * 0.004));
+    for (let t = 1; t <= 20; t++) {
+      const g = 6 * p + 0.1 * p;
+      m = 0.9 * m + 0.1 * g;
+      v = 0.999 * v + 0.001 * g * g;
+      product *= momentum(t);
+      const size = Math.sqrt(v / (1 - 0.999 ** t)) + 1e-8;
+      p -= 0.05 * (1 - momentum(t)) / (1 - product) * g / size;
+      p -= 0.05 * momentum(t + 1) / (1 - product * momentum(t + 1)) * m / size;
+    }
+    return p;
+  });
+  assertClose(got, want);
 });
 
 Deno.test("Sgd follows its definition for 20 steps", async () => {

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { type FeatureNodes, nNodesOf } from "../spectral/feature_nodes.ts";
 import { nodesOf, type NodeSource } from "../spectral/node_source.ts";
 
 /** Features of one layer of one model: patches of images, image by image, row by row. */
@@ -141,4 +142,35 @@ export function joinGraph(parts: readonly GraphPart[]): JointGraph {
     return slice;
   });
   return new JointGraph(sources, [start, width], slices);
+}
+
+/**
+ * Joins the arrays of files in one graph, an array for each layer of a model; nothing is read until rows are asked for.
+ *
+ * @param nodes stays open as long as the graph is read
+ * @param names model and layer of each array
+ * @throws {InputError} when there is not a name for each array, or an array has no images
+ */
+export function joinFiles(
+  nodes: FeatureNodes,
+  names: readonly Pick<GraphPart, "model" | "layer">[],
+): JointGraph {
+  if (names.length !== nodes.parts.length) {
+    throw new InputError(
+      `Cannot join ${nodes.parts.length} arrays by ${names.length} names: there must be one for each`,
+    );
+  }
+  return joinGraph(nodes.parts.map((part, i): GraphPart => {
+    const { firstNode, grid } = part;
+    if (!grid) {
+      throw new InputError(
+        `Cannot join ${part.source}: it must be images of patches, its rows are nodes`,
+      );
+    }
+    const features: NodeSource = {
+      shape: [nNodesOf(part), nodes.shape[1]],
+      readRows: (start, end) => nodes.readRows(firstNode + start, firstNode + end),
+    };
+    return { ...names[i], grid, features };
+  }));
 }

@@ -7,6 +7,7 @@ export {
   type GraphPart,
   type GraphPlace,
   type GraphSlice,
+  joinFiles,
   joinGraph,
   JointGraph,
 } from "./joint_graph.ts";

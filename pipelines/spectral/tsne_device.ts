@@ -2,6 +2,7 @@ import type { Gpu } from "../../engine/gpu.ts";
 import { type Key, normal } from "../../engine/random.ts";
 import { full } from "../../engine/ops/elementwise.ts";
 import { sum } from "../../engine/ops/reduce.ts";
+import { transpose } from "../../engine/ops/shape.ts";
 import { run } from "../../engine/run.ts";
 import { allocate, readAll, Tensor, tidy } from "../../engine/tensor.ts";
 import {
@@ -123,7 +124,7 @@ export function tsneProbabilities(
   const bytes = Math.min(panelBytes, gpu.caps.maxBindingBytes);
   const most = Math.max(1, Math.floor(bytes / (4 * n * PANEL_ROWS))) * PANEL_ROWS;
   const panels = tidy(gpu, () => {
-    const x = Tensor.from(gpu, points.data, points.shape);
+    const x = transpose(Tensor.from(gpu, points.data, points.shape)); // [nFeatures, n]
     const states = Tensor.zeros(gpu, [n, 4]);
     const made: { first: number; rows: number; values: Tensor }[] = [];
     for (let first = 0; first < n; first += most) {

@@ -1,6 +1,8 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
+import { rowTopK } from "../../engine/ops/neighbors.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
+import { MOST_IN_REGISTERS } from "../../shaders/spectral/nearest_rows.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 
@@ -63,21 +65,13 @@ function distance(a: Rows, i: number, b: Rows, j: number, metric: RowMetric): nu
     : 2 * Math.asin(Math.min(1, Math.sqrt(sum) / 2)) / Math.PI;
 }
 
-/** Products of some queries with all rows, `[end − start, n]`, on the device where the rows are there. */
-async function products(
+/** Products of some queries with all rows, `[end − start, n]`, in float64. */
+function products(
   queries: Rows,
   rows: Rows,
   [start, end]: readonly [number, number],
-  device?: Tensor,
-): Promise<ArrayLike<number>> {
+): Float64Array {
   const { width, n } = rows;
-  if (device) {
-    using all = tidy(device.gpu, () => {
-      const q = Tensor.from(device.gpu, queries.part(start, end), [end - start, width]);
-      return matmul(q, device, { transposeB: true });
-    });
-    return await all.data();
-  }
   const out = new Float64Array((end - start) * n), x = queries.values, y = rows.values;
   for (let i = start; i < end; i++) {
     for (let j = 0; j < n; j += 4) { // four sums at a time stay in registers
@@ -120,6 +114,50 @@ function best(score: (j: number) => number, n: number, count: number): number[] 
   return kept.map(({ j }) => j);
 }
 
+/** Rows on the device, as many as 4 divides: those beyond are never near. */
+interface DeviceRows {
+  readonly rows: Tensor;
+  readonly half: Tensor;
+}
+
+const NEVER = 3e38;
+
+function deviceRows(gpu: Gpu, { values, n, width, squares }: Rows): DeviceRows {
+  const padded = 4 * Math.ceil(n / 4), data = new Float32Array(padded * width);
+  data.set(values);
+  const half = new Float32Array(padded).fill(NEVER);
+  squares.forEach((square, i) => half[i] = square / 2);
+  return {
+    rows: Tensor.from(gpu, data, [padded, width]),
+    half: Tensor.from(gpu, half, [padded]),
+  };
+}
+
+/** Candidates of some queries, `[end − start, count]`: on the device by products in f32, else in float64. */
+async function candidates(
+  [queries, rows]: readonly [Rows, Rows],
+  [start, end]: readonly [number, number],
+  count: number,
+  device?: DeviceRows,
+): Promise<ArrayLike<number>> {
+  const { n, squares, width } = rows, padded = device ? device.half.size : n;
+  let values: ArrayLike<number>;
+  if (device) {
+    using found = tidy(device.rows.gpu, () => {
+      const q = Tensor.from(device.rows.gpu, queries.part(start, end), [end - start, width]);
+      const scores = matmul(q, device.rows, { transposeB: true });
+      return count > MOST_IN_REGISTERS ? scores : rowTopK(scores, device.half, count).indices;
+    });
+    values = await found.data();
+    if (count <= MOST_IN_REGISTERS) return values;
+  } else values = products(queries, rows, [start, end]);
+  const out = new Uint32Array((end - start) * count);
+  for (let i = 0; i < end - start; i++) {
+    out.set(best((j) => values[i * padded + j] - squares[j] / 2, n, count), i * count);
+  }
+  return out;
+}
+
 /**
  * The `k` nearest rows of each query: `k + 8` candidates by products, on the device in f32 where one is given, otherwise in float64; their
  * distances and order in float64. So a near tie of more than eight rows is all that a device can decide otherwise.
@@ -146,16 +184,18 @@ export async function nearestRows(
   }
   const from = new Rows(queries, metric, "the queries"), to = new Rows(rows, metric, "the rows");
   const indices = new Uint32Array(nQueries * k), distances = new Float64Array(nQueries * k);
-  using device = gpu && Tensor.from(gpu, to.part(0, n), [n, width]);
+  using resources = new DisposableStack();
+  const device = gpu && deviceRows(gpu, to);
+  if (device) [device.rows, device.half].forEach((tensor) => resources.use(tensor));
+  const count = Math.min(n, k + SPARE);
   const step = Math.max(1, Math.floor(PRODUCTS / n));
   for (let start = 0; start < nQueries; start += step) {
     await new Promise((resolve) => setTimeout(resolve)); // lets an interruption in
     signal?.throwIfAborted();
     const end = Math.min(nQueries, start + step);
-    const values = await products(from, to, [start, end], device);
+    const found = await candidates([from, to], [start, end], count, device);
     for (let i = start; i < end; i++) {
-      const row = (i - start) * n;
-      const near = best((j) => values[row + j] - to.squares[j] / 2, n, Math.min(n, k + SPARE))
+      const near = Array.from({ length: count }, (_, r) => found[(i - start) * count + r])
         .map((j) => ({ j, d: distance(from, i, to, j, metric) }))
         .sort((a, b) => a.d - b.d || a.j - b.j);
       for (let r = 0; r < k; r++) {

@@ -1,4 +1,4 @@
-// One step of the search for a row's precision; STEP is a constant of the shader, a state is (beta, low, high, nearest).
+// One step of the search for a row's precision; STEP is a constant of the shader, a state is (beta, low, high, nearest), low -1 once beta is found.
 
 const TSNE_TOLERANCE: f32 = 1e-5; // of the entropy, as scikit-learn
 
@@ -17,10 +17,15 @@ fn next_state(state: vec4f, sums: vec2f, nearest: f32, n: u32, entropy: f32) -> 
   }
   if (STEP == 2u) { return vec4f(state.x, sums.x, state.z, state.w); }
   let excess = log(sums.x) + state.x * sums.y / sums.x - entropy;
-  if (abs(excess) <= TSNE_TOLERANCE) { return state; }
+  if (abs(excess) <= TSNE_TOLERANCE) { return vec4f(state.x, -1.0, state.z, state.w); }
   if (excess > 0.0) {
     let higher = select(0.5 * (state.x + state.z), 2.0 * state.x, state.z == 0.0);
     return vec4f(min(higher, 1.0e37), state.x, state.z, state.w);
   }
   return vec4f(0.5 * (state.x + state.y), state.y, state.x, state.w);
+}
+
+// A row whose search is over.
+fn is_found(state: vec4f) -> bool {
+  return STEP == 1u && state.y < 0.0;
 }

@@ -31,7 +31,7 @@ const threads: KernelVariant["workgroups"] = ({ rows, n }, { WG }) => grid1d(cei
 /** Squared distances of some points to all, or the squares of their cosine distances where rows have unit length. */
 export const tsneDistancesKernel: KernelSpec = defineKernel({
   name: "tsne_distances",
-  buffers: { x: "f32 n width", d: "out f32 rows n" },
+  buffers: { x: "f32 width n", d: "out f32 rows n" },
   args: { first: 0, squared: 0 },
   flops: ({ rows, n, width }) => 3 * rows * n * width,
   reference({ x }, { rows, n, width }, { first, squared }) {
@@ -39,7 +39,7 @@ export const tsneDistancesKernel: KernelSpec = defineKernel({
     for (let id = 0; id < d.length; id++) {
       const i = first + Math.floor(id / n), j = id % n;
       let s = 0;
-      for (let c = 0; c < width; c++) s += (x[i * width + c] - x[j * width + c]) ** 2;
+      for (let c = 0; c < width; c++) s += (x[c * n + i] - x[c * n + j]) ** 2;
       d[id] = squared ? (s / 2) ** 2 : s;
     }
     return { d };
@@ -95,6 +95,7 @@ function nextState(
   { step, entropy }: Args,
 ): readonly number[] {
   const [beta, low, high, given] = state;
+  if (step === 1 && low < 0) return [beta, low, high, given];
   const nearest = others.reduce((a, b) => Math.min(a, b), Infinity);
   if (step === 0) {
     const mean = others.reduce((a, b) => a + b - nearest, 0) / others.length;
@@ -105,7 +106,7 @@ function nextState(
   if (step === 2) return [beta, sum, high, given];
   const moment = weights.reduce((total, w, j) => total + w * (others[j] - given), 0) / sum;
   const excess = Math.log(sum) + beta * moment - entropy;
-  if (Math.abs(excess) <= 1e-5) return [beta, low, high, given];
+  if (Math.abs(excess) <= 1e-5) return [beta, -1, high, given];
   if (excess > 0) return [high === 0 ? 2 * beta : (beta + high) / 2, beta, high, given];
   return [(beta + low) / 2, low, beta, given];
 }
@@ -114,9 +115,12 @@ function nextState(
 const spread = (size: number, random: () => number) =>
   Float64Array.from({ length: size }, () => 1 + 4 * random());
 
-/** States in the middle of a search. */
+/** States in the middle of a search, one in three at its end. */
 const states = (size: number, random: () => number) =>
-  Float64Array.from({ length: size }, (_, at) => [0.5 + random(), 0.25, 2, 1][at % 4]);
+  Float64Array.from(
+    { length: size },
+    (_, at) => [0.5 + random(), at % 12 === 1 ? -1 : 0.25, 2, 1][at % 4],
+  );
 
 /** One step of every row's search for the precision whose neighbours have the wanted entropy, in place. */
 export const tsnePrecisionsKernel: KernelSpec = defineKernel({

@@ -1,6 +1,6 @@
-// d[r, j] = s, or (s / 2)^2 where SQUARED, with s = |x[first + r] - x[j]|^2
+// d[r, j] = s, or (s / 2)^2 where SQUARED, with s = |x[:, first + r] - x[:, j]|^2
 //
-//   x: [n, width]   d: [rows, n]   one thread per distance
+//   x: [width, n], a column per point, so that neighbouring threads read neighbours   d: [rows, n]   one thread per distance
 //   Differences, not products: near neighbours decide the embedding, and their distances would cancel.
 //   For rows of unit length s / 2 = 1 - cos: SQUARED gives the square of the cosine distance.
 
@@ -25,11 +25,11 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
     return;
   }
   let r = id / params.n;
-  let a = (params.first + r) * params.width;
-  let b = (id - r * params.n) * params.width;
+  let i = params.first + r;
+  let j = id - r * params.n;
   var total = 0.0;
   for (var c = 0u; c < params.width; c++) {
-    let difference = x[a + c] - x[b + c];
+    let difference = x[c * params.n + i] - x[c * params.n + j];
     total += difference * difference;
   }
   d[id] = select(total, 0.25 * total * total, SQUARED);

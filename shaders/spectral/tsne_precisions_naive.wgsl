@@ -1,7 +1,7 @@
 // One halving of the search for the precision beta of each row whose neighbours j have the weights exp(-(d[r, j] - nearest) beta),
 // normalised, of the wanted entropy
 //
-//   d: [rows, n]   states: [rows, (beta, low, high, nearest)], high 0 while there is none; row r is point first + r, itself no neighbour
+//   d: [rows, n]   states: [rows, (beta, low, high, nearest)], high 0 while there is none, low -1 once beta is found; row r is point first + r, itself no neighbour
 //   STEP 0 starts at the reciprocal of the mean distance, 1 halves, 2 writes the sum of the weights in place of low
 //   one thread per row; numerics: exponents are at most 0 and one of them is 0, so sums are from 1 to n
 
@@ -26,6 +26,9 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
     return;
   }
   let state = states[row];
+  if (is_found(state)) {
+    return;
+  }
   var sums = vec2f(0.0);
   var nearest = 3.0e38;
   for (var j = 0u; j < params.n; j++) {

@@ -27,6 +27,9 @@ fn main(
     return;
   }
   let state = states[row];
+  if (is_found(state)) {
+    return;
+  }
   var sums = vec2f(0.0);
   var nearest = 3.0e38;
   for (var j = lane; j < params.n; j += SG) {

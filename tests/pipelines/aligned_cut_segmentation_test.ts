@@ -5,7 +5,7 @@ import {
   heldOutSegmentation,
   segmentationBaselines,
 } from "../../pipelines/aligned_cut/held_out_segmentation.ts";
-import { type GraphPart, joinGraph } from "../../pipelines/aligned_cut/joint_graph.ts";
+import { type GraphPart, joinFiles, joinGraph } from "../../pipelines/aligned_cut/joint_graph.ts";
 import {
   classCenters,
   imageScores,
@@ -22,6 +22,8 @@ import {
   matchedIou,
 } from "../../pipelines/aligned_cut/segmentation_scores.ts";
 import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
+import { writeNpy } from "../../pipelines/io/npy.ts";
+import { FeatureNodes } from "../../pipelines/spectral/feature_nodes.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 const gpu = await openTestGpu();
@@ -77,6 +79,29 @@ Deno.test("joinGraph() lays layers after each other, reads across them, and says
   };
   assert.throws(() => joinGraph([part("a", 0, 1, 0), wide]), refusal(/must have 2 channels/));
   assert.throws(() => joinGraph([]), refusal(/no features/));
+});
+
+Deno.test("joinFiles() reads layers from files, class tokens left out", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const tokens = Float32Array.from({ length: 2 * 5 * 3 }, (_, at) => at);
+    const flat = Float32Array.from({ length: 8 * 3 }, (_, at) => 100 + at);
+    const save = (name: string, values: Float32Array<ArrayBuffer>, shape: number[]) => {
+      const bytes = new Uint8Array(values.buffer);
+      Deno.writeFileSync(`${folder}/${name}.npy`, writeNpy({ dtype: "f32", shape, bytes }));
+    };
+    save("a", tokens, [2, 5, 3]);
+    save("b", flat, [2, 2, 2, 3]);
+    using nodes = await FeatureNodes.open([`${folder}/a.npy`, `${folder}/b.npy`]);
+    const graph = joinFiles(nodes, [{ model: "clip", layer: 5 }, { model: "mae", layer: 5 }]);
+    assert.deepEqual(graph.shape, [16, 3]);
+    // The last patch of the second image, behind its class token, then the first of the other model.
+    assert.deepEqual([...graph.readRows(7, 9)], [27, 28, 29, 100, 101, 102]);
+    assert.equal(graph.placeOf(8).model, "mae");
+    assert.throws(() => joinFiles(nodes, []), refusal(/2 arrays by 0 names/));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("iouScores() counts a data set, and classes that it has", () => {

@@ -8,6 +8,7 @@ import { foldIn, type Key, normal, randomKey, uniform } from "../../engine/rando
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
+import { farthestOnHost } from "./farthest_host.ts";
 import { pointBlocks } from "./point_blocks.ts";
 
 /** What distances are measured in: a random orthogonal projection (ncut_pytorch v3), principal components (v1), or all features. */
@@ -28,7 +29,11 @@ export interface FarthestPointOptions {
    * v1 and v3.
    */
   readonly candidatesPerPick?: number;
+  /** Where picks are made: on the host where the device is a CPU driver, which is slower at it, else on the device. */
+  readonly on?: "device" | "host";
 }
+
+const LARGEST = 2 ** 56; // above it squares overflow in f32
 
 /**
  * One row of each of `count` equal stretches of `n` rows, drawn evenly within it: ascending, without repetition.
@@ -97,8 +102,8 @@ async function principalAxes(x: Tensor, dims: number, key: Key): Promise<Tensor>
 }
 
 /**
- * Farthest-point sampling: each pick is the node whose nearest pick so far is farthest; of equal ones the first. All picks are made on the
- * device; they are those of float64 wherever two distances differ by more than rounding in f32.
+ * Farthest-point sampling: each pick is the node whose nearest pick so far is farthest; of equal ones the first. A GPU makes all picks without
+ * a look from the host; they are those of float64 wherever two distances differ by more than rounding in f32.
  *
  * Duplicates of picked nodes come last, each once.
  *
@@ -113,7 +118,7 @@ export async function farthestPoints(
   options: FarthestPointOptions = {},
 ): Promise<Uint32Array<ArrayBuffer>> {
   const { key = randomKey(0), space = "orthogonal", dims = 8, candidatesPerPick = 4 } = options;
-  const [n, d] = nodes.shape;
+  const [n] = nodes.shape;
   requireCount(n, count);
   const { start = Math.floor(uniform(foldIn(key, 1), 1)[0] * n) } = options;
   if (!(Number.isInteger(start) && start >= 0 && start < n)) {
@@ -129,13 +134,26 @@ export async function farthestPoints(
   // The candidate of the stretch that the start lies in.
   const first = rows ? Math.min(drawn - 1, Math.floor(start * drawn / n)) : start;
   const { data, shape: [, width] } = points;
-  using blocks = pointBlocks(gpu, data, { n: drawn, d: width, start: first });
-  using picks = farthestPicks(blocks, count);
-  const found = await picks.data() as Uint32Array<ArrayBuffer>;
-  if (d > 0 && found.some((at) => at >= drawn)) {
-    throw new InputError("Cannot pick the farthest nodes: their distances are not finite");
+  const { on = gpu.caps.isSoftware ? "host" : "device" } = options;
+  if (data.some((value) => !(Math.abs(value) < LARGEST))) {
+    throw new InputError(
+      "Cannot pick the farthest nodes: a coordinate is not finite, or above 2^56",
+    );
   }
+  const found = on === "host"
+    ? farthestOnHost(data, { n: drawn, d: width, start: first, count })
+    : await farthestOnDevice(gpu, data, { n: drawn, d: width, start: first, count });
   return rows ? found.map((at) => rows[at]) : found;
+}
+
+async function farthestOnDevice(
+  gpu: Gpu,
+  points: Float32Array,
+  { count, ...sizes }: { n: number; d: number; start: number; count: number },
+): Promise<Uint32Array<ArrayBuffer>> {
+  using blocks = pointBlocks(gpu, points, sizes);
+  using picks = farthestPicks(blocks, count);
+  return await picks.data() as Uint32Array<ArrayBuffer>;
 }
 
 function taken({ data, shape: [, d] }: HostMatrix, rows: Uint32Array): HostMatrix {

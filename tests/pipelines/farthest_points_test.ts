@@ -41,9 +41,11 @@ Deno.test("farthestPoints() picks what the definition in float64 does", async ()
   const { picks, gap } = byDefinition(data, d, count, 11);
   // Squares of d = 8 differences: about 10 roundings of 2⁻²⁴ in each of two distances.
   assert.ok(gap > 20 * 2 ** -24, `the data has no near ties, the least gap is ${gap}`);
-  const options = { start: 11, candidatesPerPick: n };
-  const found = await farthestPoints(gpu, { data, shape: [n, d] }, count, options);
-  assert.deepEqual([...found], picks);
+  for (const on of ["device", "host"] as const) {
+    const options = { start: 11, candidatesPerPick: n, on };
+    const found = await farthestPoints(gpu, { data, shape: [n, d] }, count, options);
+    assert.deepEqual([...found], picks, on);
+  }
   assert.equal(gpu.liveBytes, 0);
 });
 
@@ -51,10 +53,12 @@ Deno.test("farthestPoints() decides ties for the first row, and takes duplicates
   const n = 150, d = 3; // whole numbers: all distances are exact
   const data = uniform(randomKey(5), n * d).map((v) => Math.floor(3 * v));
   const { picks } = byDefinition(data, d, n, 4);
-  const options = { start: 4, candidatesPerPick: 1 };
-  const found = await farthestPoints(gpu, { data, shape: [n, d] }, n, options);
-  assert.deepEqual([...found], picks);
-  assert.equal(new Set(found).size, n);
+  for (const on of ["device", "host"] as const) {
+    const options = { start: 4, candidatesPerPick: 1, on };
+    const found = await farthestPoints(gpu, { data, shape: [n, d] }, n, options);
+    assert.deepEqual([...found], picks, on);
+    assert.equal(new Set(found).size, n);
+  }
 });
 
 Deno.test("farthestPoints() in a projection is reproducible and covers clusters", async () => {
@@ -77,6 +81,8 @@ Deno.test("farthestPoints() refuses counts and starts that there are not", async
   await assert.rejects(farthestPoints(gpu, nodes, 5), InputError);
   await assert.rejects(farthestPoints(gpu, nodes, 0), InputError);
   await assert.rejects(farthestPoints(gpu, nodes, 2, { start: 4 }), InputError);
+  const bad = { ...nodes, data: nodes.data.with(4, NaN) };
+  await assert.rejects(farthestPoints(gpu, bad, 2), /not finite/);
 });
 
 Deno.test("stratifiedRows() takes one row of each stretch", () => {

@@ -87,6 +87,31 @@ export function compareSlices(
   return { ...samePatchCosine(x, y), ari: adjustedRandIndex(p, q) };
 }
 
+/** Agreement of two models in a layer. */
+export interface ModelAgreement extends SliceAgreement {
+  /** The two models. */
+  readonly models: readonly [number | string, number | string];
+  /** The layer of both. */
+  readonly layer: number;
+}
+
+/**
+ * Agreement of every two models in every layer that both have.
+ *
+ * @param labels concept of each node of the joint graph, `[nNodes]`
+ * @throws {InputError} as {@link compareSlices} says
+ */
+export function modelAgreement(graph: JointGraph, labels: ArrayLike<number>): ModelAgreement[] {
+  return graph.slices.flatMap((a, i) =>
+    graph.slices.slice(i + 1).filter((b) => b.layer === a.layer && b.model !== a.model).map((
+      b,
+    ) => ({
+      ...{ models: [a.model, b.model] as const, layer: a.layer },
+      ...compareSlices(graph, labels, [a, b]),
+    }))
+  );
+}
+
 /** Concepts of two cuts that belong together. */
 export interface ConceptMatch {
   /** The concept of the second cut of each of the first, −1 where none is left. */

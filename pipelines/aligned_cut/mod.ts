@@ -61,6 +61,7 @@ export {
   trajectoryNull,
 } from "./trajectories.ts";
 export {
+  layerTransitions,
   softMemberships,
   softTransitions,
   type TransitionNull,
@@ -82,6 +83,8 @@ export {
   type ConceptMatch,
   linearCka,
   matchConcepts,
+  type ModelAgreement,
+  modelAgreement,
   type PatchCosine,
   projectorDistance,
   samePatchCosine,

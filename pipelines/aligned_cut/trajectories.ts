@@ -5,6 +5,7 @@
  */
 import { foldIn, type Key } from "../../engine/random.ts";
 import { permutation } from "../encoding/cross_validation.ts";
+import { stratifiedRows } from "../spectral/farthest_points.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 import type { JointGraph } from "./joint_graph.ts";
@@ -70,6 +71,18 @@ export function pathOf(
   return hostMatrix(places.slice(patch * size, (patch + 1) * size), [layers.length, nAxes]);
 }
 
+const MOST_PATCHES = 2000; // that are exchanged: means of more are no more exact than is of use
+
+/** Paths of some patches. */
+function somePaths(paths: Trajectories, count: number, key: Key): Trajectories {
+  if (count >= paths.nPatches) return paths;
+  const size = paths.layers.length * paths.nAxes, places = new Float32Array(count * size);
+  stratifiedRows(paths.nPatches, count, key).forEach((patch, i) => {
+    places.set(paths.places.subarray(patch * size, (patch + 1) * size), i * size);
+  });
+  return { ...paths, places, nPatches: count };
+}
+
 /** Lengths of steps between layers beside those of patches that forgot who they are. */
 export interface TrajectoryNull {
   /** Mean length of each step, `[nLayers − 1]`. */
@@ -101,17 +114,18 @@ function stepLength(
 
 /**
  * Tests whether paths are paths: a patch should stay nearer to where it was than to where any other patch was. Identities are exchanged
- * between layers, `p = (1 + #{null ≤ observed}) / (1 + nPermutations)`.
+ * between layers, `p = (1 + #{null ≤ observed}) / (1 + nPermutations)`; of 2,000 patches, drawn at random, where there are more.
  *
  * @throws {InputError} when there is no permutation
  */
 export function trajectoryNull(
-  paths: Trajectories,
+  trajectories: Trajectories,
   { key, nPermutations = 1000 }: { readonly key: Key; readonly nPermutations?: number },
 ): TrajectoryNull {
   if (!(Number.isInteger(nPermutations) && nPermutations >= 1)) {
     throw new InputError(`Cannot test with ${nPermutations} permutations: there must be some`);
   }
+  const paths = somePaths(trajectories, MOST_PATCHES, foldIn(key, nPermutations));
   const count = paths.layers.length - 1;
   const steps = Float64Array.from({ length: count }, (_, l) => stepLength(paths, l));
   const expected = new Float64Array(count), pValues = new Float64Array(count).fill(1);

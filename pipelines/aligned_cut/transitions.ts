@@ -7,6 +7,7 @@ import { foldIn, type Key } from "../../engine/random.ts";
 import { permutation } from "../encoding/cross_validation.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
+import type { GraphSlice, JointGraph } from "./joint_graph.ts";
 
 /** Movements between concepts. */
 export interface Transitions {
@@ -209,4 +210,30 @@ export function transitionNull(
     pInformation: informed / (1 + nPermutations),
     pStationarity: stayed / (1 + nPermutations),
   };
+}
+
+/**
+ * Transitions from every layer of a model to its next one in a joint graph.
+ *
+ * @param labels concept of each node, `[nNodes]`
+ * @throws {InputError} when the model has fewer than two layers, or as {@link transitions} says
+ */
+export function layerTransitions(
+  graph: JointGraph,
+  labels: ArrayLike<number>,
+  { model, ...options }: TransitionOptions & { readonly model: number | string },
+): { readonly from: GraphSlice; readonly to: GraphSlice; readonly transitions: Transitions }[] {
+  const slices = graph.slices.filter((slice) => slice.model === model)
+    .sort((a, b) => a.layer - b.layer);
+  if (slices.length < 2) {
+    throw new InputError(
+      `Cannot count transitions of model ${model}: the graph has ${slices.length} layers of it`,
+    );
+  }
+  const part = ({ start, end }: GraphSlice) =>
+    Array.prototype.slice.call(labels, start, end) as number[];
+  return slices.slice(1).map((to, l) => {
+    const from = slices[l];
+    return { from, to, transitions: transitions(part(from), part(to), options) };
+  });
 }

@@ -164,7 +164,10 @@ export interface TsneOptions extends TsneAffinityOptions, LongCall {
   readonly learningRate?: number;
   /** Smallest factor of a coordinate's own step size. */
   readonly minGain?: number;
-  /** Principal components, normals, or an embedding `[n, nComponents]`; the first two are scaled to a standard deviation of 10⁻⁴. */
+  /**
+   * Principal components, where there are as many, else normals; or normals; both with a standard deviation of 10⁻⁴. Or an embedding
+   * `[n, nComponents]`.
+   */
   readonly init?: "pca" | "random" | HostMatrix;
 }
 
@@ -275,6 +278,11 @@ export async function tsne(
   const { minGain = 0.01, convention = "exact", signal, onProgress } = options;
   const [n] = samples.shape, nComponents = options.nComponents ?? 2;
   const rate = options.learningRate ?? Math.max(n / earlyExaggeration / 4, 50);
+  if (nComponents !== 2 && nComponents !== 3) {
+    throw new InputError(
+      `Cannot embed in ${nComponents} dimensions: there must be two or three`,
+    );
+  }
   if (!(Number.isInteger(iterations) && iterations >= 0 && rate > 0 && earlyExaggeration > 0)) {
     throw new InputError(
       `Cannot embed in ${iterations} steps of size ${rate}, exaggerated by ${earlyExaggeration}: ` +

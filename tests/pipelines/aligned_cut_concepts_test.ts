@@ -9,6 +9,7 @@ import {
 import { joinGraph } from "../../pipelines/aligned_cut/joint_graph.ts";
 import { pathOf, trajectories, trajectoryNull } from "../../pipelines/aligned_cut/trajectories.ts";
 import {
+  layerTransitions,
   softMemberships,
   softTransitions,
   transitionNull,
@@ -123,6 +124,23 @@ Deno.test("transitions() are counted, normalised and summarised", () => {
   assert.throws(() => transitions(from, to, { nConcepts: 2 }), refusal(/patch 6 goes from 2/));
 });
 
+Deno.test("layerTransitions() go from each layer of a model to its next", () => {
+  const features = hostMatrix(new Float32Array(4), [2, 2]);
+  const part = (model: string, layer: number) => ({
+    model,
+    layer,
+    grid: [1, 2] as const,
+    features,
+  });
+  const graph = joinGraph([part("a", 9), part("b", 0), part("a", 2), part("a", 5)]);
+  const steps = layerTransitions(graph, [2, 2, 0, 0, 0, 1, 1, 1], { model: "a", nConcepts: 3 });
+  assert.deepEqual(steps.map(({ from, to }) => [from.layer, to.layer]), [[2, 5], [5, 9]]);
+  assert.deepEqual([...steps[0].transitions.counts], [0, 1, 0, 0, 1, 0, 0, 0, 0]);
+  assert.deepEqual([...steps[1].transitions.counts], [0, 0, 0, 0, 0, 2, 0, 0, 0]);
+  const one = { model: "b", nConcepts: 3 };
+  assert.throws(() => layerTransitions(graph, new Uint8Array(8), one), refusal(/1 layers of it/));
+});
+
 Deno.test("softTransitions() of certain memberships are the counts", () => {
   const from = [0, 1, 2, 2], to = [1, 1, 0, 2];
   const hot = (list: number[]) => {
@@ -187,6 +205,8 @@ Deno.test("trajectories() follow patches, and trajectoryNull() tells paths from 
     return Math.hypot(path[2] - path[0], path[3] - path[1]);
   });
   near([found.steps[0]], [apart.reduce((a, b) => a + b, 0) / nPatches], 1e-12);
+  const many = { ...paths, places: new Float32Array(3000 * 6).fill(1), nPatches: 3000 };
+  near(trajectoryNull(many, { key, nPermutations: 2 }).pValues, [1, 1], 0);
   const lost = trajectoryNull(trajectories(graph, hostMatrix(step, drift.shape), 0), {
     key,
     nPermutations: 99,

@@ -4,6 +4,7 @@ import {
   compareSlices,
   linearCka,
   matchConcepts,
+  modelAgreement,
   projectorDistance,
   samePatchCosine,
 } from "../../pipelines/aligned_cut/consistency.ts";
@@ -256,6 +257,7 @@ Deno.test("samePatchCosine() is that of all pairs, and compareSlices() adds the 
   const labels = Array.from({ length: 36 }, (_, i) => i % 12 < 6 ? 0 : 1);
   const pair = compareSlices(graph, labels, [graph.slices[0], graph.slices[1]]);
   assert.deepEqual(pair, { ...got, ari: 1 });
+  assert.deepEqual(modelAgreement(graph, labels), [{ ...pair, models: ["a", "b"], layer: 0 }]);
   assert.throws(
     () => compareSlices(graph, labels, [graph.slices[0], graph.slices[2]]),
     refusal(/same patches/),

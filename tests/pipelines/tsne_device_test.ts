@@ -190,6 +190,7 @@ Deno.test("tsne() refuses what it cannot embed", async () => {
   const zero = hostMatrix([1, 1, 0, 0, 2, 1], [3, 2]);
   await refused(zero, { perplexity: 2, metric: "cosine" }, /row 1 .* no direction/);
   await refused(points, { init: zero }, /must be \[130,2\]/);
+  await refused(points, { nComponents: 1 }, /in 1 dimensions/);
   await refused(points, { iterations: -1 }, /whole number from 0/);
   const stopped = tsne(gpu, points, { key, signal: AbortSignal.abort("stop") });
   await assert.rejects(stopped, (reason) => reason === "stop");

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { register as align } from "./align.ts";
 import { register as bench } from "./bench.ts";
 import { register as bundle } from "./bundle.ts";
 import { register as cut } from "./cut.ts";
@@ -22,6 +23,7 @@ export const commands: readonly Register[] = [
   inspect,
   features,
   encode,
+  align,
   cut,
   localize,
   report,

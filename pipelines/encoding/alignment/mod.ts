@@ -50,3 +50,4 @@ export {
   tokensInMemory,
   type TokenSource,
 } from "./tokens.ts";
+export { readTokens, type SliceReader, TokenCache, type TokenCacheOptions } from "./token_cache.ts";

@@ -42,10 +42,11 @@ export interface RidgeStartInput {
 
 /**
  * First values of maps and heads. With Y ≈ T·Vᵀ the components of the responses, the map of a slice is W = [R, small noise], where R
- * predicts T from the mean of class token and mean patch by ridge regression, and β = [Vᵀ; small noise]. There is no intercept, so that
+ * predicts T from the mean patch by ridge regression, and β = [Vᵀ; small noise]. There is no intercept, so that
  * aligned tokens are centred too. The penalty is not on R but on the variance of aligned patches within an image, tr(Rᵀ·C·R): a
  * direction in which patches differ and images do not is noise to a mean, and would come back in every patch. Components that no
- * held-out fold predicts are left out.
+ * held-out fold predicts are left out. The class token, which networks fill each in a way of their own, is not asked: it begins with a
+ * share of 0.05.
  */
 export async function ridgeStart(
   gpu: Gpu,
@@ -88,6 +89,8 @@ export async function ridgeStart(
     });
     const by = 1 / readout.betaScale;
     starts.set(`beta/${c}`, { shape: [width, n], values: values.map((w) => w * by) });
+    if (!readout.namesOf(c).includes(`scale/${c}`)) return;
+    starts.set(`scale/${c}`, { shape: [1, n], values: new Float32Array(n).fill(SHARE_LOGIT) });
   });
   return starts;
 }
@@ -148,13 +151,16 @@ function predictable(fits: readonly SliceFit[]): number[] {
   return kept.length > 0 ? kept : [0];
 }
 
+/** Where the class token's share begins: sigmoid(−3) = 0.05. */
+const SHARE_LOGIT = -3;
+
 /** Mean cross-validated R² from which on a component is kept. */
 const LEAST_R2 = 0.01;
 
 /** For tokens of unit size and means over images of 10 to 10,000 of them. */
 const ALPHAS: readonly number[] = logspace(-2, 5, 15);
 
-/** The mean of class token and mean patch of each image, for each slice `[images, width]`, scaled. */
+/** The mean patch of each image, for each slice `[images, width]`, scaled. */
 function poolSlices(source: TokenSource, rows: Uint32Array, scales: Float64Array): HostMatrix[] {
   const nPatches = source.grid ** 2;
   const out = source.slices.map(({ width }) =>
@@ -162,14 +168,13 @@ function poolSlices(source: TokenSource, rows: Uint32Array, scales: Float64Array
   );
   const step = 16;
   for (let start = 0; start < rows.length; start += step) {
-    const part = rows.subarray(start, start + step);
-    source.read(part).forEach((tokens, s) => {
+    source.read(rows.subarray(start, start + step)).forEach((tokens, s) => {
       const { data, shape: [, width] } = out[s];
       for (let at = 0; at < tokens.length; at++) {
-        const token = Math.floor(at / width) % (1 + nPatches);
-        const image = start + Math.floor(at / width / (1 + nPatches));
-        data[image * width + at % width] += tokens[at] * 0.5 / scales[s] /
-          (token === 0 ? 1 : nPatches);
+        const token = Math.floor(at / width);
+        if (token % (1 + nPatches) === 0) continue;
+        const image = start + Math.floor(token / (1 + nPatches));
+        data[image * width + at % width] += tokens[at] / scales[s] / nPatches;
       }
     });
   }

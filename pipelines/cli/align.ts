@@ -1,0 +1,72 @@
+/**
+ * `gyrus align`: fits a channel alignment of several networks, and applies it.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import type { Gpu } from "../../engine/gpu.ts";
+import { runRecord } from "../run_record.ts";
+import { alignApply, type AlignApplyOptions, registerAlignApply } from "./align_apply.ts";
+import { alignFit, type AlignFitOptions, registerAlignFit } from "./align_fit.ts";
+import type { GlobalOptions } from "./options.ts";
+import { writeOutput } from "./output.ts";
+
+/** Adds the command. */
+export function register(program: Command): void {
+  const align = program.command("align")
+    .description("align channels of networks through brain responses (AlignedCut)");
+  registerAlignFit(align, fit);
+  registerAlignApply(align, apply);
+}
+
+async function fit(options: AlignFitOptions): Promise<void> {
+  const started = new Date();
+  await alignFit(options, (gpu, results, models) => {
+    const { responses, coordinates } = options;
+    const files = Object.fromEntries(models.map(({ name, path }) => [`model ${name}`, path]));
+    const inputs = { ...files, responses, ...(coordinates === undefined ? {} : { coordinates }) };
+    finish(options, { command: "align fit", gpu, started, results, inputs });
+  });
+}
+
+async function apply(options: AlignApplyOptions): Promise<void> {
+  const started = new Date();
+  await alignApply(options, (gpu, results) => {
+    const { alignment, features } = options;
+    finish(options, {
+      command: "align apply",
+      gpu,
+      started,
+      results,
+      inputs: { alignment, features },
+    });
+  });
+}
+
+function finish(
+  options: GlobalOptions,
+  facts: {
+    readonly command: string;
+    readonly gpu: Gpu;
+    readonly started: Date;
+    readonly results: Record<string, unknown>;
+    readonly inputs: Record<string, string>;
+  },
+): void {
+  const record = runRecord({ ...facts, options: { ...options } });
+  writeOutput(`${options.out}.run.json`, `${JSON.stringify(record, null, 2)}\n`);
+  const { results } = facts;
+  if (options.json) {
+    console.log(JSON.stringify({ out: options.out, ...results }));
+    return;
+  }
+  for (const [name, value] of Object.entries(results)) {
+    const text = typeof value === "number"
+      ? Number(value.toPrecision(4))
+      : typeof value === "object"
+      ? JSON.stringify(value)
+      : value;
+    console.log(`${name.padEnd(24)}${text}`);
+  }
+  console.log(`${"written".padEnd(24)}${options.out}`);
+}

@@ -90,3 +90,42 @@ export {
   samePatchCosine,
   type SliceAgreement,
 } from "./consistency.ts";
+export {
+  gaussianTargets,
+  lowLevelFeatures,
+  noisyTargets,
+  readoutTargets,
+  shuffledTargets,
+} from "./control_targets.ts";
+export {
+  alignedSpace,
+  rawSpace,
+  type SharedSpace,
+  type SpaceSlice,
+  turnedSpace,
+} from "./shared_space.ts";
+export {
+  type MeasureName,
+  measureSpace,
+  measureTitles,
+  type PatchTruth,
+  type SpaceMeasureOptions,
+  type SpaceMeasures,
+} from "./space_measures.ts";
+export {
+  type Condition,
+  conditions,
+  type ControlData,
+  type ControlOptions,
+  type ControlRun,
+  type ControlRuns,
+  possibleConditions,
+  runControls,
+} from "./controls.ts";
+export {
+  type ConditionScore,
+  type ControlEffect,
+  type ControlEffects,
+  controlEffects,
+  type Interval,
+} from "./control_effects.ts";

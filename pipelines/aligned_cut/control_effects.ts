@@ -3,38 +3,52 @@ import { bootstrapDifferences, bootstrapMeans } from "../stats/bootstrap.ts";
 import type { Condition, ControlRun } from "./controls.ts";
 import type { MeasureName } from "./space_measures.ts";
 
-/** A number with an interval. */
-export interface Interval {
+/** A mean over images with its bootstrap interval. */
+export interface ImageMean {
+  /** Mean. */
   readonly mean: number;
+  /** Lower end. */
   readonly low: number;
+  /** Upper end. */
   readonly high: number;
 }
 
 /** A condition by one measure. */
-export interface ConditionScore extends Interval {
+export interface ConditionScore extends ImageMean {
+  /** What was aligned by. */
   readonly condition: Condition;
+  /** By what it is judged. */
   readonly measure: MeasureName;
   /** Standard deviation of the runs' means; NaN for one run. */
   readonly seedStd: number;
 }
 
 /** What the brain gives beyond a control. */
-export interface ControlEffect extends Interval {
+export interface ControlEffect extends ImageMean {
+  /** What is subtracted. */
   readonly control: Condition;
+  /** By what it is judged. */
   readonly measure: MeasureName;
+}
+
+/** Held-out R² of a condition over its runs; NaN where nothing was trained on targets. */
+export interface ConditionR2 {
+  /** What was aligned by. */
+  readonly condition: Condition;
+  /** Mean. */
+  readonly mean: number;
+  /** Standard deviation; NaN for one run. */
+  readonly std: number;
 }
 
 /** All comparisons. */
 export interface ControlEffects {
+  /** Every condition by every measure. */
   readonly scores: readonly ConditionScore[];
   /** Brain minus control, paired by image. */
   readonly effects: readonly ControlEffect[];
-  /** Mean and standard deviation over the runs of the held-out R²; NaN where nothing was trained on targets. */
-  readonly r2: readonly {
-    readonly condition: Condition;
-    readonly mean: number;
-    readonly std: number;
-  }[];
+  /** Of the targets that each condition was trained on. */
+  readonly r2: readonly ConditionR2[];
 }
 
 const meanOf = (values: readonly number[]): number =>

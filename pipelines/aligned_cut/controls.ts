@@ -88,6 +88,7 @@ export interface ControlOptions extends LongCall {
 
 /** One run of a condition. */
 export interface ControlRun {
+  /** What it was aligned by. */
   readonly condition: Condition;
   /** Number of the run, from 0. */
   readonly seed: number;
@@ -99,6 +100,7 @@ export interface ControlRun {
 
 /** All runs. */
 export interface ControlRuns {
+  /** Condition by condition. */
   readonly runs: readonly ControlRun[];
   /** Rows of the held-out images. */
   readonly heldOut: Uint32Array<ArrayBuffer>;

@@ -123,9 +123,10 @@ export {
   runControls,
 } from "./controls.ts";
 export {
+  type ConditionR2,
   type ConditionScore,
   type ControlEffect,
   type ControlEffects,
   controlEffects,
-  type Interval,
+  type ImageMean,
 } from "./control_effects.ts";

@@ -14,7 +14,9 @@ import { generalizedProcrustes } from "../stats/procrustes.ts";
 
 /** One layer of one network in the shared space. */
 export interface SpaceSlice {
+  /** Network. */
   readonly model: string;
+  /** Its layer. */
   readonly layer: string;
   /** Patches image by image, row by row, `[nImages · grid², width]`; as wide in all slices. */
   readonly features: HostMatrix;
@@ -22,7 +24,9 @@ export interface SpaceSlice {
 
 /** Patches of the same images in all layers of all networks. */
 export interface SharedSpace {
+  /** Layers of networks, network by network. */
   readonly slices: readonly SpaceSlice[];
+  /** Number of images. */
   readonly nImages: number;
   /** Patches along a side. */
   readonly grid: number;

@@ -173,6 +173,7 @@ export {
 } from "./pipelines/stats/partitions.ts";
 export { farthestRows } from "./pipelines/stats/farthest_rows.ts";
 export { bhFdr } from "./pipelines/stats/fdr.ts";
+export { holm } from "./pipelines/stats/holm.ts";
 export { PointTree } from "./pipelines/stats/point_tree.ts";
 export {
   permutedOrders,

@@ -72,6 +72,7 @@ export {
 export {
   contrastReadout,
   type LayerSizes,
+  pooledReadout,
   type ReadoutPooling,
   roiReadout,
   type RoiReadoutOptions,
@@ -94,3 +95,40 @@ export {
   presetParam,
   type PresetParamOptions,
 } from "./presets.ts";
+export { phaseScrambled, shuffledReadout } from "./controls.ts";
+export {
+  type PredictedResponses,
+  predictResponses,
+  type PredictResponsesOptions,
+} from "./predict_responses.ts";
+export {
+  type Aperture,
+  type ColorImage,
+  colorImage,
+  type LuminanceMoments,
+  luminanceMoments,
+  type PresentationOptions,
+  type PresentationReference,
+  presentationReference,
+  type PresentedImage,
+  presentImage,
+} from "./presentation.ts";
+export {
+  compareWithNatural,
+  type NaturalComparison,
+  type ResponseMatrix,
+  responseMatrix,
+  type TargetResponses,
+} from "./response_matrix.ts";
+export {
+  type DiagonalDominance,
+  diagonalDominance,
+  type IntervalOptions,
+  type OwnAgainstNext,
+  ownAgainstNext,
+  type ResamplingOptions,
+  type RoiSelectivity,
+  selectivity,
+  type SelectivityIntervals,
+  selectivityIntervals,
+} from "./selectivity.ts";

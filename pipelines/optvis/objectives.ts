@@ -147,7 +147,8 @@ export interface ReadoutPart {
   readonly pool?: "max" | "avg";
 }
 
-function flatFeatures(x: Tensor, { grid, pool = "max" }: ReadoutPart): Tensor {
+/** A layer's features in the order of their weights, `[n, p]`. @internal */
+export function flatFeatures(x: Tensor, { grid, pool = "max" }: ReadoutPart): Tensor {
   const pooled = grid === undefined
     ? x
     : pool === "max"

@@ -156,6 +156,30 @@ export function suppressedReadout(
   return own.map((w, p) => w - strength * others.reduce((s, o) => s + o[p], 0) / others.length);
 }
 
+/**
+ * The mean of several subjects' readouts of one region, each of length 1 first, and of length 1 itself: what is optimised for subjects who
+ * were not in it.
+ *
+ * @param readouts one per subject, over the same features
+ * @throws {InputError} when there is none, sizes differ, or one is all 0
+ */
+export function pooledReadout(
+  readouts: readonly ArrayLike<number>[],
+): Float64Array<ArrayBuffer> {
+  const size = readouts[0]?.length;
+  if (size === undefined || readouts.some((row) => row.length !== size)) {
+    throw new InputError(
+      `Cannot pool readouts: there must be some, of one size, got [${
+        readouts.map((row) => row.length)
+      }]`,
+    );
+  }
+  const units = readouts.map(unitWeights);
+  return unitWeights(
+    Float64Array.from({ length: size }, (_, p) => units.reduce((s, w) => s + w[p], 0)),
+  );
+}
+
 /** Layers whose flattened features follow each other. */
 export type LayerSizes = readonly { readonly layer: string; readonly size: number }[];
 

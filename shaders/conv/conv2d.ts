@@ -5,11 +5,13 @@
  */
 import naive from "./conv2d_naive.wgsl" with { type: "text" };
 import subgroupWindow from "./conv2d_subgroup_window.wgsl" with { type: "text" };
+import subgroupWide from "./conv2d_subgroup_wide.wgsl" with { type: "text" };
 import subgroup from "./conv2d_subgroup.wgsl" with { type: "text" };
 import tiled from "./conv2d_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
 import outer from "../_lib/outer.wgsl" with { type: "text" };
 import subgroupRows from "../_lib/subgroup_rows.wgsl" with { type: "text" };
+import convPixels from "../_lib/conv_pixels.wgsl" with { type: "text" };
 import convTaps from "../_lib/conv_taps.wgsl" with { type: "text" };
 import { convArgs, convCase, eachProduct } from "./geometry.ts";
 import { activationByCode } from "../elementwise/unary.ts";
@@ -74,12 +76,37 @@ function windowVariant(name: string, transposed: boolean): KernelVariant {
   };
 }
 
+/** For tiles twice as wide as the plain form's, where the pixels fill them. */
+function wideVariant(name: string, transposed: boolean): KernelVariant {
+  const own = constants(transposed);
+  return {
+    name: `${name}_subgroup_wide`,
+    source: subgroupWide,
+    lib: [activations, convTaps, convPixels, outer, subgroupRows],
+    needs: ["subgroups"],
+    constants: (dims, args, caps) => ({
+      ...own(dims, args),
+      SG: caps.subgroupMinSize,
+      // Loads and products of a tile of 64 rows cost seven eighths of those of two of 32.
+      ROWS: 64 * ceilDiv(dims.coutG, 64) <= 8 / 7 * 32 * ceilDiv(dims.coutG, 32) ? 64 : 32,
+    }),
+    // Storing a wide tile of a short sum costs what its products save.
+    supports: ({ coutG, cinG, kh, kw }, caps) =>
+      hasLanes(caps) && coutG > 16 && cinG * kh * kw >= 64,
+    loopTurns: ({ kh, kw, cinG }) => kh * kw * (ceilDiv(cinG, 2) + 2) + 1,
+    workgroups(dims, { ROWS, SG }, args) {
+      const [x, y] = pixelTiles(transposed, dims, args, 8 * SG);
+      return [x, y, dims.groups * ceilDiv(dims.coutG, ROWS)];
+    },
+  };
+}
+
 function subgroupVariant(name: string, transposed: boolean): KernelVariant {
   const own = constants(transposed);
   return {
     name: `${name}_subgroup`,
     source: subgroup,
-    lib: [activations, convTaps, outer, subgroupRows],
+    lib: [activations, convTaps, convPixels, outer, subgroupRows],
     needs: ["subgroups"],
     constants: (dims, args, caps) => ({
       ...own(dims, args),
@@ -154,6 +181,7 @@ const cases = (transposed: boolean): Dims[] => [
     ...{ activation: 1, hasBias: 1 },
   }),
   convCase(transposed, { groups: 7, c: [1, 1], size: [6, 6], k: [3, 3], pad: [1, 1, 1, 1] }),
+  convCase(transposed, { n: 2, c: [65, 70], size: [5, 13], k: [1, 1], activation: 1, hasBias: 1 }),
   convCase(transposed, { c: [19, 17], size: [17, 5], k: [7, 1], pad: [3, 0, 3, 0], activation: 1 }),
   convCase(transposed, {
     ...{ c: [13, 40], size: [12, 11], k: [3, 3], stride: [2, 2], activation: 1, hasBias: 1 },
@@ -209,6 +237,7 @@ export const conv2dKernel: KernelSpec = defineKernel({
   large: large(false),
   variants: [
     windowVariant("conv2d", false),
+    wideVariant("conv2d", false),
     subgroupVariant("conv2d", false),
     tiledVariant("conv2d", false),
     naiveVariant("conv2d", false),
@@ -232,6 +261,7 @@ export const convTranspose2dKernel: KernelSpec = defineKernel({
   large: large(true),
   variants: [
     windowVariant("conv_transpose2d", true),
+    wideVariant("conv_transpose2d", true),
     subgroupVariant("conv_transpose2d", true),
     tiledVariant("conv_transpose2d", true),
     naiveVariant("conv_transpose2d", true),

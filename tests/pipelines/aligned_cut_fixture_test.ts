@@ -4,7 +4,11 @@
 import assert from "node:assert/strict";
 import { adjustedRandIndex, exactNcut, kwayNcut, randomKey, Tensor } from "../../mod.ts";
 import { conceptProfiles, regionsOf } from "../../pipelines/aligned_cut/concepts.ts";
-import { compareSlices, matchConcepts } from "../../pipelines/aligned_cut/consistency.ts";
+import {
+  compareSlices,
+  matchConcepts,
+  modelAgreement,
+} from "../../pipelines/aligned_cut/consistency.ts";
 import { joinGraph, type JointGraph } from "../../pipelines/aligned_cut/joint_graph.ts";
 import { conceptAreas, measuredMaps } from "../../pipelines/aligned_cut/measured_maps.ts";
 import {
@@ -12,11 +16,13 @@ import {
   type SegmentationData,
 } from "../../pipelines/aligned_cut/oracle_segmentation.ts";
 import { heldOutSegmentation } from "../../pipelines/aligned_cut/held_out_segmentation.ts";
-import { regionTest } from "../../pipelines/aligned_cut/roi_correspondence.ts";
+import { regionScores, regionTest } from "../../pipelines/aligned_cut/roi_correspondence.ts";
 import { makeToyNets, TOY_ROIS } from "../../pipelines/aligned_cut/toy_nets.ts";
 import { TOY_CATEGORIES } from "../../pipelines/aligned_cut/toy_scenes.ts";
 import { trajectories, trajectoryNull } from "../../pipelines/aligned_cut/trajectories.ts";
 import { transitionNull, transitions } from "../../pipelines/aligned_cut/transitions.ts";
+import { fitAlignment } from "../../pipelines/encoding/alignment/fit_alignment.ts";
+import { tokensInMemory } from "../../pipelines/encoding/alignment/tokens.ts";
 import { permutation } from "../../pipelines/encoding/cross_validation.ts";
 import { type HostMatrix, hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
 import { spectralTsne } from "../../pipelines/spectral/spectral_tsne.ts";
@@ -73,6 +79,45 @@ Deno.test("a joint cut of three aligned networks finds the planted concepts, ali
     const { same, other, ari } = compareSlices(late, labels, [slices[pair[0]], slices[pair[1]]]);
     assert(same >= 0.9 && same - other > 0.3 && ari >= 0.9, `${pair}: ${same} ${other} ${ari}`);
   }
+});
+
+Deno.test("the trained alignment comes to the same: concepts of a joint cut, and the regions of its head", async () => {
+  const name = (m: number) => ({ model: nets.models[m].name, layer: "11" });
+  const source = tokensInMemory(
+    nets.models.map(({ width }, m) => ({ ...name(m), width, tokens: nets.tokens(m, 11) })),
+    8,
+  );
+  using alignment = await fitAlignment(gpu, source, nets.responses, {
+    ...{ key, width: 24, epochs: 1, heldOut: nHeld },
+    ...{ eigenNodes: 48, eigenSlices: 1, voxelChunk: 40 },
+  });
+  const parts = await Promise.all(nets.models.map(async ({ width }, m) => {
+    const tokens = nets.tokens(m, 11), kept = new Float32Array(nImages * patches * width);
+    for (let i = 0; i < nImages; i++) {
+      const start = (nTrain + i) * 65 + 1; // behind the class token
+      kept.set(tokens.subarray(start * width, (start + patches) * width), i * patches * width);
+    }
+    const features = await alignment.apply(hostMatrix(kept, [nImages * patches, width]), name(m));
+    return { ...name(m), layer: 11, grid, features };
+  }));
+  const graph = joinGraph(parts), all = hostMatrix(graph.readRows(0, graph.shape[0]), graph.shape);
+  const found = await labelsOf(await cut(all, 10), concepts.length);
+  assert(adjustedRandIndex(found, truth) >= 0.9, `${adjustedRandIndex(found, truth)}`);
+  for (const { same, ari, models } of modelAgreement(graph, found)) {
+    assert(same >= 0.9 && ari >= 0.9, `${models}: ${same} ${ari}`);
+  }
+  const regions = regionsOf(nets.roi, TOY_ROIS.map(({ name }) => name));
+  const options = { nClusters: concepts.length, beta: alignment.head.beta, regions };
+  const { display } = await conceptProfiles(graph, found, options);
+  const { bestRegion } = regionScores({
+    maps: display,
+    regionOf: nets.roi,
+    nRegions: regions.length,
+  });
+  concepts.forEach((concept, c) => {
+    const best = bestRegion[found[truth.indexOf(c)]];
+    assert.equal(TOY_ROIS[best].latent, concept, `${concept} peaks in ${TOY_ROIS[best].name}`);
+  });
 });
 
 Deno.test("image-shuffled responses leave networks apart", () => {

@@ -1,4 +1,5 @@
 import type { Gpu } from "../../engine/gpu.ts";
+import { eighHost } from "../../engine/ops/eigh.ts";
 import { eighTopK } from "../../engine/ops/eigh_top.ts";
 import { div, full, maximum, sqrt } from "../../engine/ops/elementwise.ts";
 import { gram } from "../../engine/ops/gram.ts";
@@ -38,6 +39,7 @@ export interface FeatureTurn {
 
 // Of the mean degree: below it a degree is rounding or chance of the approximation. Affinities of one graph rarely differ so much.
 const LEAST_DEGREE = 1e-3;
+const LEAST_EIGENVALUE = 1e-9; // of the first: below it vectors are rounding
 const CACHE_BYTES = 2 ** 30;
 
 /** Eigenvectors of nodes by their features, divided by the root of the degree and turned. */
@@ -232,16 +234,17 @@ export async function cutByFeatures(
     const degrees = { total: totalOn, floor: floorOn };
     const { products, sums: scaledSums } = await productsOf(gpu, pass, width, degrees);
     using whole = products;
-    const { signal } = options;
-    const solver = { tolerance: 1e-6, iterations: 60, key, signal };
-    const { values, vectors, residuals } = await eighTopK(whole, nEig, solver);
-    using v = vectors;
-    if (values.length < nEig) {
+    const { values, vectors, residuals } = await leading(whole, nEig, {
+      key,
+      signal: options.signal,
+    });
+    const rank = values.filter((value) => value > LEAST_EIGENVALUE * values[0]).length;
+    if (rank < nEig) {
       throw new InputError(
-        `Cannot find ${nEig} eigenvectors: the features of the nodes have rank ${values.length}`,
+        `Cannot find ${nEig} eigenvectors: the features of the nodes have rank ${rank}`,
       );
     }
-    const turn = { total, floor, turn: await turned(v, values, scaledSums) };
+    const turn = { total, floor, turn: turned(vectors, values, scaledSums) };
     return new FeatureCut(values, residuals, turn, new FeatureEmbedding(gpu, features, turn), pass);
   } catch (cause) {
     pass[Symbol.dispose]();
@@ -250,19 +253,58 @@ export async function cutByFeatures(
   }
 }
 
+interface Leading {
+  readonly values: Float64Array<ArrayBuffer>;
+  /** `[width, nEig]` */
+  readonly vectors: Float64Array<ArrayBuffer>;
+  readonly residuals: Float64Array<ArrayBuffer>;
+}
+
+const DENSE_WIDTH = 384; // up to which all eigenvectors on the host are found faster than the leading ones on the device
+
+/** The leading eigenvectors of a Gram matrix `[width, width]`, on the host. */
+async function leading(
+  gram: Tensor,
+  nEig: number,
+  { key, signal }: { readonly key: Key; readonly signal?: AbortSignal },
+): Promise<Leading> {
+  const [width] = gram.shape;
+  if (width > DENSE_WIDTH) {
+    const solver = { tolerance: 1e-6, iterations: 60, key, signal };
+    const { values, vectors, residuals } = await eighTopK(gram, nEig, solver);
+    using v = vectors;
+    return { values, vectors: Float64Array.from(await v.data()), residuals };
+  }
+  const g = await gram.data(), all = eighHost(g, width);
+  const values = all.values.slice(width - nEig).reverse();
+  const vectors = new Float64Array(width * nEig);
+  vectors.forEach((_, at) => {
+    vectors[at] = all.vectors[Math.floor(at / nEig) * width + width - 1 - at % nEig];
+  });
+  const residuals = new Float64Array(nEig);
+  for (let i = 0; i < width; i++) {
+    for (let c = 0; c < nEig; c++) {
+      let sum = -values[c] * vectors[i * nEig + c];
+      for (let j = 0; j < width; j++) sum += g[i * width + j] * vectors[j * nEig + c];
+      residuals[c] += sum * sum;
+    }
+  }
+  return { values, vectors, residuals: residuals.map((r) => Math.sqrt(r) / values[0]) };
+}
+
 /** `V·Λ^−½`, columns with the sign that makes their sum over the nodes positive. */
-async function turned(
-  vectors: Tensor,
+function turned(
+  vectors: Float64Array,
   values: Float64Array,
   sums: Float64Array,
-): Promise<Float32Array<ArrayBuffer>> {
-  const [width, k] = vectors.shape;
-  const v = await vectors.data() as Float32Array<ArrayBuffer>;
+): Float32Array<ArrayBuffer> {
+  const k = values.length, width = vectors.length / k;
+  const turn = new Float32Array(vectors.length);
   for (let c = 0; c < k; c++) {
     let along = 0;
-    for (let i = 0; i < width; i++) along += v[i * k + c] * sums[i];
+    for (let i = 0; i < width; i++) along += vectors[i * k + c] * sums[i];
     const factor = (along < 0 ? -1 : 1) / Math.sqrt(Math.max(values[c], Number.MIN_VALUE));
-    for (let i = 0; i < width; i++) v[i * k + c] *= factor;
+    for (let i = 0; i < width; i++) turn[i * k + c] = vectors[i * k + c] * factor;
   }
-  return v;
+  return turn;
 }

@@ -83,7 +83,7 @@ export async function restoreNcut(
   if (!turn) throw new InputError("Cannot make a cut again without its turn");
   const features = plan.method === "kernel"
     ? fourierOf(gpu, source, affinity, plan)
-    : await LandmarkFeatures.of(gpu, takeNodes(source, landmarks, { chunkSize }), { affinity });
+    : await landmarkFeatures(gpu, takeNodes(source, landmarks, { chunkSize }), affinity, plan);
   return new FeatureEmbedding(gpu, features, turn);
 }
 
@@ -106,6 +106,19 @@ function requireLandmarks({ indices, nodes }: Landmarks, affinity: Affinity): vo
   );
 }
 
+const FEATURES_PER_EIGENVECTOR = 4; // whose directions are kept however small
+
+function landmarkFeatures(
+  gpu: Gpu,
+  nodes: HostMatrix,
+  affinity: Affinity,
+  { nEig }: NcutPlan,
+  { signal }: LongCall = {},
+): Promise<LandmarkFeatures> {
+  const wanted = FEATURES_PER_EIGENVECTOR * nEig;
+  return LandmarkFeatures.of(gpu, nodes, { affinity, wanted, signal });
+}
+
 const NOWHERE = new Uint32Array(0);
 
 async function solveFeatures(
@@ -114,8 +127,7 @@ async function solveFeatures(
   { landmarks, affinity, plan }: Problem,
   call: LongCall,
 ): Promise<SolvedNcut> {
-  const { signal } = call;
-  const features = await LandmarkFeatures.of(gpu, landmarks.nodes, { affinity, signal });
+  const features = await landmarkFeatures(gpu, landmarks.nodes, affinity, plan, call);
   const cut = await cutByFeatures(gpu, source, features, { ...plan, affinity, ...call });
   const { eigval, residuals, turn, map } = cut;
   return {

@@ -163,6 +163,23 @@ Deno.test("Ncut by features of all nodes is the exact cut, and orthonormal by fe
   again.data.forEach((v, i) => assert.ok(Math.abs(v - few.eigvec.data[i]) < 1e-6));
 });
 
+Deno.test("Ncut by features finds many eigenvectors of affinities near 1", async () => {
+  const { nodes } = clusters(400, 48, 6), nEig = 40; // the scale of v3's rule, at which all nodes are alike
+  const affinity = { kind: "rbf", quantile: 0.25 } as const;
+  using cut = await new Ncut(gpu, {
+    nEig,
+    affinity,
+    landmarks: [...Array(160).keys()].map((i) => 2 * i),
+  })
+    .fit(nodes);
+  using exact = await new Ncut(gpu, { method: "exact", nEig, affinity: cut.affinity }).fit(nodes);
+  assert.ok(exact.eigval[39] < 1e-3, "the last ones are small beside the first");
+  exact.eigval.forEach((v, i) =>
+    assert.ok(Math.abs(v - cut.eigval[i]) < 0.1 * v, `${i}: ${v}, ${cut.eigval[i]}`)
+  );
+  assert.ok(largestSine(exact.eigvec, cut.eigvec, 6) < 0.05);
+});
+
 Deno.test("Ncut without kept features gives the same bits, and so does the same seed", async () => {
   const { nodes } = clusters(300, 8, 4);
   const options = { nEig: 4, nLandmarks: 40, chunkSize: 100 };
@@ -235,6 +252,7 @@ Deno.test("Ncut refuses what cannot be cut", async () => {
     await rejects(nodes.data, { ...way, nEig: 61 }, /from 1 to 60 eigenvectors, not 61/);
   }
   await rejects(nodes.data, { nEig: 0 }, /eigenvectors, not 0/);
+  await rejects(nodes.data.slice().fill(1), {}, /3 eigenvectors of 60 nodes by 1 features/);
   await rejects(nodes.data, { landmarks: [1, 1, 2, 3] }, /each once/);
   await rejects(nodes.data, { landmarks: [1, 60, 2, 3] }, /row 60 as a landmark/);
   await rejects(nodes.data, { landmarks: [1, 2] }, /3 eigenvectors need as many landmarks/);

@@ -58,6 +58,11 @@ const TABLE: Readonly<Record<keyof AlignmentSettings, SettingOption>> = {
     parse: realNumber,
     told: "0.0001 from ridge, else 0.001",
   },
+  choiceLr: {
+    help: "largest step size of what voxels choose",
+    parse: realNumber,
+    told: "0.001 of factor-topy, else 0.01",
+  },
   weightDecay: { help: "decoupled weight decay", parse: realNumber },
   batchSize: { help: "images in a step", parse: wholeNumber },
   epochs: { help: "passes over the images", parse: wholeNumber },

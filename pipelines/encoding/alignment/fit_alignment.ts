@@ -1,5 +1,4 @@
 import type { Gpu } from "../../../engine/gpu.ts";
-import { AdamW } from "../../../engine/ops/optim.ts";
 import { InputError } from "../../errors.ts";
 import { type HostMatrix, hostMatrix, requireSamples } from "../host_matrix.ts";
 import type { Alignment } from "./alignment.ts";
@@ -14,6 +13,7 @@ import {
   Parameters,
   type ParameterStart,
 } from "./parameters.ts";
+import { AlignmentOptimizer } from "./optimizer.ts";
 import { PerLayerReadout, type Readout } from "./readout.ts";
 import { ridgeStart } from "./ridge_start.ts";
 import { type AlignmentOptions, type ResolvedSettings, resolveSettings } from "./settings.ts";
@@ -116,8 +116,7 @@ export async function fitAlignment(
     }
   }
   const parameters = resources.use(new Parameters(gpu, starts));
-  const { lr, weightDecay } = settings;
-  const optimizer = resources.use(new AdamW([...parameters.tensors.values()], { lr, weightDecay }));
+  const optimizer = resources.use(new AlignmentOptimizer(parameters.tensors, settings));
   const context = { gpu, settings, groups, readout, parameters, optimizer, signal: options.signal };
   const state = await trainAlignment(data, context, options);
   return await finishAlignment(gpu, { ...data, ...scaled, groups, readout, settings, state });

@@ -56,6 +56,8 @@ export interface AlignmentSettings {
   readonly eigenGamma: number;
   /** Largest step size, which falls to 0 along half a cosine; behind the closed form {@link RIDGE_LR} when left out. */
   readonly lr: number;
+  /** Largest step size of what voxels choose: shares, places, layers. 10⁻³ of the networks that choose by coordinates, 10⁻² of logits. */
+  readonly choiceLr: number;
   /** Decoupled weight decay. */
   readonly weightDecay: number;
   /** Images in a step. */
@@ -72,6 +74,9 @@ export interface AlignmentSettings {
 
 /** Step size behind the closed form: what it found is to be refined, not left. Ours. */
 export const RIDGE_LR = 1e-4;
+
+/** Step size of the networks that choose by coordinates: `BrainDecodesDeepNets`. */
+const TOPY_LR = 1e-3;
 
 /**
  * Defaults. AlignedCut's text gives the four losses and their weights (eq. 10: 1, 0.01, 0.01) and nothing of the optimisation. From
@@ -97,6 +102,7 @@ export const ALIGNMENT_DEFAULTS: Readonly<Required<Omit<AlignmentSettings, "widt
   eigenSlices: 4,
   eigenGamma: 1,
   lr: 1e-3,
+  choiceLr: 1e-2,
   weightDecay: 1e-2,
   batchSize: 16,
   epochs: 20,
@@ -139,7 +145,8 @@ export function resolveSettings(options: AlignmentOptions, widest: number): Reso
   const isClosed = (options.start ?? ALIGNMENT_DEFAULTS.start) === "ridge";
   const lr = isClosed ? RIDGE_LR : ALIGNMENT_DEFAULTS.lr;
   const key = options.key ?? randomKey(0);
-  const full = { ...ALIGNMENT_DEFAULTS, width: widest, lr, ...given, key };
+  const choiceLr = options.readout === "factor-topy" ? TOPY_LR : ALIGNMENT_DEFAULTS.choiceLr;
+  const full = { ...ALIGNMENT_DEFAULTS, width: widest, lr, choiceLr, ...given, key };
   const { eigenKs, eigenNodes } = full;
   const fail = (rule: string, value: unknown) => {
     throw new InputError(`Cannot align channels: ${rule}, got ${value}`);
@@ -163,7 +170,7 @@ export function resolveSettings(options: AlignmentOptions, widest: number): Reso
       fail(`${name} must not be negative`, full[name]);
     }
   }
-  for (const name of ["lr", "clipNorm", "eigenGamma"] as const) {
+  for (const name of ["lr", "choiceLr", "clipNorm", "eigenGamma"] as const) {
     if (!(full[name] > 0 && Number.isFinite(full[name]))) {
       fail(`${name} must be positive`, full[name]);
     }

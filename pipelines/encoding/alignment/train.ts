@@ -88,7 +88,7 @@ async function runEpoch(
       signal?.throwIfAborted();
       await new Promise((resolve) => setTimeout(resolve)); // lets signals in
       const step = epoch * perEpoch + i;
-      optimizer.lr = lr * 0.5 * (1 + Math.cos(Math.PI * step / (epochs * perEpoch)));
+      optimizer.setLr(lr * 0.5 * (1 + Math.cos(Math.PI * step / (epochs * perEpoch))));
       const rows = order.subarray(i * batchSize, (i + 1) * batchSize).map((at) => train[at]);
       const batch = { step, ...uploadBatch(data, context, rows) };
       using _tensors = owning([...batch.tokens, ...batch.responses]);

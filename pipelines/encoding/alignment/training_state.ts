@@ -1,7 +1,7 @@
-import type { AdamW } from "../../../engine/ops/optim.ts";
 import { readAll, type Tensor } from "../../../engine/tensor.ts";
 import { readSafetensors, writeSafetensors } from "../../io/safetensors.ts";
 import { type HostTensor, hostTensor, toFloat32, toFloat64 } from "../../io/state_dict.ts";
+import type { AlignmentOptimizer } from "./optimizer.ts";
 import type { Parameters, ParameterStart } from "./parameters.ts";
 
 /** Numbers of every epoch so far. */
@@ -49,7 +49,7 @@ export async function readParameters(
 /** Everything that training goes on from, as one piece of bytes. */
 export async function packState(
   parameters: Parameters,
-  optimizer: AdamW,
+  optimizer: AlignmentOptimizer,
   { history, best }: TrainingState,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const entries = new Map<string, HostTensor>();
@@ -74,7 +74,10 @@ export async function packState(
 /** Puts a state of {@link packState} back. */
 export function unpackState(
   bytes: Uint8Array<ArrayBuffer>,
-  { optimizer, into }: { readonly optimizer: AdamW; readonly into: (name: string) => Tensor },
+  { optimizer, into }: {
+    readonly optimizer: AlignmentOptimizer;
+    readonly into: (name: string) => Tensor;
+  },
 ): TrainingState {
   const entries = readSafetensors(bytes);
   const [steps, epoch, ...rest] = toFloat64(entries.get("numbers")!);

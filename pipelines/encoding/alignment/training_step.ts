@@ -11,7 +11,6 @@ import {
 } from "../../../engine/ops/elementwise.ts";
 import { gather } from "../../../engine/ops/gather.ts";
 import { matmul } from "../../../engine/ops/matmul.ts";
-import type { AdamW } from "../../../engine/ops/optim.ts";
 import { sum } from "../../../engine/ops/reduce.ts";
 import { concat, slice, stack } from "../../../engine/ops/shape.ts";
 import type { Gpu } from "../../../engine/gpu.ts";
@@ -22,6 +21,7 @@ import { permutation } from "../cross_validation.ts";
 import { range } from "../host_matrix.ts";
 import { eigenLoss, nodeGraph } from "./eigen_loss.ts";
 import { brainLossSum, covarianceLoss, zeroLoss } from "./losses.ts";
+import type { AlignmentOptimizer } from "./optimizer.ts";
 import type { Parameters, SliceGroup } from "./parameters.ts";
 import type { Readout } from "./readout.ts";
 import type { ResolvedSettings } from "./settings.ts";
@@ -36,7 +36,7 @@ export interface StepContext {
   readonly groups: readonly SliceGroup[];
   readonly readout: Readout;
   readonly parameters: Parameters;
-  readonly optimizer: AdamW;
+  readonly optimizer: AlignmentOptimizer;
   readonly signal?: AbortSignal;
 }
 

@@ -11,6 +11,7 @@ fn precision_terms(distance: f32, state: vec4f) -> vec2f {
 }
 
 fn next_state(state: vec4f, sums: vec2f, nearest: f32, n: u32, entropy: f32) -> vec4f {
+  if (is_found(state)) { return state; }
   if (STEP == 0u) {
     let mean = sums.y / f32(n - 1u) - nearest;
     return vec4f(select(1.0, 1.0 / mean, mean > 0.0), 0.0, 0.0, nearest);

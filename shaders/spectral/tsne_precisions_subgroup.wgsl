@@ -27,12 +27,10 @@ fn main(
     return;
   }
   let state = states[row];
-  if (is_found(state)) {
-    return;
-  }
+  let count = select(params.n, 0u, is_found(state)); // no return: a subgroup adds up together
   var sums = vec2f(0.0);
   var nearest = 3.0e38;
-  for (var j = lane; j < params.n; j += SG) {
+  for (var j = lane; j < count; j += SG) {
     let distance = d[row * params.n + j];
     let other = j != params.first + row;
     nearest = select(nearest, min(nearest, distance), other);

@@ -132,3 +132,10 @@ export {
   type SelectivityIntervals,
   selectivityIntervals,
 } from "./selectivity.ts";
+export {
+  maximizeReadouts,
+  type MaximizeReadoutsOptions,
+  type ReadoutImages,
+  type ReadoutLayer,
+} from "./maximize_readouts.ts";
+export { imageModelOf } from "./vision_model.ts";

@@ -1,0 +1,24 @@
+import type { VisionModel } from "../models/model.ts";
+import { InputError } from "../errors.ts";
+import type { ImageModel } from "./maximize.ts";
+
+/**
+ * A vision transformer as optimisation uses it: every name that its forward pass captures, and `"output"`, the embedding of the image.
+ * Its units are never dead, so that redirected gradients change nothing.
+ *
+ * @param model stays the caller's
+ */
+export function imageModelOf(model: VisionModel): ImageModel {
+  return {
+    taps(pixels, layers) {
+      const capture = layers.filter((layer) => layer !== "output");
+      const { output, captured } = model.forward(pixels, { capture });
+      const all = new Map([...captured, ["output", output] as const]);
+      return new Map(layers.map((layer) => {
+        const tap = all.get(layer);
+        if (!tap) throw new InputError(`Cannot read ${layer}: the model captured nothing there`);
+        return [layer, tap];
+      }));
+    },
+  };
+}

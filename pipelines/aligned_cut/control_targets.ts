@@ -86,6 +86,26 @@ export async function readoutTargets(
 }
 
 /**
+ * A share for each target.
+ *
+ * @throws {InputError} when one is not from 0 to 1 or there are not as many as targets
+ */
+export function sharesOf(
+  ceiling: number | ArrayLike<number>,
+  nTargets: number,
+): Float64Array<ArrayBuffer> {
+  const shares = typeof ceiling === "number"
+    ? new Float64Array(nTargets).fill(ceiling)
+    : Float64Array.from(ceiling);
+  const bad = shares.findIndex((share) => !(share >= 0 && share <= 1));
+  if (shares.length === nTargets && bad < 0) return shares;
+  throw new InputError(
+    `Cannot add noise to ${nTargets} targets: as many shares from 0 to 1 are needed, got ${shares.length}` +
+      (bad >= 0 ? ` and ${shares[bad]} for target ${bad}` : ""),
+  );
+}
+
+/**
  * Targets as noisy as responses: `√ceiling · z + √(1 − ceiling) · noise` of z-scored targets, so that a control is not easier to
  * predict than the brain.
  *
@@ -99,16 +119,7 @@ export function noisyTargets(
   key: Key,
 ): HostMatrix {
   const { data, shape: [n, width] } = zscore(targets);
-  const shares = typeof ceiling === "number"
-    ? new Float64Array(width).fill(ceiling)
-    : Float64Array.from(ceiling);
-  const bad = shares.findIndex((share) => !(share >= 0 && share <= 1));
-  if (shares.length !== width || bad >= 0) {
-    throw new InputError(
-      `Cannot add noise to ${width} targets: as many shares from 0 to 1 are needed, got ${shares.length}` +
-        (bad >= 0 ? ` and ${shares[bad]} for target ${bad}` : ""),
-    );
-  }
+  const shares = sharesOf(ceiling, width);
   const noise = normal(foldIn(key, 0), n * width);
   const values = Float32Array.from(data, (value, i) => {
     const share = shares[i % width];

@@ -17,6 +17,7 @@ import {
   gaussianTargets,
   noisyTargets,
   readoutTargets,
+  sharesOf,
   shuffledTargets,
 } from "./control_targets.ts";
 import { alignedSpace, rawSpace, type SharedSpace, turnedSpace } from "./shared_space.ts";
@@ -70,6 +71,14 @@ export interface ControlData {
   readonly truth?: PatchTruth;
 }
 
+/** Where finished runs are kept, so that a series that was stopped goes on. */
+export interface ControlStore {
+  /** A run that is there already. */
+  read(condition: Condition, seed: number): ControlRun | undefined;
+  /** Keeps a finished run. */
+  keep(run: ControlRun): void;
+}
+
 /** Options of {@link runControls}. */
 export interface ControlOptions extends LongCall {
   /** Everything random follows from it; run `s` has `foldIn(key, s)`. */
@@ -82,6 +91,8 @@ export interface ControlOptions extends LongCall {
   readonly heldOut?: number | ArrayLike<number>;
   /** Settings of the alignment. */
   readonly alignment?: AlignmentOptions;
+  /** Where finished runs are kept. */
+  readonly store?: ControlStore;
   /** Settings of the measures. */
   readonly measures?: Omit<SpaceMeasureOptions, "key" | "truth" | keyof LongCall>;
 }
@@ -191,6 +202,20 @@ async function spaceOf(
   return { space, meanR2: condition === "no-brain" ? NaN : meanR2[bestEpoch] };
 }
 
+async function runOnce(
+  gpu: Gpu,
+  { condition, seed, truth }: Pick<ControlRun, "condition" | "seed"> & {
+    readonly truth?: PatchTruth;
+  },
+  job: Job,
+): Promise<ControlRun> {
+  const { key, measures: given, signal } = job.options;
+  const own = foldIn(key, seed);
+  const { space, meanR2 } = await spaceOf(gpu, condition, job, own);
+  const options = { ...given, key: foldIn(own, 3), truth, signal };
+  return { condition, seed, meanR2, measures: await measureSpace(gpu, space, options) };
+}
+
 /**
  * Aligns and measures under every condition, several times each, on the same held-out images.
  *
@@ -201,11 +226,12 @@ export async function runControls(
   data: ControlData,
   options: ControlOptions,
 ): Promise<ControlRuns> {
-  const { key, nSeeds = 5, signal, onProgress, measures = {} } = options;
+  const { key, nSeeds = 5, signal, onProgress, store } = options;
   if (!(Number.isInteger(nSeeds) && nSeeds >= 1)) {
     throw new InputError(`Cannot run controls ${nSeeds} times: it must be a whole number from 1`);
   }
   const names = chosenConditions(data, options.conditions);
+  sharesOf(data.noiseCeiling ?? 1, data.responses.shape[1]); // refused before the first run
   const { train, test: heldOut } = splitHeldOut(
     data.tokens.nImages,
     options.heldOut,
@@ -217,13 +243,9 @@ export async function runControls(
   for (const condition of names) {
     for (let seed = 0; seed < nSeeds; seed++) {
       signal?.throwIfAborted();
-      const own = foldIn(key, seed);
-      const { space, meanR2 } = await spaceOf(gpu, condition, job, own);
-      const found = await measureSpace(gpu, space, {
-        ...measures,
-        ...{ key: foldIn(own, 3), truth, signal },
-      });
-      runs.push({ condition, seed, meanR2, measures: found });
+      const known = store?.read(condition, seed);
+      runs.push(known ?? await runOnce(gpu, { condition, seed, truth }, job));
+      if (!known) store?.keep(runs.at(-1)!);
       onProgress?.({ stage: "controls", done: runs.length, total: names.length * nSeeds });
     }
   }

@@ -119,6 +119,7 @@ export {
   type ControlOptions,
   type ControlRun,
   type ControlRuns,
+  type ControlStore,
   possibleConditions,
   runControls,
 } from "./controls.ts";

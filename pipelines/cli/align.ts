@@ -7,6 +7,11 @@ import type { Command } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
 import { runRecord } from "../run_record.ts";
 import { alignApply, type AlignApplyOptions, registerAlignApply } from "./align_apply.ts";
+import {
+  alignControls,
+  type AlignControlsOptions,
+  registerAlignControls,
+} from "./align_controls.ts";
 import { alignFit, type AlignFitOptions, registerAlignFit } from "./align_fit.ts";
 import type { GlobalOptions } from "./options.ts";
 import { writeOutput } from "./output.ts";
@@ -17,6 +22,7 @@ export function register(program: Command): void {
     .description("align channels of networks through brain responses (AlignedCut)");
   registerAlignFit(align, fit);
   registerAlignApply(align, apply);
+  registerAlignControls(align, controls);
 }
 
 async function fit(options: AlignFitOptions): Promise<void> {
@@ -40,6 +46,29 @@ async function apply(options: AlignApplyOptions): Promise<void> {
       results,
       inputs: { alignment, features },
     });
+  });
+}
+
+async function controls(options: AlignControlsOptions): Promise<void> {
+  const started = new Date();
+  await alignControls(options, (gpu, results, lines) => {
+    const { model, randomModel, responses, readoutFeatures, images, labels } = options;
+    const files = [...model, ...randomModel.map((text) => `random ${text}`)].map((text) => {
+      const at = text.indexOf("=");
+      return [`model ${text.slice(0, at)}`, text.slice(at + 1)] as const;
+    });
+    const given = Object.entries({
+      ...Object.fromEntries(files),
+      responses,
+      readoutFeatures,
+      images,
+      labels,
+    })
+      .filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const inputs = Object.fromEntries(given);
+    const told = options.json ? results : { heldOut: results.heldOut, runs: results.runs };
+    if (!options.json) lines.forEach((line) => console.log(line));
+    finish(options, { command: "align controls", gpu, started, results: told, inputs });
   });
 }
 

@@ -8,7 +8,7 @@ import type { Gpu } from "../engine/gpu.ts";
 import { eighHost } from "../engine/ops/eigh.ts";
 import { mul, rsqrt } from "../engine/ops/elementwise.ts";
 import { matmul } from "../engine/ops/matmul.ts";
-import { qr } from "../engine/ops/qr.ts";
+import { qr, rescaleBasis } from "../engine/ops/qr.ts";
 import { sum } from "../engine/ops/reduce.ts";
 import { concat } from "../engine/ops/shape.ts";
 import { foldIn, type Key, normal } from "../engine/random.ts";
@@ -99,7 +99,8 @@ export async function randomizedSvd(
       const scaled = mul(q, inverse);
       return mul(concat(panels.slice(0, nPanels).map((p) => matmul(p, scaled))), inverse);
     });
-  const orthonormal = (y: Tensor) => tidy(gpu, () => qr(y).q);
+  // Eigenvalues a millionth of the first leave columns that one Cholesky factor cannot tell apart; theirs is Householder's QR.
+  const orthonormal = (y: Tensor) => tidy(gpu, () => qr(rescaleBasis(y)).q);
   try {
     let q = tidy(
       gpu,

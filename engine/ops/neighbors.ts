@@ -6,7 +6,7 @@
 import { ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { type Tensor, tidy } from "../tensor.ts";
-import { full, sub } from "./elementwise.ts";
+import { add, full, maximum, scale, sub } from "./elementwise.ts";
 import { type Sorted, topK } from "./sort.ts";
 import { distancesOfProductsKernel } from "../../shaders/spectral/distances.ts";
 import {
@@ -70,6 +70,13 @@ export function weightedRows(x: Tensor, indices: Tensor, weights: Tensor): Tenso
  */
 export function distancesOfProducts(products: Tensor, rows: Tensor, columns: Tensor): Tensor {
   const [n, m] = products.shape.slice(-2);
+  if (4 * products.size > products.gpu.caps.maxBindingBytes) {
+    return tidy(products.gpu, () => {
+      const lead = products.shape.slice(0, -2);
+      const both = add(rows.reshape([...lead, n, 1]), columns.reshape([...lead, 1, m]));
+      return maximum(sub(both, scale(products, 2)), full(products.gpu, [1], 0));
+    });
+  }
   const dims = { batch: products.size / (n * m) || 0, n, m };
   const shapes = { y: products.shape };
   return run(distancesOfProductsKernel, [products, rows, columns], { dims, shapes })[0];

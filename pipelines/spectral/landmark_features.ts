@@ -5,7 +5,7 @@ import { Tensor, tidy } from "../../engine/tensor.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 import { type Affinity, affinityMatrix } from "./affinity.ts";
-import type { RowMap } from "./row_map.ts";
+import { inRowPieces, type RowMap } from "./row_map.ts";
 
 // Of the largest eigenvalue of the landmarks' affinities. Below the first, directions are rounding of f32 affinities near 1; those below
 // the second are kept only where few are above it. Measured: errors fall down to the first, at a growing cost.
@@ -71,7 +71,11 @@ export class LandmarkFeatures implements RowMap {
 
   /** `[n, d]` → `[n, width]` */
   apply(x: Tensor): Tensor {
-    return tidy(x.gpu, () => matmul(affinityMatrix(x, this.landmarks, this.affinity), this.turn));
+    return inRowPieces(
+      x,
+      this.landmarks.shape[0],
+      (x) => tidy(x.gpu, () => matmul(affinityMatrix(x, this.landmarks, this.affinity), this.turn)),
+    );
   }
 
   /** Gives the landmarks' memory back. */

@@ -23,7 +23,7 @@ import type { LongCall } from "../encoding/linear_model.ts";
 import { InputError } from "../errors.ts";
 import { type Affinity, affinityMatrix, comparesDirections } from "./affinity.ts";
 import { nodesOf, type NodeSource, requireRows } from "./node_source.ts";
-import { mapNodes, type RowMap } from "./row_map.ts";
+import { inRowPieces, mapNodes, type RowMap } from "./row_map.ts";
 
 /**
  * What the values of the K nearest landmarks are weighted by: `affinity`, affinities over their sum (ncut_pytorch v1); `degree`, affinities
@@ -136,11 +136,12 @@ export class Propagator implements RowMap {
    * @returns `[n, v]`
    */
   apply(x: Tensor): Tensor {
-    return tidy(x.gpu, () => {
-      const { indices, weights } = this.#neighbours(x);
-      const all = weightedRows(this.#values, indices, weights);
-      return slice(all, { axis: 1, start: 0, end: this.width });
-    });
+    return inRowPieces(x, this.#landmarks.shape[0], (x) =>
+      tidy(x.gpu, () => {
+        const { indices, weights } = this.#neighbours(x);
+        const all = weightedRows(this.#values, indices, weights);
+        return slice(all, { axis: 1, start: 0, end: this.width });
+      }));
   }
 
   #neighbours(x: Tensor): { indices: Tensor; weights: Tensor } {

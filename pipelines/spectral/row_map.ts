@@ -1,4 +1,5 @@
 import type { Gpu } from "../../engine/gpu.ts";
+import { concat } from "../../engine/ops/shape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
@@ -11,6 +12,18 @@ export interface RowMap extends Disposable {
   readonly width: number;
   /** `[n, d]` → `[n, width]` */
   apply(x: Tensor): Tensor;
+}
+
+/** A map of rows that makes `columns` values for each on the way: of as many rows at a time as the adapter binds those of. */
+export function inRowPieces(x: Tensor, columns: number, work: (x: Tensor) => Tensor): Tensor {
+  const [n, d] = x.shape;
+  // A multiple of 64 rows begins at an offset that every adapter binds.
+  const most = Math.max(64, Math.floor(x.gpu.caps.maxBindingBytes / 4 / columns / 64) * 64);
+  if (n <= most) return work(x);
+  return tidy(x.gpu, () =>
+    concat(
+      [...windows(n, most)].map(([start, end]) => work(x.alias([end - start, d], start * d))),
+    ));
 }
 
 /** Options of a pass over nodes. */

@@ -1,6 +1,7 @@
 /** Nyström and kernel cuts against the exact cut, against ncut_pytorch with fixed samples, and against what must hold for any graph. */
 import assert from "node:assert/strict";
 import { eighHost } from "../../engine/ops/eigh.ts";
+import { Gpu } from "../../engine/gpu.ts";
 import { foldIn, normal, randomKey } from "../../engine/random.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../../pipelines/errors.ts";
@@ -134,6 +135,28 @@ Deno.test("propagate() gives a landmark its own values with one neighbour, and a
     carried.data.forEach((v) => assert.ok(Number.isFinite(v), affinity.kind));
   }
   assert.equal(gpu.liveBytes, 0);
+});
+
+Deno.test("propagate() and features take more rows than one binding holds products of", async () => {
+  const m = 1200, n = 1500, d = 4; // with 1 MiB bound at once, 218 rows of 1,200 products
+  using narrow = Gpu.from(gpu.device, { ...gpu.options, limits: { maxBindingBytes: 2 ** 20 } });
+  const landmarks: HostMatrix = { data: normal(randomKey(1), m * d), shape: [m, d] };
+  const nodes: HostMatrix = { data: normal(randomKey(3), n * d), shape: [n, d] };
+  const values: HostMatrix = { data: normal(randomKey(2), m * 3), shape: [m, 3] };
+  const affinity: Affinity = { kind: "rbf", sigma: 1 };
+  const whole = await propagate(gpu, nodes, landmarks, values, { affinity });
+  const parts = await propagate(narrow, nodes, landmarks, values, { affinity });
+  parts.data.forEach((v, i) => assert.ok(Math.abs(v - whole.data[i]) < 1e-5, `${i}`));
+  const rows = Uint32Array.from({ length: 300 }, (_, i) => 5 * i);
+  const cutBy = async (gpu: Gpu) => {
+    using cut = await new Ncut(gpu, { nEig: 4, affinity, landmarks: rows, chunkSize: 512 }).fit(
+      nodes,
+    );
+    return cut.eigval;
+  };
+  const eigval = await cutBy(gpu);
+  (await cutBy(narrow)).forEach((v, i) => assert.ok(Math.abs(v - eigval[i]) < 1e-4, `${i}`));
+  assert.equal(narrow.liveBytes, 0);
 });
 
 Deno.test("Ncut by features of all nodes is the exact cut, and orthonormal by fewer", async () => {

@@ -8,7 +8,6 @@ import type { Gpu } from "../engine/gpu.ts";
 import { eighHost } from "../engine/ops/eigh.ts";
 import { mul, rsqrt } from "../engine/ops/elementwise.ts";
 import { matmul } from "../engine/ops/matmul.ts";
-import { qr, rescaleBasis } from "../engine/ops/qr.ts";
 import { sum } from "../engine/ops/reduce.ts";
 import { concat } from "../engine/ops/shape.ts";
 import { foldIn, type Key, normal } from "../engine/random.ts";
@@ -21,6 +20,7 @@ import { chooseLandmarks } from "../pipelines/spectral/landmarks.ts";
 import { nodesOf, type NodeSource, takeNodes } from "../pipelines/spectral/node_source.ts";
 import { Propagator } from "../pipelines/spectral/propagate.ts";
 import { mapNodes } from "../pipelines/spectral/row_map.ts";
+import { orthonormalColumns } from "./ncut_check.ts";
 
 /** Sizes of ncut_pytorch v3.1 (NystromConfig). */
 export const v3Sizes = { nSample: 10_240, nSample2: 1024, nNeighbors: 32, chunkSize: 65_536 };
@@ -99,17 +99,22 @@ export async function randomizedSvd(
       const scaled = mul(q, inverse);
       return mul(concat(panels.slice(0, nPanels).map((p) => matmul(p, scaled))), inverse);
     });
-  // Eigenvalues a millionth of the first leave columns that one Cholesky factor cannot tell apart; theirs is Householder's QR.
-  const orthonormal = (y: Tensor) => tidy(gpu, () => qr(rescaleBasis(y)).q);
+  // Theirs is Householder's QR in f32. Columns that differ in a millionth of the first need more than a Gram matrix in f32.
+  const orthonormal = async (y: Tensor) => {
+    using from = y;
+    const once = {
+      data: await from.data() as Float32Array<ArrayBuffer>,
+      shape: [m, width] as const,
+    };
+    const twice = orthonormalColumns({ ...once, data: orthonormalColumns(once) });
+    return Tensor.from(gpu, twice, [m, width]);
+  };
   try {
-    let q = tidy(
-      gpu,
-      () => orthonormal(apply(Tensor.from(gpu, normal(key, m * width), [m, width]))),
-    );
+    using start = Tensor.from(gpu, normal(key, m * width), [m, width]);
+    let q = await orthonormal(apply(start));
     for (let i = 0; i < 2 * ITERATIONS; i++) { // the matrix is its own transpose
-      const from = q;
-      q = tidy(gpu, () => orthonormal(apply(from)));
-      from.dispose();
+      using from = q;
+      q = await orthonormal(apply(from));
     }
     using basis = q;
     using image = apply(basis); // Bᵀ of B = QᵀS

@@ -39,7 +39,11 @@ import {
   layerNormWeightsGradientKernel,
 } from "./norm/layer_norm.ts";
 import { softmaxGradientKernel, softmaxKernel } from "./norm/softmax.ts";
-import { maxPool2dGradientKernel, maxPool2dKernel } from "./pool/max_pool2d.ts";
+import {
+  maxPool2dGradientKernel,
+  maxPool2dKernel,
+  maxPool2dScatterKernel,
+} from "./pool/max_pool2d.ts";
 import { resampleAxisKernel } from "./resize/resample_axis.ts";
 import {
   channelMomentsKernel,
@@ -106,6 +110,7 @@ export const kernels: readonly KernelSpec[] = [
   resampleAxisKernel,
   maxPool2dKernel,
   maxPool2dGradientKernel,
+  maxPool2dScatterKernel,
   channelMomentsKernel,
   channelNormKernel,
   channelNormSumsKernel,

@@ -16,8 +16,13 @@ import {
   windowOf,
   type WindowOptions,
 } from "./conv_geometry.ts";
-import { maxPool2dGradientKernel, maxPool2dKernel } from "../../shaders/pool/max_pool2d.ts";
-import type { Args } from "../../shaders/kernel.ts";
+import { full } from "./elementwise.ts";
+import {
+  maxPool2dGradientKernel,
+  maxPool2dKernel,
+  maxPool2dScatterKernel,
+} from "../../shaders/pool/max_pool2d.ts";
+import type { Args, Dims } from "../../shaders/kernel.ts";
 
 /** Options of {@link maxPool2d}; the stride defaults to the kernel, and padding never wins. */
 export interface MaxPool2dOptions extends WindowOptions {
@@ -42,6 +47,24 @@ function holdImage(window: Window, axis: 0 | 1, size: number, count: number): bo
   return true;
 }
 
+/** Windows of a plane that one thread goes through, and how many values there must be for each of them. */
+const FEW_WINDOWS = 64, MANY_VALUES = 8;
+
+/** The gradient of a pooling of `[n, channels, h, w]`, of which `index` tells where each maximum was. */
+function unpool(
+  [g, index]: readonly [Tensor, Tensor],
+  from: readonly number[],
+  { dims, args }: { dims: Dims; args: Args },
+): Tensor {
+  const { planes, h, w, oh, ow } = dims;
+  if (oh * ow > FEW_WINDOWS || MANY_VALUES * oh * ow > h * w) {
+    return run(maxPool2dGradientKernel, [g, index], { dims, args, shapes: { dx: from } })[0];
+  }
+  const dx = full(g.gpu, from, 0, { dtype: g.dtype });
+  run(maxPool2dScatterKernel, [g, index, dx], { dims: { planes, count: oh * ow, size: h * w } });
+  return dx;
+}
+
 function pool(x: Tensor, [oh, ow]: readonly [number, number], args: Args): Tensor {
   const [n, channels, h, w] = x.shape;
   const dims = { planes: n * channels, h, w, oh, ow };
@@ -49,7 +72,7 @@ function pool(x: Tensor, [oh, ow]: readonly [number, number], args: Args): Tenso
   const [y, index] = run(maxPool2dKernel, [x], { dims, args, shapes: { y: shape, index: shape } });
   const from = x.shape;
   record(y, [x], [index], (g, [index]) => [
-    () => run(maxPool2dGradientKernel, [g, index], { dims, args, shapes: { dx: from } })[0],
+    () => unpool([g, index], from, { dims, args }),
   ]);
   index.dispose();
   return y;

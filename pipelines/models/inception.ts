@@ -233,17 +233,21 @@ function runStep(
   { stage, step }: { stage: InceptionStage; step: InceptionStep },
   x: Tensor,
 ): Tensor[] {
-  if (step === "average") return [avgPool2d(x, 3, { stride: 1, padding: 1 })];
   if (step === "max") return [maxPool2d(x, 3, { stride: 2 })];
   return convsOf(step).map((conv) => runConv(pass, { name: convName(stage, conv), conv }, x));
 }
 
 function runConv(
   { weights, reluGradient }: Pass,
-  { name, conv: { stride, padding } }: { name: string; conv: InceptionConv },
+  { name, conv: { stride, padding, averaged } }: { name: string; conv: InceptionConv },
   x: Tensor,
 ): Tensor {
-  const weight = weights.get(`${name}.weight`)!, bias = weights.get(`${name}.bias`);
+  const weight = weights.get(`${name}.weight`)!, bias = weights.get(`${name}.bias`)!;
+  if (averaged) {
+    // A mean that counts its zeros and a 1×1 convolution commute, and after it there is a quarter to a tenth of the channels.
+    const pooled = avgPool2d(conv2d(x, weight), 3, { stride: 1, padding: 1 });
+    return relu(add(pooled, bias.reshape([1, bias.size, 1, 1])), { grad: reluGradient });
+  }
   if (reluGradient !== "redirected") {
     return conv2d(x, weight, { bias, stride, padding, activation: "relu" });
   }

@@ -15,13 +15,15 @@ export interface InceptionConv {
   readonly stride: number;
   /** Zeros around the image. */
   readonly padding: readonly [rows: number, columns: number];
+  /** Whether it reads means over 3×3, which count a padding of 1, in place of the map itself. */
+  readonly averaged?: boolean;
 }
 
 /**
- * A step of a branch: a convolution; `average`, a mean over 3×3 that counts its padding of 1; `max`, a maximum over 3×3 with stride 2;
- * or convolutions that read the same map and whose outputs stand side by side.
+ * A step of a branch: a convolution; `max`, a maximum over 3×3 with stride 2; or convolutions that read the same map and whose outputs
+ * stand side by side.
  */
-export type InceptionStep = InceptionConv | "average" | "max" | readonly InceptionConv[];
+export type InceptionStep = InceptionConv | "max" | readonly InceptionConv[];
 
 /** A stage, which is a tap of torchvision's name: branches that read the same map and whose outputs stand side by side. */
 export interface InceptionStage {
@@ -50,6 +52,7 @@ const conv = (
 });
 
 const alone = (name: string, step: InceptionStep): InceptionStage => ({ name, branches: [[step]] });
+const averagedConv = (name: string): InceptionConv => ({ ...conv(name, 1), averaged: true });
 const row = (name: string) => conv(name, [1, 7], { padding: [0, 3] });
 const column = (name: string) => conv(name, [7, 1], { padding: [3, 0] });
 
@@ -64,7 +67,7 @@ const blockA = (name: string): InceptionStage => ({
       conv("branch3x3dbl_2", 3, { padding: 1 }),
       conv("branch3x3dbl_3", 3, { padding: 1 }),
     ],
-    ["average", conv("branch_pool", 1)],
+    [averagedConv("branch_pool")],
   ],
 });
 
@@ -95,7 +98,7 @@ const blockC = (name: string): InceptionStage => ({
       column("branch7x7dbl_4"),
       row("branch7x7dbl_5"),
     ],
-    ["average", conv("branch_pool", 1)],
+    [averagedConv("branch_pool")],
   ],
 });
 
@@ -130,7 +133,7 @@ const blockE = (name: string): InceptionStage => ({
       conv("branch3x3dbl_2", 3, { padding: 1 }),
       fork("branch3x3dbl_3"),
     ],
-    ["average", conv("branch_pool", 1)],
+    [averagedConv("branch_pool")],
   ],
 });
 
@@ -164,7 +167,7 @@ export function convName(stage: InceptionStage, { name }: InceptionConv): string
 
 /** The convolutions of a step. */
 export function convsOf(step: InceptionStep): readonly InceptionConv[] {
-  if (step === "average" || step === "max") return [];
+  if (step === "max") return [];
   return "name" in step ? [step] : step;
 }
 
@@ -178,7 +181,6 @@ export function sizeAfter(
   size: readonly [height: number, width: number],
 ): [height: number, width: number] {
   return first.reduce<[number, number]>((from, step) => {
-    if (step === "average") return from;
     const { kernel, stride, padding } = step === "max"
       ? { kernel: [3, 3], stride: 2, padding: [0, 0] }
       : convsOf(step)[0];

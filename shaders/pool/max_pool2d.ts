@@ -5,6 +5,7 @@
  */
 import source from "./max_pool2d.wgsl" with { type: "text" };
 import gradientSource from "./max_pool2d_gradient.wgsl" with { type: "text" };
+import scatterSource from "./max_pool2d_scatter.wgsl" with { type: "text" };
 import {
   type Args,
   ceilDiv,
@@ -150,5 +151,32 @@ export const maxPool2dGradientKernel: KernelSpec = defineKernel({
     constants,
     loopTurns: windowsTurns,
     workgroups: ({ planes, h, w }, { WG }) => grid1d(ceilDiv(planes * h * w, WG)),
+  }],
+});
+
+/** The same gradient added to zeros, window after window: for few windows of many values. `size`: values of a plane. */
+export const maxPool2dScatterKernel: KernelSpec = defineKernel({
+  name: "max_pool2d_scatter",
+  buffers: { g: "planes count", index: "u32 planes count", dx: "inout planes size" },
+  flops: ({ planes, count }) => planes * count,
+  bytes: ({ planes, count }, elemBytes) => planes * count * (3 * elemBytes + 4),
+  reference({ g, index, dx }, { count, size }) {
+    for (let z = 0; z < g.length; z++) dx[Math.floor(z / count) * size + index[z]] += g[z];
+    return { dx };
+  },
+  data: {
+    index: (length, random, { size }) =>
+      Uint32Array.from({ length }, () => Math.floor(size * random())),
+  },
+  // At most a dozen additions of unit normals.
+  tolerance: { f32: 1e-6, f16: 2e-3 },
+  cases: [{ planes: 1, count: 1, size: 1 }, { planes: 67, count: 9, size: 5 }],
+  large: [{ planes: 256, count: 9, size: 1225 }],
+  variants: [{
+    name: "max_pool2d_scatter",
+    source: scatterSource,
+    tunables: { WG: [64] },
+    loopTurns: ({ count }) => count + 1,
+    workgroups: ({ planes }, { WG }) => grid1d(ceilDiv(planes, WG)),
   }],
 });

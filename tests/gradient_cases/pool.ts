@@ -31,4 +31,13 @@ export const poolCases: readonly GradientCase[] = [{
   f: (x) => adaptiveMaxPool2d(x, [3, 5]),
   reference: (x) =>
     maxPool2dKernel.reference({ x }, { ...dims, oh: 3, ow: 5 }, { ...still, adaptive: 1 }).y,
+}, {
+  name: "adaptiveMaxPool2d to few windows",
+  shapes: [[2, 3, 13, 9]],
+  f: (x) => adaptiveMaxPool2d(x, 2),
+  reference: (x) =>
+    maxPool2dKernel.reference({ x }, { planes: 6, h: 13, w: 9, oh: 2, ow: 2 }, {
+      ...still,
+      adaptive: 1,
+    }).y,
 }];

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { normal, randomKey } from "../engine/random.ts";
+import { Hdf5Writer } from "../pipelines/io/hdf5_writer.ts";
 import { writeNpy } from "../pipelines/io/npy.ts";
 import { saveSafetensors } from "../pipelines/io/safetensors_file.ts";
 import { hostTensor } from "../pipelines/io/state_dict.ts";
@@ -88,6 +89,35 @@ Deno.test("encode fit may write its checkpoint too, wherever it is, and goes on 
     ]);
     Deno.truncateSync(folder.at(log), Math.floor(Deno.statSync(folder.at(log)).size / 2));
   }
+});
+
+Deno.test("align fit may write its cache of tokens and its state too, wherever they are", async () => {
+  using folder = new TestFolder();
+  Deno.mkdirSync(folder.at("kept here"));
+  const [n, tokens, width] = [12, 5, 8];
+  for (const [i, name] of ["a.h5", "b.h5"].entries()) {
+    using file = await Hdf5Writer.create(folder.at(name));
+    file.createDataset("/blocks/0", { shape: [n, tokens, width], dtype: "f32" });
+    file.writeRows("/blocks/0", 0, normal(randomKey(i), n * tokens * width));
+    file.commit();
+  }
+  folder.write("y.npy", matrix(2, n, 3));
+  const backend = Deno.env.get("GYRUS_TEST_BACKEND") ?? "deno";
+  const fit = ["align", "fit", "--model", "a=a.h5", "--model", "b=b.h5", "--responses", "y.npy"];
+  const small = ["--grid", "2", "--epochs", "1", "--eigen-ks", "2", "--eigen-nodes", "8"];
+  const kept = ["--cache=kept here/tokens", "--checkpoint", "kept here/state"];
+  const made = run(folder, [...fit, ...small, ...kept, "--backend", backend, "--out", "align.h5"]);
+  assert.equal(made.code, 0, made.err);
+  assert.deepEqual(folder.list(), [
+    "a.h5",
+    "align.h5",
+    "align.h5.run.json",
+    "b.h5",
+    "kept here",
+    "y.npy",
+  ]);
+  const names = [...Deno.readDirSync(folder.at("kept here"))].map(({ name }) => name).sort();
+  assert.deepEqual(names, ["state", "tokens"]);
 });
 
 Deno.test("features --distill in half precision writes its output and its checkpoint, and nothing else", () => {

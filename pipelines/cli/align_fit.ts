@@ -67,6 +67,9 @@ export function registerAlignFit(
     .action(async (_, command: Command) => await action(command.optsWithGlobals()));
 }
 
+/** Held-out images whose patches are compared between networks. */
+const MOST_IMAGES = 64;
+
 /** What `align fit` tells of an alignment. */
 async function summaryOf(
   source: TokenSource,
@@ -79,8 +82,9 @@ async function summaryOf(
     ...{ bestEpoch: bestEpoch + 1, meanR2: meanR2[bestEpoch], medianR2: medianR2[bestEpoch] },
   };
   if (new Set(source.slices.map(({ model }) => model)).size < 2) return summary;
-  const before = await samePatchCosines(source, { images: heldOut });
-  const after = await samePatchCosines(source, { alignment });
+  const images = heldOut.subarray(0, MOST_IMAGES);
+  const before = await samePatchCosines(source, { images });
+  const after = await samePatchCosines(source, { alignment, images });
   return {
     ...summary,
     ...{ samePatchBefore: before.same, samePatchAfter: after.same },
@@ -88,7 +92,7 @@ async function summaryOf(
   };
 }
 
-/** Fits what the options say; returns the results and the device they were computed on, which the caller disposes. */
+/** Fits what the options say and hands over the results. */
 export async function alignFit(
   options: AlignFitOptions,
   finish: (gpu: Gpu, results: Record<string, unknown>, models: readonly ModelFile[]) => void,

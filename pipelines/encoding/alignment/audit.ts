@@ -17,6 +17,9 @@ import { EIGEN_KS, type EigenLossOptions, nodeGraph } from "./eigen_loss.ts";
 import { covariance } from "./losses.ts";
 import type { AlignmentSlice, TokenSource } from "./tokens.ts";
 
+/** Images that nodes are drawn from unless others are named. */
+const MOST_IMAGES = 64;
+
 /** What {@link auditAlignment} finds of one layer of one network. */
 export interface SliceAudit extends AlignmentSlice {
   /** ‖ΔP‖²/(2k) of the leading eigenvectors before and after, for each k: 0 the same subspace, 1 an orthogonal one. */
@@ -29,7 +32,7 @@ export interface SliceAudit extends AlignmentSlice {
 
 /** Options of {@link auditAlignment}. */
 export interface AuditOptions extends Pick<EigenLossOptions, "ks" | "gamma" | "signal"> {
-  /** Rows of the images; the alignment's held-out ones when left out. */
+  /** Rows of the images; the first 64 of the alignment's held-out ones when left out. */
   readonly images?: ArrayLike<number>;
   /** Patches of each slice that graphs are made of, at most 512. */
   readonly nNodes?: number;
@@ -48,7 +51,7 @@ export async function auditAlignment(
   alignment: Alignment,
   { images, nNodes = 256, key = randomKey(0), ks = EIGEN_KS, gamma = 1, signal }: AuditOptions = {},
 ): Promise<SliceAudit[]> {
-  const rows = Uint32Array.from(images ?? alignment.training.heldOut);
+  const rows = Uint32Array.from(images ?? alignment.training.heldOut.subarray(0, MOST_IMAGES));
   const nPatches = source.grid ** 2;
   const read = source.read(rows);
   const audits: SliceAudit[] = [];

@@ -168,12 +168,11 @@ export async function trainAlignment(
   options: AlignmentOptions,
 ): Promise<TrainingState> {
   const { settings: { epochs, patience }, parameters, optimizer } = context;
-  const nValues = [...parameters.tensors.values()].reduce((n, { size }) => n + size, 0);
   const nScores = context.readout.nOutputs * data.responses.shape[1];
   using file = options.checkpoint === undefined ? undefined : new SlotFile(
     options.checkpoint,
     factsOf(data, context, options),
-    stateCapacity(nValues, nScores, epochs),
+    stateCapacity(parameters, nScores, epochs),
   );
   const into = (name: string) => parameters.get(name);
   let state: TrainingState = file?.latest

@@ -30,9 +30,14 @@ export interface TrainingState {
   readonly best: BestParameters | undefined;
 }
 
-/** Bytes of a state at most, for so many values of parameters and of R². */
-export function stateCapacity(nValues: number, nScores: number, epochs: number): number {
-  return 4 * (4 * nValues + nScores) + 8 * 6 * epochs + 64 * 1024;
+/** Bytes of the description of a tensor in a state, and of all else that is neither values nor numbers of epochs. */
+const ENTRY_BYTES = 256;
+
+/** Bytes of a state at most: parameters now and at their best, two moments each, the best R² `[nScores]`, numbers of every epoch. */
+export function stateCapacity(parameters: Parameters, nScores: number, epochs: number): number {
+  const sizes = [...parameters.tensors.values()].map(({ size }) => size);
+  const nValues = sizes.reduce((sum, size) => sum + size, 0);
+  return 4 * (4 * nValues + nScores) + 8 * 6 * epochs + ENTRY_BYTES * (4 * sizes.length + 8);
 }
 
 /** The parameters on the host. */

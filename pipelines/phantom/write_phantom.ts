@@ -121,20 +121,29 @@ async function writeResponses(
   );
 }
 
-/** What is truly in the test images: masks of all categories, and depth. */
+/** What is truly in the images: the category of every pixel, and of the test images masks and depth. */
 async function writeTruth(dir: string, { images, options: { size } }: Phantom): Promise<void> {
-  const test = images.filter((image) => image.test);
-  using file = await Hdf5Writer.create(`${dir}/truth_test.h5`);
-  file.createDataset("masks", { dtype: "u8", shape: [test.length, CATEGORIES.length, size, size] });
-  file.createDataset("depth", { dtype: "f32", shape: [test.length, size, size] });
-  test.forEach(({ rendered }, i) => {
+  for (const set of ["train", "test"]) {
+    const own = images.filter(({ test }) => test === (set === "test"));
+    using file = await Hdf5Writer.create(`${dir}/truth_${set}.h5`);
+    file.createDataset("labels", { dtype: "u8", shape: [own.length, size, size] });
+    own.forEach(({ rendered }, i) => file.writeRows("labels", i, Uint8Array.from(rendered.labels)));
+    if (set === "test") writeMasks(file, own, size);
+    file.writeStrings("categories", CATEGORIES);
+    file.commit();
+  }
+}
+
+function writeMasks(file: Hdf5Writer, images: Phantom["images"], size: number): void {
+  const shape = [images.length, size, size];
+  file.createDataset("masks", { dtype: "u8", shape: shape.toSpliced(1, 0, CATEGORIES.length) });
+  file.createDataset("depth", { dtype: "f32", shape });
+  images.forEach(({ rendered }, i) => {
     const masks = new Uint8Array(CATEGORIES.length * size * size);
     CATEGORIES.forEach((c, k) => masks.set(categoryMask(rendered, c), k * size * size));
     file.writeRows("masks", i, masks);
     file.writeRows("depth", i, rendered.depth);
   });
-  file.writeStrings("categories", CATEGORIES);
-  file.commit();
 }
 
 /** A study of all subjects, for `gyrus localize --config`; backbones are given by --model. */
@@ -162,7 +171,8 @@ overview.png                   the first images in one picture
 images/{train,test}/*.png      ${nTrain} + ${nTest} images of ${size} x ${size} pixels; the name is the NSD id
 truth/{train,test}/*.png       red = 40 x category (face body place food word object = 1..6, 0 none),
                                green = 60 x object (0 background), blue = 255 x depth (far = large)
-truth_test.h5                  masks [images, categories, height, width] of the test images, categories, depth (far = large)
+truth_{train,test}.h5          labels [images, height, width] as above, categories; of the test images also
+                               masks [images, categories, height, width] and depth (far = large)
 captions_{train,test}[_short].txt   one line per image, in the order of the names
 prompts/<category>.txt         prompts that name a category
 tokenizer/                     CLIP byte-pair vocabulary of all these words

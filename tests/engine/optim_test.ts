@@ -2,7 +2,19 @@
  * Optimisers over several steps.
  */
 import assert from "node:assert/strict";
-import { Adam, AdamW, NAdam, scale, Sgd, square, sum, Tape, Tensor, tidy } from "../../mod.ts";
+import {
+  Adam,
+  AdamW,
+  NAdam,
+  readAll,
+  scale,
+  Sgd,
+  square,
+  sum,
+  Tape,
+  Tensor,
+  tidy,
+} from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 const gpu = await openTestGpu();
@@ -84,6 +96,28 @@ Deno.test("NAdam follows its definition for 20 steps", async () => {
 Deno.test("Sgd follows its definition for 20 steps", async () => {
   const got = await descend((p) => new Sgd([p], { lr: 0.01, momentum: 0.9, weightDecay: 0.1 }), 20);
   assertClose(got, expected("sgd", 20, { lr: 0.01, decay: 0.1, momentum: 0.9 }));
+});
+
+Deno.test("restore() goes on from the steps and moments of another optimiser, to the same bits", async () => {
+  const run = async (stops: boolean) => {
+    using p = Tensor.from(gpu, [1, -2, 0.5]);
+    let optimiser = new AdamW([p], { lr: 0.05 });
+    for (let i = 0; i < 10; i++) {
+      if (stops && i === 4) {
+        const moments = await readAll(optimiser.moments);
+        const { steps } = optimiser;
+        optimiser[Symbol.dispose]();
+        optimiser = new AdamW([p], { lr: 0.05 });
+        assert.throws(() => optimiser.restore(steps, moments.slice(1)), { name: "ShapeError" });
+        optimiser.restore(steps, moments);
+      }
+      using g = scale(p, 6);
+      optimiser.step([g]);
+    }
+    optimiser[Symbol.dispose]();
+    return [...await p.data()];
+  };
+  assert.deepEqual(await run(true), await run(false));
 });
 
 Deno.test("step() refuses gradients that do not fit", () => {

@@ -1,8 +1,8 @@
 import { add, scale } from "../../engine/ops/elementwise.ts";
-import { mean } from "../../engine/ops/reduce.ts";
 import { repeat } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
+import { meanOfEach } from "./image_sums.ts";
 
 /** What an objective is a function of. */
 export interface ObjectiveContext {
@@ -64,7 +64,7 @@ export function scaleObjective(objective: Objective, factor: number): Objective 
 
 /** Mean over the views of each image, `[n·crops]` → `[n]`. @internal */
 export function meanOfViews(x: Tensor, crops: number): Tensor {
-  return tidy(x.gpu, () => mean(x.reshape([-1, crops]), { axes: [1] }));
+  return tidy(x.gpu, () => meanOfEach(x.reshape([x.size / crops, crops])));
 }
 
 /**

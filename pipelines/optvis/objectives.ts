@@ -6,16 +6,18 @@ import {
   mul,
   pow,
   scale,
+  sqrt,
   square,
   sub,
 } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { adaptiveMaxPool2d } from "../../engine/ops/pool.ts";
-import { mean, norm, normalize, sum } from "../../engine/ops/reduce.ts";
+import { mean, normalize, sum } from "../../engine/ops/reduce.ts";
 import { adaptiveAvgPool2d } from "../../engine/ops/resize.ts";
 import { permute, slice } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
+import { meanOfEach, sumOfEach } from "./image_sums.ts";
 import {
   addObjectives,
   besideChannels,
@@ -52,14 +54,12 @@ function ofLayer(
   };
 }
 
-const meanOfRest = (x: Tensor) => mean(x.reshape([x.shape[0], -1]), { axes: [1] });
-
 /** The mean of a channel over all places (lucid's `channel`). */
 export function channelObjective(layer: string, channel: number): Objective {
   return ofLayer(
     `channel ${channel} of ${layer}`,
     layer,
-    (x) => meanOfRest(oneChannel(x, layer, channel)),
+    (x) => meanOfEach(oneChannel(x, layer, channel)),
   );
 }
 
@@ -121,17 +121,16 @@ export function directionObjective(
   { cosinePower = 0 }: DirectionOptions = {},
 ): Objective {
   return ofLayer(`direction in ${layer}`, layer, (x, { crops }) => {
-    const axes = [channelAxis(layer, x)];
     const along = besideChannels(layer, x, direction, crops);
-    const dots = sum(mul(x, along), { axes });
-    if (cosinePower === 0) return meanOfRest(dots);
-    const lengths = mul(
-      addScalar(norm(x, { axes }), LUCID_EPS),
-      addScalar(norm(along, { axes }), LUCID_EPS),
-    );
+    const kept = x.shape.length - 1;
+    const overChannels = (t: Tensor) => sumOfEach(kept === 3 ? permute(t, [0, 2, 3, 1]) : t, kept);
+    const dots = overChannels(mul(x, along));
+    if (cosinePower === 0) return meanOfEach(dots);
+    // The least summand keeps the root's slope finite at 0.
+    const length = (t: Tensor) => sqrt(addScalar(overChannels(square(t)), 1e-30));
+    const lengths = mul(addScalar(length(x), LUCID_EPS), addScalar(length(along), LUCID_EPS));
     const cosine = clamp(div(dots, lengths), LUCID_LEAST_COSINE, 2);
-    const power = full(x.gpu, [1], cosinePower);
-    return meanOfRest(mul(dots, pow(cosine, power)));
+    return meanOfEach(mul(dots, pow(cosine, full(x.gpu, [1], cosinePower))));
   });
 }
 
@@ -178,8 +177,8 @@ export function readoutObjective(parts: readonly ReadoutPart[], name = "readout"
           );
         }
         const rows = part.weights.reshape(shape.length === 1 ? [1, 1, p] : [n, 1, p]);
-        const each = sum(mul(features.reshape([n, crops, p]), rows), { axes: [2] });
-        return mean(each, { axes: [1] });
+        const each = sumOfEach(mul(features.reshape([n, crops, p]), rows), 2);
+        return meanOfEach(each);
       }),
   });
   return { ...addObjectives(...parts.map(one)), name };

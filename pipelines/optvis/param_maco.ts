@@ -1,10 +1,21 @@
-import { addScalar, cos, div, mul, scale, sin, sqrt, sub } from "../../engine/ops/elementwise.ts";
+import {
+  addScalar,
+  cos,
+  div,
+  mul,
+  scale,
+  sin,
+  sqrt,
+  square,
+  sub,
+} from "../../engine/ops/elementwise.ts";
 import { FftTables, irfft2 } from "../../engine/ops/fft.ts";
-import { mean, variance } from "../../engine/ops/reduce.ts";
+import { record } from "../../engine/tape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
 import { finishColors, type ImageColorOptions } from "./colors.ts";
+import { meanOfEach } from "./image_sums.ts";
 import { drawImages, type ImageParam, requireSize } from "./image_param.ts";
 import type { MagnitudeTemplate } from "./magnitude_template.ts";
 import { keptTable } from "./param_fourier.ts";
@@ -17,11 +28,24 @@ export interface MacoParamOptions extends ImageColorOptions {
   readonly eps?: number;
 }
 
-/** Every image with mean 0 and standard deviation 1 over all its values. */
+/** Every image with mean 0 and standard deviation 1 over all its values, but for `eps` added to the deviation. */
 function standardized(x: Tensor, eps: number): Tensor {
-  const axes = x.shape.map((_, i) => i).slice(1);
-  const centred = sub(x, mean(x, { axes, keepDims: true }));
-  return div(centred, addScalar(sqrt(variance(x, { axes, keepDims: true })), eps));
+  const each = (t: Tensor) => meanOfEach(t).reshape([x.shape[0], 1, 1, 1]);
+  return tidy(x.gpu, () => {
+    const values = x.detach();
+    const centred = sub(values, each(values)), sd = sqrt(each(square(centred)));
+    // By hand, so that the sums of the gradient are those of each image too.
+    return record(
+      div(centred, addScalar(sd, eps)),
+      [x],
+      [centred, sd],
+      (g, [centred, sd]) => [() => {
+        const size = addScalar(sd, eps);
+        const along = div(each(mul(g, centred)), mul(sd, square(size)));
+        return sub(div(sub(g, each(g)), size), mul(centred, along));
+      }],
+    );
+  });
 }
 
 /**

@@ -11,20 +11,18 @@ import {
   sub,
 } from "../../engine/ops/elementwise.ts";
 import { type FftTables, rfft2 } from "../../engine/ops/fft.ts";
-import { mean, normalize, sum } from "../../engine/ops/reduce.ts";
 import { avgPool2d } from "../../engine/ops/resize.ts";
 import { slice } from "../../engine/ops/shape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import { radialFrequencies } from "./frequencies.ts";
+import { meanOfEach, sumOfEach } from "./image_sums.ts";
 import type { Objective } from "./objective.ts";
 
 /** A penalty on the images themselves; {@link scaleObjective} it by a negative number. */
 function onImage(name: string, score: (image: Tensor) => Tensor): Objective {
   return { name, layers: [], score: ({ image }) => tidy(image.gpu, () => score(image)) };
 }
-
-const sumOfRest = (x: Tensor) => sum(x.reshape([x.shape[0], -1]), { axes: [1] });
 
 /** What a colour's distance is measured from. */
 export interface GrayOptions {
@@ -34,14 +32,14 @@ export interface GrayOptions {
 
 /** `Σ |I − constant|` (lucid's `L1`; its notebooks weight it by −0.05). */
 export function l1Penalty({ constant = 0.5 }: GrayOptions = {}): Objective {
-  return onImage("L1", (image) => sumOfRest(abs(addScalar(image, -constant))));
+  return onImage("L1", (image) => sumOfEach(abs(addScalar(image, -constant))));
 }
 
 /** `√(ε + Σ (I − constant)²)` with ε = 10⁻⁶ (lucid's `L2`). */
 export function l2Penalty({ constant = 0.5 }: GrayOptions = {}): Objective {
   return onImage(
     "L2",
-    (image) => sqrt(addScalar(sumOfRest(square(addScalar(image, -constant))), 1e-6)),
+    (image) => sqrt(addScalar(sumOfEach(square(addScalar(image, -constant))), 1e-6)),
   );
 }
 
@@ -51,7 +49,7 @@ export function totalVariation(): Objective {
     const [, , height, width] = image.shape;
     const along = (axis: 2 | 3, n: number) =>
       sub(slice(image, { axis, start: 1 }), slice(image, { axis, start: 0, end: n - 1 }));
-    return add(sumOfRest(abs(along(2, height))), sumOfRest(abs(along(3, width))));
+    return add(sumOfEach(abs(along(2, height))), sumOfEach(abs(along(3, width))));
   });
 }
 
@@ -70,7 +68,7 @@ function blurred(x: Tensor, side: 3 | 5): Tensor {
 export function blurPenalty(): Objective {
   return onImage(
     "blur",
-    (image) => scale(sumOfRest(square(sub(image, blurred(image.detach(), 3)))), 0.5),
+    (image) => scale(sumOfEach(square(sub(image, blurred(image.detach(), 3)))), 0.5),
   );
 }
 
@@ -100,7 +98,7 @@ export function boundaryPenalty({ width = 20, constant = 0.5 }: BoundaryOptions 
     );
     const rough = square(sub(blurred(image, 5), image));
     const away = scale(square(addScalar(image, -constant)), 0.8);
-    return sumOfRest(mul(add(rough, away), Tensor.from(image.gpu, mask, [h, w])));
+    return sumOfEach(mul(add(rough, away), Tensor.from(image.gpu, mask, [h, w])));
   });
 }
 
@@ -127,7 +125,7 @@ export function spectralPenalty({ tables }: SpectralOptions = {}): Objective {
     const radii = radialFrequencies({ height, width }).map((f, i) => f * f * count[i]);
     const { re, im } = rfft2(image, { norm: "ortho", tables });
     const cost = Tensor.from(image.gpu, radii, [height, Math.floor(width / 2) + 1]);
-    return sumOfRest(mul(add(square(re), square(im)), cost));
+    return sumOfEach(mul(add(square(re), square(im)), cost));
   });
 }
 
@@ -156,8 +154,9 @@ export function spectrumDistance(
     const { re, im } = rfft2(image, { norm: "ortho", tables });
     // 1e-12 keeps the root's slope finite where an amplitude is 0.
     const amplitude = sqrt(addScalar(add(square(re), square(im)), 1e-12));
-    const unit = normalize(mul(amplitude, table(root)).reshape([n, -1])).reshape(re.shape);
-    const off = sumOfRest(square(sub(unit, table(natural.map((v) => v / length)))));
+    const weighted = mul(amplitude, table(root));
+    const unit = div(weighted, sqrt(sumOfEach(square(weighted))).reshape([n, 1, 1, 1]));
+    const off = sumOfEach(square(sub(unit, table(natural.map((v) => v / length)))));
     return sqrt(addScalar(off, 1e-12));
   });
 }
@@ -165,7 +164,6 @@ export function spectrumDistance(
 /** `mean (I − seed)²`: how far an image has moved from the picture it started from (Horama weights it by −1). */
 export function seedPenalty(seed: Tensor): Objective {
   return onImage("distance from the seed", (image) => {
-    const squares = square(sub(image, seed));
-    return mean(squares.reshape([image.shape[0], -1]), { axes: [1] });
+    return meanOfEach(square(sub(image, seed)));
   });
 }

@@ -21,11 +21,13 @@ import {
   roiReadout,
   scaleObjective,
   seedPenalty,
+  slice,
   spectralPenalty,
   spectrumDistance,
   splitReadouts,
   suppressedReadout,
   Tensor,
+  tidy,
   totalVariation,
   unitWeights,
 } from "../../mod.ts";
@@ -268,6 +270,31 @@ Deno.test("the blur penalty pulls towards a blur that it takes as fixed", async 
     const want = total((c, p) => 0.5 * (at(one, c, p) - blurReference(one, c, p, 1)) ** 2);
     assert(Math.abs(got[n] - want) < 1e-5 * want);
   });
+});
+
+Deno.test("scores are the same bits in any batch", async () => {
+  const shape = [16, 3, 61, 67], size = 3 * 61 * 67; // long odd rows, which begin anywhere in the batch
+  using all = Tensor.randn(gpu, randomKey(27), shape);
+  using v = Tensor.from(gpu, direction), w = Tensor.from(gpu, normal(randomKey(28), size));
+  const objectives = [
+    l1Penalty(),
+    totalVariation(),
+    spectralPenalty(),
+    channelObjective("a", 2),
+    directionObjective("a", v, { cosinePower: 1 }),
+    readoutObjective([{ layer: "a", weights: w }]),
+  ];
+  for (const objective of objectives) {
+    using together = scored(objective)(all);
+    const values = await together.data();
+    for (let n = 0; n < 8; n++) {
+      using one = tidy(gpu, () => slice(all, { axis: 0, start: 2 * n, end: 2 * n + 2 }));
+      using alone = scored(objective)(one);
+      // penalties are of images, the others of two views each
+      const own = await alone.data(), at = own.length * n;
+      assert.deepEqual(own, values.slice(at, at + own.length), `${objective.name} of image ${n}`);
+    }
+  }
 });
 
 Deno.test("objectives add and scale", async () => {

@@ -231,6 +231,24 @@ Deno.test("an image is the same in a batch of any size", async () => {
   }
 });
 
+Deno.test("the gradient of large phases is the same in a batch of any size", async () => {
+  const size = { height: 128, width: 128 };
+  using param = macoParam(gpu, naturalMagnitudes(size));
+  const gradientOf = async (first: number, count: number) => {
+    const [theta] = param.init(randomKey(7), { first, count });
+    using tape = new Tape();
+    const [held, on] = [theta, tape.watch(theta)];
+    using image = param.image([on]);
+    using seed = image.detach();
+    const [gradient] = tape.gradient(image, [on], { seed });
+    const values = await gradient.data();
+    [held, on, gradient].forEach((t) => t.dispose());
+    return values;
+  };
+  const together = await gradientOf(0, 16), alone = await gradientOf(5, 1);
+  assert.deepEqual(alone, together.slice(5 * alone.length, 6 * alone.length));
+});
+
 for (const size of [EVEN, ODD]) {
   Deno.test(`growFourier() keeps the image of ${size.height}x${size.width} at its pixels`, async () => {
     const twice = { height: 2 * size.height, width: 2 * size.width };

@@ -91,7 +91,7 @@ export const ncutPresets: Readonly<Record<"paper" | "fast", NcutOptions>> = {
   },
 };
 
-const FEATURE_LANDMARKS = 256; // measured: beyond, time grows faster than accuracy (README, gyrus bench ncut)
+const FEATURE_LANDMARKS = 256; // measured: beyond, time grows faster than accuracy (gyrus bench ncut)
 const PER_EIGENVECTOR = 8;
 const NEIGHBOR_LANDMARKS = 10_240; // ncut_pytorch since April 2025
 const MOST_LANDMARKS = 1 / 4; // of the nodes, as ncut_pytorch v3

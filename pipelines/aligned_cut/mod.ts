@@ -131,3 +131,10 @@ export {
   controlEffects,
   type ImageMean,
 } from "./control_effects.ts";
+export {
+  type ControlResults,
+  type ControlRunRecord,
+  parseControlResults,
+} from "./control_results.ts";
+export { type AlignReport, alignReport } from "./align_report.ts";
+export type { AlignReportOptions } from "./align_report_data.ts";

@@ -41,7 +41,7 @@ export {
   requireSameSpace,
 } from "./pipeline.ts";
 export { openPlainStudy, type PlainStudyOptions } from "./plain_study.ts";
-export { chooseRois, parseRoiTable } from "./roi_table.ts";
+export { chooseRois, parseRoiTable } from "../dense/roi_table.ts";
 export {
   type BackboneResult,
   type BackboneRunOptions,

@@ -4,21 +4,16 @@
  * @module
  */
 import { InputError } from "../errors.ts";
+import { type JsonShape, nullsAsNaN, sameShape, shapeMismatch } from "../io/json_shape.ts";
 import { isJsonObject, quote } from "../io/strict_json.ts";
 import { mapScoreNames } from "./evaluate.ts";
 import { mapMethods } from "./localization.ts";
 import type { StudyResults, SubjectResults } from "./results.ts";
 
-/** What a value must be: a list of one shape, an object with shapes by key (`?` at the end of one that may be missing). */
-type Shape = "number" | "text" | readonly [Shape] | { readonly [key: string]: Shape };
+const INTERVAL: JsonShape = sameShape(["mean", "low", "high"], "number");
+const SCORES = sameShape(mapScoreNames, INTERVAL);
 
-const same = (keys: readonly string[], shape: Shape): Shape =>
-  Object.fromEntries(keys.map((key) => [key, shape]));
-
-const INTERVAL: Shape = same(["mean", "low", "high"], "number");
-const SCORES = same(mapScoreNames, INTERVAL);
-
-const SUBJECT: Shape = {
+const SUBJECT: JsonShape = {
   name: "text",
   fits: [{
     name: "text",
@@ -30,10 +25,10 @@ const SUBJECT: Shape = {
     name: "text",
     category: "text",
     nImages: "number",
-    scores: same(mapMethods, SCORES),
+    scores: sameShape(mapMethods, SCORES),
     gain: SCORES,
     shuffled: SCORES,
-    pValues: same(mapScoreNames, "number"),
+    pValues: sameShape(mapScoreNames, "number"),
   }],
   top: [{ roi: "text", images: ["text"], scores: ["number"] }],
   "confusion?": { categories: ["text"], rois: ["text"], counts: [["number"]] },
@@ -47,7 +42,7 @@ const SUBJECT: Shape = {
   lowLevel: [{ roi: "text", r2: "number" }],
 };
 
-const RESULTS: Shape = {
+const RESULTS: JsonShape = {
   settings: {},
   mapped: ["text"],
   shown: ["text"],
@@ -63,37 +58,6 @@ const RESULTS: Shape = {
   }],
   comparisons: [{ backbones: ["text"], subject: "text", rois: [{ roi: "text", r: "number" }] }],
 };
-
-/** The first place where a value is not what it must be: its path and what is due there; undefined where there is none. */
-function mismatch(value: unknown, shape: Shape, path: string): string | undefined {
-  const due = (what: string) => `${path} must be ${what}, it is ${quote(value)}`;
-  if (shape === "number") return typeof value === "number" ? undefined : due("a number");
-  if (shape === "text") return typeof value === "string" ? undefined : due("a text");
-  if (Array.isArray(shape)) {
-    if (!Array.isArray(value)) return due("a list");
-    for (const [i, item] of value.entries()) {
-      const wrong = mismatch(item, shape[0], `${path}[${i}]`);
-      if (wrong) return wrong;
-    }
-    return undefined;
-  }
-  if (!isJsonObject(value)) return due("an object");
-  for (const [name, own] of Object.entries(shape)) {
-    const key = name.replace(/\?$/, "");
-    if (key !== name && value[key] === undefined) continue;
-    const wrong = mismatch(value[key], own, path === "" ? key : `${path}.${key}`);
-    if (wrong) return wrong;
-  }
-  return undefined;
-}
-
-/** JSON's null is what was not a number. */
-function withNaN(value: unknown): unknown {
-  if (value === null) return NaN;
-  if (Array.isArray(value)) return value.map(withNaN);
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withNaN(item)]));
-}
 
 /** Names that are folders and files of the study: none may lead elsewhere. */
 const UNSAFE = /[/\\\0]|^\.{0,2}$/;
@@ -141,8 +105,8 @@ export function checkResults(json: unknown, cannot: string): StudyResults {
       `${cannot} the format of results.json must be "gyrus brain_sail 1", it is ${quote(format)}`,
     );
   }
-  const results = withNaN(json);
-  const wrong = mismatch(results, RESULTS, "");
+  const results = nullsAsNaN(json);
+  const wrong = shapeMismatch(results, RESULTS);
   if (wrong) throw new InputError(`${cannot} in results.json ${wrong}`);
   const clash = disagreement(results as StudyResults);
   if (clash) throw new InputError(`${cannot} in results.json ${clash}`);

@@ -1,5 +1,5 @@
 /**
- * `gyrus align`: fits a channel alignment of several networks, and applies it.
+ * `gyrus align`: fits a channel alignment of several networks, applies it, runs its controls, and shows what they found.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import {
   registerAlignControls,
 } from "./align_controls.ts";
 import { alignFit, type AlignFitOptions, registerAlignFit } from "./align_fit.ts";
+import { alignReport, type AlignReportCliOptions, registerAlignReport } from "./align_report.ts";
 import type { GlobalOptions } from "./options.ts";
 import { writeOutput } from "./output.ts";
 
@@ -23,6 +24,7 @@ export function register(program: Command): void {
   registerAlignFit(align, fit);
   registerAlignApply(align, apply);
   registerAlignControls(align, controls);
+  registerAlignReport(align, report);
 }
 
 async function fit(options: AlignFitOptions): Promise<void> {
@@ -72,11 +74,23 @@ async function controls(options: AlignControlsOptions): Promise<void> {
   });
 }
 
+async function report(options: AlignReportCliOptions): Promise<void> {
+  const started = new Date();
+  const results = await alignReport(options);
+  const { alignment, controls, roiTable } = options;
+  const inputs = {
+    alignment,
+    ...(controls === undefined ? {} : { controls }),
+    ...(roiTable === undefined ? {} : { regions: roiTable }),
+  };
+  finish(options, { command: "align report", started, results, inputs });
+}
+
 function finish(
   options: GlobalOptions,
   facts: {
     readonly command: string;
-    readonly gpu: Gpu;
+    readonly gpu?: Gpu;
     readonly started: Date;
     readonly results: Record<string, unknown>;
     readonly inputs: Record<string, string>;

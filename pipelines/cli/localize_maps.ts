@@ -14,7 +14,7 @@ import {
   regionWeights,
   requireSameSpace,
 } from "../brain_sail/pipeline.ts";
-import { chooseRois, parseRoiTable } from "../brain_sail/roi_table.ts";
+import { chooseRois, parseRoiTable } from "../dense/roi_table.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
 import type { Encoder } from "../encoding/encoder.ts";
 import { loadEncoder } from "../encoding/encoder_file.ts";

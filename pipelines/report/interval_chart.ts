@@ -6,6 +6,7 @@
 import { InputError } from "../errors.ts";
 import type { CsvCell } from "../io/csv.ts";
 import { type Html, html } from "./html.ts";
+import { MAX_SERIES, seriesLegend, seriesMark } from "./marks.ts";
 import { formatNumber, type Interval, niceTicks, stepDigits } from "./numbers.ts";
 
 /** One kind of estimate in every group. */
@@ -32,7 +33,6 @@ export interface IntervalChart {
   readonly digits?: number;
 }
 
-const MAX_SERIES = 6;
 const WIDTH = 760;
 const RIGHT = 24;
 const TOP = 8;
@@ -42,31 +42,6 @@ const GROUP_GAP = 11;
 /** Width of a capital of 12-pixel text, as regions are often named by, and the longest that names may be. */
 const CHARACTER = 8.4;
 const MAX_NAME = 30;
-
-/** A mark of a series around a point: shapes differ, so that colour is not all that tells series apart. */
-function mark(series: number, x: number, y: number, title?: string): Html {
-  const shown = title === undefined ? undefined : html`<title>${title}</title>`;
-  const kind = html`class="k${series}"`;
-  const path = (d: string) => html`<path ${kind} d="${d}">${shown}</path>`;
-  const [a, b] = [x.toFixed(1), y.toFixed(1)];
-  const shapes = [
-    () => html`<circle ${kind} cx="${a}" cy="${b}" r="4">${shown}</circle>`,
-    () => path(`M${a} ${b}m-4 -4h8v8h-8z`),
-    () => path(`M${a} ${b}m0 -5.2l5 5.2l-5 5.2l-5 -5.2z`),
-    () => path(`M${a} ${b}m0 -5l5 9h-10z`),
-    () => path(`M${a} ${b}m0 5l5 -9h-10z`),
-    () => path(`M${a} ${b}m-5 -1.4h3.6v-3.6h2.8v3.6h3.6v2.8h-3.6v3.6h-2.8v-3.6h-3.6z`),
-  ];
-  return shapes[series]();
-}
-
-function legend(series: readonly ChartSeries[]): Html | undefined {
-  if (series.length < 2) return undefined;
-  const entries = series.map(({ name }, s) =>
-    html`<li><svg viewBox="-7 -7 14 14" aria-hidden="true">${mark(s, 0, 0)}</svg>${name}</li>`
-  );
-  return html`<ul class="legend">${entries}</ul>`;
-}
 
 /** The values that the axis must reach. */
 function extent({ series, bars = false, reference }: IntervalChart): [number, number] {
@@ -108,7 +83,7 @@ function estimate(
       )}" />
     `
     : undefined;
-  return html`${bar}${line}${mark(s, mean, y, title)}`;
+  return html`${bar}${line}${seriesMark(s, { x: mean, y, title })}`;
 }
 
 function shorten(name: string): string {
@@ -196,7 +171,9 @@ export function intervalChart(chart: IntervalChart): Html {
   });
   return html`
     <div
-      class="scroll">${legend(series)}<svg class="chart" viewBox="0 0 ${WIDTH} ${bottom +
+      class="scroll">${seriesLegend(
+        series.map(({ name }) => name),
+      )}<svg class="chart" viewBox="0 0 ${WIDTH} ${bottom +
         44}" role="img" aria-label="${axis} of ${groups.length} groups">${bands}${axisOf(chart, {
           ticks,
           place,

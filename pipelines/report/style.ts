@@ -1,11 +1,11 @@
 /** The style sheet of every page. Colours are variables, chosen once for light and once for dark. */
 export const STYLE = `
 :root { color-scheme: light dark; --fg: #1d2129; --soft: #59616e; --bg: #fbfbfa; --card: #ffffff; --line: #dfe2e6;
-  --accent: #31688e; --accent2: #35b779; --bar: #e9ebee; --plate: #ccd1d8; --heat: #31688e; --link: #1f5f8b;
+  --accent: #31688e; --accent2: #35b779; --bar: #e9ebee; --plate: #ccd1d8; --heat: #31688e; --cold: #b35f00; --link: #1f5f8b;
   --s0: #0b67a3; --s1: #b35f00; --s2: #00805c; --s3: #a8407e; --s4: #6a55b0; --s5: #4b5563; }
 @media (prefers-color-scheme: dark) {
   :root { --fg: #e7e9ec; --soft: #a0a9b5; --bg: #14171b; --card: #1c2026; --line: #323943; --accent: #7fb3d5;
-    --accent2: #6ece58; --bar: #2d333c; --plate: #434a55; --heat: #6496be; --link: #8cc2ea;
+    --accent2: #6ece58; --bar: #2d333c; --plate: #434a55; --heat: #6496be; --cold: #c98a3d; --link: #8cc2ea;
     --s0: #6db3f2; --s1: #f2a93b; --s2: #3fcf9f; --s3: #e58cc0; --s4: #b3a4e8; --s5: #aab2bd; }
 }
 * { box-sizing: border-box; }
@@ -62,6 +62,8 @@ h4 { font-size: .93rem; margin: 1rem 0 .3rem; font-weight: 600; }
 .confusion td small { display: block; font-size: .78rem; }
 .confusion thead th { text-align: center; border: 0; }
 .confusion th { padding: .3rem .3rem; }
+.values td { min-width: 2.9rem; padding: .3rem .25rem; }
+.values td.below { background: color-mix(in srgb, var(--cold) calc(60% * var(--share)), var(--card)); }
 .card b.of { display: inline; font-size: 1em; }
 pre { margin: 0; max-height: 24rem; overflow: auto; font-size: .85rem; }
 .bar { position: relative; background: var(--bar); border-radius: 4px; height: .8rem; min-width: 8rem; overflow: hidden; }
@@ -77,6 +79,13 @@ svg.chart .band { fill: var(--bar); fill-opacity: .45; }
 svg.chart .grid { stroke: var(--line); }
 svg.chart .zero { stroke: var(--soft); }
 svg.chart .reference { stroke: var(--fg); stroke-dasharray: 4 3; }
+svg.plot { max-width: 560px; min-width: 300px; }
+svg.plot text { font-weight: 400; }
+svg.plot .soft { fill: var(--soft); font-size: 11px; }
+svg.plot .grid { stroke: var(--line); }
+svg.plot .reference { stroke: var(--fg); stroke-dasharray: 4 3; }
+svg.plot .line { fill: none; stroke: var(--k); stroke-width: 1.8; }
+svg.plot .column { fill: var(--accent); }
 .k0 { --k: var(--s0); } .k1 { --k: var(--s1); } .k2 { --k: var(--s2); } .k3 { --k: var(--s3); } .k4 { --k: var(--s4); }
 .k5 { --k: var(--s5); }
 svg .k0, svg .k1, svg .k2, svg .k3, svg .k4, svg .k5 { fill: var(--k); stroke: var(--k); }

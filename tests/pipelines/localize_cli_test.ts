@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { normal, randomKey } from "../../engine/random.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { denseSettings, paperSize } from "../../pipelines/brain_sail/config.ts";
-import { chooseRois, parseRoiTable } from "../../pipelines/brain_sail/roi_table.ts";
+import { chooseRois, parseRoiTable } from "../../pipelines/dense/roi_table.ts";
 import { gyrus as run } from "../console.ts";
 import { distillDense } from "../../pipelines/dense/distill.ts";
 import { whiteInfill } from "../../pipelines/dense/features.ts";

@@ -26,8 +26,10 @@ import { type Html, html, htmlPage } from "../../pipelines/report/html.ts";
 import { intervalChart, intervalRecords } from "../../pipelines/report/interval_chart.ts";
 import { formatNumber, intervalsOf, niceTicks } from "../../pipelines/report/numbers.ts";
 import { panelGrid } from "../../pipelines/report/panel_grid.ts";
+import { histogram, lineChart } from "../../pipelines/report/plot.ts";
 import { dataTable, tableRecords } from "../../pipelines/report/table.ts";
 import { tableBlock } from "../../pipelines/report/table_block.ts";
+import { valueMatrix, valueMatrixRecords } from "../../pipelines/report/value_matrix.ts";
 
 /** The elements of a piece of a page by name, in order: its markup must be well-formed. */
 function elements(part: Html, name: string): XmlElement[] {
@@ -86,6 +88,15 @@ function everything(): Html[] {
   return [
     intervalChart(chart),
     confusionMatrix(confusion),
+    valueMatrix({ ...confusion, values: [-1] }),
+    lineChart({
+      xs: [1, 2],
+      series: [EVIL, "b"].map((name) => ({ name, values: [1, NaN] })),
+      xAxis: EVIL,
+      axis: EVIL,
+      reference: { x: 1, name: EVIL },
+    }),
+    histogram({ values: [1], axis: EVIL, what: EVIL, reference: { x: 1, name: EVIL } }),
     dataTable(table),
     flatMap({ ...flat, values: [0, 1], label: EVIL }),
     panelGrid({
@@ -318,4 +329,53 @@ Deno.test("csvDownload() packs large tables and leaves small ones as they are", 
   assert.match(large.attributes.href, /^data:application\/gzip;base64,/);
   assert.equal(new TextDecoder().decode(gunzipSync(large.bytes)), large.text);
   assert.ok(large.bytes.length < large.text.length / 4);
+});
+
+/** A chart around one curve or set of values. */
+const curve = (xs: number[], values: number[]) =>
+  lineChart({ xs, series: [{ name: "loss", values }], xAxis: "epoch", axis: "loss" });
+
+Deno.test("lineChart() draws finite values to scale, leaves gaps, and takes a single step", () => {
+  const part = curve([1, 2, 3, 4], [0, 1, NaN, 0.5]);
+  const [path] = elements(part, "path").filter(({ attributes }) => attributes.class === "line");
+  const places = [...path.attributes.d.matchAll(/([ML])([\d.]+) ([\d.]+)/g)];
+  assert.deepEqual(places.map(([, command]) => command), ["M", "L", "M"]);
+  const [a, b, c] = places.map(([, , x, y]) => [Number(x), Number(y)]);
+  // A third of the way for each step; half the height for half the value; upward. Places are rounded to a tenth.
+  assert.ok(Math.abs((c[0] - a[0]) / (b[0] - a[0]) - 3) < 0.01);
+  assert.ok(Math.abs((a[1] - c[1]) / (a[1] - b[1]) - 0.5) < 0.01 && b[1] < a[1]);
+  const marks = elements(part, "circle").map(({ text }) => text);
+  assert.deepEqual(marks, ["loss, epoch 1: 0", "loss, epoch 2: 1", "loss, epoch 4: 0.5"]);
+  for (const values of [[2], [0], [NaN]]) assert.doesNotMatch(curve([1], values).markup, /NaN/);
+  assert.throws(() => curve([], []), InputError);
+  assert.throws(() => curve([1, 2], [1]), /2 steps are needed, got 1, 1 values in one/);
+});
+
+Deno.test("histogram() counts every finite value once", () => {
+  const counts = (values: number[]) =>
+    texts(histogram({ values, axis: "R²", what: "voxels" }), "rect")
+      .map((text) => Number(text.split(": ")[1]));
+  const values = Array.from({ length: 100 }, (_, i) => (i + 0.5) / 100);
+  const found = counts([...values, NaN, Infinity]);
+  assert.equal(found.reduce((a, b) => a + b), 100);
+  // Steps of 0.05 are the first of 1, 2 and 5 that make at most 30 bins of 0 to 0.99.
+  assert.deepEqual(found, Array.from({ length: 20 }, () => 5));
+  assert.equal(counts([3, 3, 3]).reduce((a, b) => a + b), 3);
+  assert.ok(counts([]).every((count) => count === 0));
+});
+
+Deno.test("valueMatrix() shades by magnitude and tells signs apart", () => {
+  const matrix = {
+    ...{ rows: ["a", "b"], columns: ["x", "y"], values: [1, -0.5, NaN, 0] },
+    ...{ rowTitle: "layer", columnTitle: "network" },
+  };
+  const cells = elements(valueMatrix(matrix), "td").slice(1);
+  assert.deepEqual(cells.map(({ text }) => text), ["1.00", "−0.50", "–", "0.00"]);
+  const styles = ["--share:1.000", "--share:0.500", "--share:0.000", "--share:0.000"];
+  assert.deepEqual(cells.map(({ attributes }) => attributes.style), styles);
+  assert.deepEqual(cells.map(({ attributes }) => attributes.class === "below"), [
+    ...[false, true, false, false],
+  ]);
+  assert.deepEqual(valueMatrixRecords(matrix)[1], ["a", 1, -0.5]);
+  assert.throws(() => valueMatrix({ ...matrix, values: [1] }), /need 4 values, got 1/);
 });

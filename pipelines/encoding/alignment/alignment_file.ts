@@ -6,7 +6,12 @@ import { Hdf5Writer } from "../../io/hdf5_writer.ts";
 import { toFloat32, toFloat64 } from "../../io/state_dict.ts";
 import { quote } from "../../io/strict_json.ts";
 import { type HostMatrix, hostMatrix } from "../host_matrix.ts";
-import { Alignment, type AlignmentHead, type AlignmentTraining } from "./alignment.ts";
+import {
+  Alignment,
+  type AlignmentHead,
+  type AlignmentParts,
+  type AlignmentTraining,
+} from "./alignment.ts";
 import type { AlignmentSlice } from "./tokens.ts";
 
 const FORMAT = "gyrus alignment 1";
@@ -26,7 +31,7 @@ const LOSSES = ["brain", "eigen", "zero", "covariance"] as const;
  */
 export async function saveAlignment(
   path: string,
-  alignment: Alignment,
+  alignment: AlignmentParts,
   { inPlace = false }: { readonly inPlace?: boolean } = {},
 ): Promise<void> {
   const { slices, weights, head, training, settings, grid } = alignment;
@@ -92,6 +97,15 @@ function writeMatrix(file: Hdf5Writer, name: string, { data, shape }: HostMatrix
  * @throws {InputError} when the file is no alignment, or its parts do not fit each other
  */
 export async function loadAlignment(gpu: Gpu, path: string): Promise<Alignment> {
+  return new Alignment(gpu, await readAlignment(path));
+}
+
+/**
+ * Reads what {@link saveAlignment} wrote, without a device to use it on.
+ *
+ * @throws {InputError} as {@link loadAlignment} says
+ */
+export async function readAlignment(path: string): Promise<AlignmentParts> {
   using file = await Hdf5File.open(path);
   const reader = new AlignmentReader(file, path);
   const { format, grid, best_epoch: bestEpoch } = file.attributes();
@@ -105,13 +119,13 @@ export async function loadAlignment(gpu: Gpu, path: string): Promise<Alignment> 
     reader.matrix(`/weights/${model}/${layer}`, [nIn, width])
   );
   const settings = reader.json("settings");
-  return new Alignment(gpu, {
+  return {
     ...{ slices, weights, head, grid: Number(grid) },
     settings: typeof settings === "object" && settings !== null ? { ...settings } : {},
     responseMean: reader.vector("/response_mean", nVoxels),
     responseStd: reader.vector("/response_std", nVoxels),
-    training: reader.training(Number(bestEpoch), nVoxels),
-  });
+    training: reader.training(Number(bestEpoch), slices, nVoxels),
+  };
 }
 
 /** Parts of an alignment's file, checked against each other. */
@@ -187,14 +201,27 @@ class AlignmentReader {
     };
   }
 
-  training(bestEpoch: number, nVoxels: number): AlignmentTraining {
+  training(
+    bestEpoch: number,
+    slices: readonly AlignmentSlice[],
+    nVoxels: number,
+  ): AlignmentTraining {
     const [brain, eigen, zero, covariance] = LOSSES.map((name) => this.vector(`/losses/${name}`));
+    const nEpochs = brain.length;
+    if (!(Number.isInteger(bestEpoch) && bestEpoch >= 0 && bestEpoch < nEpochs)) {
+      this.fail(`its attribute "best_epoch" must be below ${nEpochs}, it is ${bestEpoch}`);
+    }
+    const r2 = this.matrix("/r2", [undefined, nVoxels]);
+    const nModels = new Set(slices.map(({ model }) => model)).size;
+    if (r2.shape[0] !== slices.length && r2.shape[0] !== nModels) {
+      this.fail(`/r2 has ${r2.shape[0]} rows, ${slices.length} layers or ${nModels} networks do`);
+    }
     return {
       losses: { brain, eigen, zero, covariance },
-      meanR2: this.vector("/losses/r2_mean", brain.length),
-      medianR2: this.vector("/losses/r2_median", brain.length),
+      meanR2: this.vector("/losses/r2_mean", nEpochs),
+      medianR2: this.vector("/losses/r2_median", nEpochs),
       bestEpoch,
-      r2: this.matrix("/r2", [undefined, nVoxels]),
+      r2,
       heldOut: Uint32Array.from(this.vector("/held_out")),
     };
   }

@@ -10,7 +10,7 @@ export {
   type AlignmentTraining,
   type SliceName,
 } from "./alignment.ts";
-export { loadAlignment, saveAlignment } from "./alignment_file.ts";
+export { loadAlignment, readAlignment, saveAlignment } from "./alignment_file.ts";
 export { auditAlignment, type AuditOptions, type SliceAudit } from "./audit.ts";
 export {
   EIGEN_KS,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RoiVoxels } from "../dense/relevance.ts";
+import type { RoiVoxels } from "./relevance.ts";
 import { InputError } from "../errors.ts";
 
 /**

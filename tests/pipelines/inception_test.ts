@@ -95,6 +95,36 @@ Deno.test("tapGradient() is the derivative of all taps' readouts by the pixels",
   assert(error < 1e-4, `${analytic} against ${numeric}`);
 });
 
+Deno.test("an image has the same bits in every batch, forward and back", async () => {
+  using model = await loadInception(gpu, net.stateDict);
+  const bitsOf = async (pixels: Tensor, first: number) => {
+    const [n] = pixels.shape;
+    const taps = model.taps(pixels, inceptionTaps);
+    const seeds = new Map([...taps].map(([name, tap]) => {
+      const one = normal(foldIn(randomKey(12), inceptionTaps.indexOf(name)), tap.size / n);
+      return [name, Tensor.from(gpu, Array.from({ length: n }, () => [...one]).flat(), tap.shape)];
+    }));
+    using gradient = tapGradient(model, pixels, seeds);
+    const all = [...taps.entries(), ["gradient", gradient] as const];
+    const read = await readAll(all.map(([, tensor]) => tensor));
+    [...taps.values(), ...seeds.values()].forEach((tensor) => tensor.dispose());
+    return all.map(([name], i) => {
+      const size = read[i].length / n;
+      return [name, [...read[i].subarray(first * size, (first + 1) * size)]];
+    });
+  };
+  const image = images.subarray(values);
+  const many = Float32Array.from([...images, ...image, ...images, ...image]);
+  using alone = Tensor.from(gpu, image, [1, 3, ...size]);
+  using among = Tensor.from(gpu, many, [6, 3, ...size]);
+  const want = await bitsOf(alone, 0);
+  for (const place of [1, 5]) {
+    for (const [i, [name, bits]] of (await bitsOf(among, place)).entries()) {
+      assert.deepEqual(bits, want[i][1], `${name} at ${place}`);
+    }
+  }
+});
+
 Deno.test("loadInception() folds the normalisation of colours from 0 to 1 when asked", async () => {
   using model = await loadInception(gpu, net.stateDict);
   using unit = await loadInception(gpu, net.stateDict, { input: "unit" });

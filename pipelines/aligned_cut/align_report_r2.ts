@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { range } from "../encoding/host_matrix.ts";
 import type { CsvCell } from "../io/csv.ts";
 import { csvDownload } from "../report/download.ts";
 import { figureBlock, foldAway } from "../report/figure_block.ts";
@@ -93,7 +94,7 @@ function layerNames({ scored }: AlignReportData): string[] {
 function layerMatrix(data: AlignReportData, voxels?: ArrayLike<number>): ValueMatrix {
   const { scored, models, voxelR2, alignment: { training: { r2 } } } = data;
   const rows = layerNames(data);
-  const all = voxels ?? voxelR2.map((_, v) => v);
+  const all = voxels ?? range(voxelR2.length);
   const values = rows.flatMap((layer) =>
     models.map((model) => {
       const row = scored.findIndex((own) => own.model === model && (own.layer ?? "all") === layer);
@@ -126,7 +127,7 @@ export function layersFigure(data: AlignReportData): Html {
     : models.map((model) =>
       foldAway(`${model}: layers by region`, valueMatrix(regionMatrix(data, model)))
     );
-  const everything = { name: "", voxels: Array.from(voxelR2.keys()) };
+  const everything = { name: "", voxels: range(voxelR2.length) };
   const records = scored.flatMap(({ model, layer }, row): CsvCell[][] =>
     [everything, ...regions].map(({ name, voxels }) => {
       const values = valuesAt(r2, row, voxels);

@@ -5,7 +5,7 @@
  */
 import type { CsvCell } from "../io/csv.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
-import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { type HostMatrix, range } from "../encoding/host_matrix.ts";
 import { csvDownload } from "../report/download.ts";
 import { figureBlock } from "../report/figure_block.ts";
 import { type Html, html } from "../report/html.ts";
@@ -72,9 +72,10 @@ export function channelSelectivity(
   regions: readonly RoiVoxels[],
 ): Float64Array<ArrayBuffer> {
   const out = new Float64Array(width * regions.length);
+  const everywhere = range(nVoxels);
   for (let c = 0; c < width; c++) {
     const row = data.subarray(c * nVoxels, (c + 1) * nVoxels);
-    const all = momentsOf(row, Array.from(row.keys()));
+    const all = momentsOf(row, everywhere);
     regions.forEach(({ voxels }, r) => {
       const inside = momentsOf(row, voxels), n = voxels.length, rest = nVoxels - n;
       const outside = {
@@ -149,7 +150,7 @@ function layerShares(
 export function regionsFigure(data: AlignReportData): Html {
   const { regions, alignment: { head: { beta } } } = data;
   const names = regions.map(({ name }) => name);
-  const everywhere = meanWeights(beta, Array.from({ length: beta.shape[1] }, (_, v) => v));
+  const everywhere = meanWeights(beta, range(beta.shape[1]));
   const matrixOf = (base?: ArrayLike<number>): ValueMatrix => ({
     ...{ rows: names, columns: names, values: regionCosines(beta, regions, base), strongest: 1 },
     ...{ rowTitle: "region", columnTitle: "region" },

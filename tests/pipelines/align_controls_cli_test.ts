@@ -1,6 +1,7 @@
 /** `gyrus align controls`: effects of the brain as a table and a file, resumable, and what it refuses. */
 import assert from "node:assert/strict";
 import { normal, randomKey } from "../../engine/random.ts";
+import { parseControlResults } from "../../pipelines/aligned_cut/control_results.ts";
 import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { savePng } from "../../pipelines/io/png.ts";
@@ -57,6 +58,9 @@ Deno.test("align controls prints effects with intervals, writes every run, and g
   assert.deepEqual([written.heldOut.length, written.runs[0].values.length], [16, 16]);
   assert.deepEqual(written.runs[0].names, Object.keys(written.measures));
   assert.equal(written.runs[2].meanR2, null);
+  // As align report reads it.
+  const read = parseControlResults(Deno.readFileSync(files.at("a.json")), "Cannot read:");
+  assert.deepEqual([read.effects, read.runs[2].meanR2], [written.effects, NaN]);
   const effect = (control: string, measure: string) =>
     written.effects.find((e: Record<string, unknown>) =>
       e.control === control && e.measure === measure

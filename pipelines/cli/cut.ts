@@ -30,7 +30,7 @@ Output (HDF5):
   /labels/<k> [nodes]          with --k
   /rgb        [nodes, 3]       bytes, unless --colors none: alike colours are alike nodes, over all arrays
   /landmarks  [m]              nodes that were compared with each other; all of them for exact, none for kernel
-  /sigma or /gamma [1]         the scale of the affinity
+  /sigma      [1]              the scale of the affinity: its sigma, or the gamma of cosine and euclidean
   /parts, /sources             which nodes are of which array: images, grid, prefix tokens
   /fit, /rotations             what --onto needs
 

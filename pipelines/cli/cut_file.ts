@@ -122,7 +122,9 @@ export function writeFit(
   writeNumbers(file, "/residuals", residuals);
   writeIndices(file, "/landmarks", landmarks);
   const [name, value] = scaleOf(affinity);
-  writeNumbers(file, `/${name}`, Float64Array.of(value));
+  writeNumbers(file, "/sigma", Float64Array.of(value));
+  file.setAttribute("/sigma", "parameter", name);
+  file.setAttribute("/sigma", "affinity", affinity.kind);
   if (!isKept) return;
   writeMatrix(file, "/fit/nodes", nodes);
   if (neighbors) {

@@ -109,8 +109,12 @@ async function checkMethod(
   using file = await Hdf5File.open(out);
   const names = file.datasets();
   assert.equal(names.includes("/rgb"), ["exact", "kernel"].includes(name));
-  assert.equal(names.includes("/sigma"), name === "neighbors");
-  assert.equal(names.includes("/gamma"), name !== "neighbors");
+  const isRbf = name === "neighbors";
+  assert.deepEqual(file.attributes("/sigma"), {
+    parameter: isRbf ? "sigma" : "gamma",
+    affinity: isRbf ? "rbf" : "cosine",
+  });
+  assert.equal(toFloat64(file.read("/sigma"))[0], isRbf ? 3 : 0.3);
   assert.deepEqual(file.info("/landmarks").shape, [LANDMARKS[name]]);
   assert.deepEqual(Array.from(toFloat64(file.read("/parts"))), [0, 8, 4, 4, 1]);
   assert.deepEqual(file.readStrings("/sources"), [folder.at("x.npy")]);

@@ -8,6 +8,7 @@ import {
 import { parseControlResults } from "../../pipelines/aligned_cut/control_results.ts";
 import { regionScores } from "../../pipelines/aligned_cut/roi_correspondence.ts";
 import { parseRoiTable } from "../../pipelines/dense/roi_table.ts";
+import type { AlignmentParts } from "../../pipelines/encoding/alignment/alignment.ts";
 import { readAlignment, saveAlignment } from "../../pipelines/encoding/alignment/alignment_file.ts";
 import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
 import { gyrus } from "../console.ts";
@@ -223,10 +224,16 @@ Deno.test("align report says in one sentence what is wrong with a file, and leav
   const bytes = Deno.readFileSync(folder.at("a.h5"));
   folder.write("a.h5", bytes.subarray(0, bytes.length / 2));
   await check(/a.h5/);
-  const odd = fixtureAlignment();
-  Deno.removeSync(folder.at("a.h5"));
-  await saveAlignment(folder.at("a.h5"), { ...odd, training: { ...odd.training, bestEpoch: 6 } });
-  await check(/"best_epoch" must be below 6, it is 6/);
+  const { training, ...rest } = fixtureAlignment();
+  const odd = async (parts: Partial<AlignmentParts>, rule: RegExp) => {
+    Deno.removeSync(folder.at("a.h5"));
+    await saveAlignment(folder.at("a.h5"), { ...rest, training, ...parts });
+    await check(rule);
+  };
+  await odd({ training: { ...training, bestEpoch: 6 } }, /"best_epoch" must be below 6, it is 6/);
+  await odd({ grid: 0.5 }, /"grid" must be a whole number from 1, it is "0.5"/);
+  const r2 = hostMatrix(new Float32Array(5 * N_VOXELS), [5, N_VOXELS]);
+  await odd({ training: { ...training, r2 } }, /5 rows, 6 layers or 2 networks do/);
 });
 
 Deno.test({

@@ -112,6 +112,9 @@ export async function readAlignment(path: string): Promise<AlignmentParts> {
   if (format !== FORMAT) {
     reader.fail(`its attribute "format" must be "${FORMAT}", it is ${quote(String(format))}`);
   }
+  if (!(Number.isInteger(Number(grid)) && Number(grid) >= 1)) {
+    reader.fail(`its attribute "grid" must be a whole number from 1, it is ${quote(String(grid))}`);
+  }
   const head = reader.head();
   const [width] = head.beta.shape, nVoxels = head.bias.length;
   const slices = reader.slices();

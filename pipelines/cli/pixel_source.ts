@@ -79,8 +79,8 @@ export async function openPixels(options: PixelOptions, config: VitConfig): Prom
 }
 
 /**
- * Opens the pixels that the options name for Inception V3: the shorter side becomes the side of the crop, 299, as in VWAM's code, where
- * torchvision's own transform has 342 before the crop. `bgr` takes the colours in the other order, as images read by OpenCV.
+ * Opens the pixels that the options name for Inception V3: the shorter side becomes the side of the crop, 299, without rounding to bytes, as
+ * in VWAM's code, where torchvision's own transform has 342 before the crop. `bgr` takes the colours in the other order, as images read by OpenCV.
  *
  * @throws {InputError} when both or none are named, or what is there does not suit the model
  */
@@ -91,7 +91,7 @@ export async function openInceptionPixels(
   return await openFor(options, {
     channels: 3,
     size: { height: INCEPTION_SIDE, width: INCEPTION_SIDE },
-    recipe: { ...preprocessings.inception, resizeSide: undefined, fit },
+    recipe: { ...preprocessings.inception, resizeSide: undefined, resizeIn: "floats", fit },
     checkSides: checkInceptionSides,
     bgr,
   });

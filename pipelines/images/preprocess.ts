@@ -1,4 +1,5 @@
 import { InputError } from "../errors.ts";
+import { interpolate } from "./interpolate.ts";
 import { type PilFilter, pilResize } from "./pil_resize.ts";
 import { checkRgbImage, type RgbImage } from "./rgb_image.ts";
 
@@ -16,6 +17,11 @@ export interface Preprocessing {
   readonly fit: "crop" | "stretch";
   /** The side resized to before the crop, for an output side; the same as the output side when left out. */
   readonly resizeSide?: (outputSide: number) => number;
+  /**
+   * `bytes` (default) rounds what was resized to bytes, between the axes too, as Pillow does; `floats` does not, as torchvision does with
+   * tensors. That takes the bilinear and bicubic filters only.
+   */
+  readonly resizeIn?: "bytes" | "floats";
   /** Subtracted from pixels in 0..1. */
   readonly mean: Rgb;
   /** Divides what is left. */
@@ -133,12 +139,7 @@ export function resizeToCover(
   image: RgbImage,
   { height, width, filter }: ImageSize & { filter: PilFilter },
 ): RgbImage {
-  // Python computes int(side * long / short): product first, then one true division, then truncation.
-  const fitHeight = height * image.width >= width * image.height;
-  const target = fitHeight
-    ? { height, width: Math.trunc(height * image.width / image.height) }
-    : { height: Math.trunc(width * image.height / image.width), width };
-  return pilResize(image, { ...target, filter });
+  return pilResize(image, { ...coverSize(image, { height, width }), filter });
 }
 
 /** Python's `round`: halves go to the even neighbour. */
@@ -209,6 +210,49 @@ export interface PreprocessOptions {
   size?: ImageSize;
 }
 
+/** Size that covers another and keeps the aspect ratio of an image, see {@link resizeToCover}. */
+function coverSize(image: ImageSize, { height, width }: ImageSize): ImageSize {
+  // Python computes int(side * long / short): product first, then one true division, then truncation.
+  const fitHeight = height * image.width >= width * image.height;
+  return fitHeight
+    ? { height, width: Math.trunc(height * image.width / image.height) }
+    : { height: Math.trunc(width * image.height / image.width), width };
+}
+
+/** {@link preprocess} without rounding: `Resize` (antialiased), `CenterCrop` and `Normalize` of torchvision on a float tensor. */
+function preprocessFloats(
+  image: RgbImage,
+  recipe: Preprocessing,
+  size: ImageSize,
+): Float32Array<ArrayBuffer> {
+  checkRgbImage(image);
+  const { filter: mode } = recipe;
+  if (mode !== "bilinear" && mode !== "bicubic") {
+    throw new InputError(
+      `Cannot resize in floats by ${mode}: the filter must be bilinear or bicubic`,
+    );
+  }
+  const { height, width } = size;
+  const side = recipe.resizeSide ?? ((outputSide: number) => outputSide);
+  const to = recipe.fit === "stretch"
+    ? size
+    : coverSize(image, { height: side(height), width: side(width) });
+  const { data } = interpolate(Float32Array.from(image.data), {
+    ...{ layout: "hwc", channels: 3, height: image.height, width: image.width },
+    ...{ size: [to.height, to.width], mode, antialias: true },
+  });
+  const top = cropOffset(to.height, height), left = cropOffset(to.width, width);
+  const out = new Float32Array(3 * height * width);
+  for (let i = 0; i < out.length; i++) {
+    const c = Math.floor(i / (height * width));
+    const y = Math.floor(i / width) % height + top, x = i % width + left;
+    const isInside = y >= 0 && y < to.height && x >= 0 && x < to.width;
+    const value = isInside ? data[(y * to.width + x) * 3 + c] / 255 : 0; // padding is black
+    out[i] = (value - recipe.mean[c]) / recipe.std[c];
+  }
+  return out;
+}
+
 /**
  * Turns an image into the input of a model family as the family's own code does.
  *
@@ -223,6 +267,9 @@ export function preprocess(
 ): PreprocessedImage {
   const recipe: Preprocessing = typeof family === "string" ? preprocessings[family] : family;
   const { height, width } = size ?? { height: recipe.size, width: recipe.size };
+  if (recipe.resizeIn === "floats") {
+    return { height, width, data: preprocessFloats(image, recipe, { height, width }) };
+  }
   const side = recipe.resizeSide ?? ((outputSide: number) => outputSide);
   const fitted = recipe.fit === "stretch"
     ? pilResize(image, { height, width, filter: recipe.filter })

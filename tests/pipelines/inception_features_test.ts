@@ -147,7 +147,11 @@ Deno.test("features recognises Inception V3 and writes pooled taps, batch by bat
   using file = await Hdf5File.open(files.folder.at("taps.h5"));
   const all = toFloat32(file.read("/features"));
   // the shorter side becomes 80, then the middle 80 columns are kept
-  const recipe = { ...preprocessings.inception, resizeSide: undefined };
+  const recipe = {
+    ...preprocessings.inception,
+    resizeSide: undefined,
+    resizeIn: "floats",
+  } as const;
   const last = files.bytes.subarray(2 * 90 * 120 * 3);
   const { data } = preprocess({ height: 90, width: 120, data: last }, {
     ...{ family: recipe, size: { height: 80, width: 80 } },

@@ -160,3 +160,27 @@ Deno.test("parseImageSize() reads S and HxW and refuses the rest", () => {
     assertInputError(() => parseImageSize(text), /must be S or HxW/);
   }
 });
+
+Deno.test("preprocess() in floats differs from Pillow's by the rounding of bytes alone", () => {
+  const image = goldenImage(new GoldenFile("preprocess"), "in.a150x211");
+  const bytes = preprocessings.inception;
+  const floats = { ...bytes, resizeIn: "floats" } as const;
+  for (const fit of ["crop", "stretch"] as const) {
+    for (const size of [{ height: 90, width: 99 }, { height: 170, width: 131 }]) {
+      const [a, b] = [bytes, floats].map((f) => preprocess(image, { family: { ...f, fit }, size }));
+      assert.deepEqual([b.height, b.width], [a.height, a.width]);
+      const difference = maxDifference(a.data, b.data);
+      // half a byte after each axis, in units of the smallest std
+      assert(difference > 1e-3 && difference <= 1 / 255 / 0.224, `${fit} ${difference}`);
+    }
+  }
+  const same = { height: 150, width: 211 };
+  const [a, b] = [bytes, floats].map((f) =>
+    preprocess(image, { family: { ...f, resizeSide: undefined }, size: same })
+  );
+  assert(maxDifference(a.data, b.data) < 1e-6); // nothing is resized: two roundings of f32
+  assertInputError(
+    () => preprocess(image, { family: { ...floats, filter: "lanczos" }, size: same }),
+    /by lanczos: the filter must be bilinear or bicubic/,
+  );
+});

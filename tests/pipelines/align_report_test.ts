@@ -224,11 +224,20 @@ Deno.test("align report says in one sentence what is wrong with a file, and leav
   const bytes = Deno.readFileSync(folder.at("a.h5"));
   folder.write("a.h5", bytes.subarray(0, bytes.length / 2));
   await check(/a.h5/);
+});
+
+Deno.test("align report refuses alignments whose parts do not fit", async () => {
+  using folder = new TestFolder();
   const { training, ...rest } = fixtureAlignment();
   const odd = async (parts: Partial<AlignmentParts>, rule: RegExp) => {
-    Deno.removeSync(folder.at("a.h5"));
-    await saveAlignment(folder.at("a.h5"), { ...rest, training, ...parts });
-    await check(rule);
+    const path = folder.at("a.h5");
+    await saveAlignment(path, { ...rest, training, ...parts });
+    const args = ["--alignment", path, "--out", folder.at("p.html")];
+    const { code, text } = await gyrus("align", "report", ...args);
+    assert.equal(code, 2, text);
+    assert.match(text, rule);
+    assert.deepEqual(folder.list(), ["a.h5"]);
+    Deno.removeSync(path);
   };
   await odd({ training: { ...training, bestEpoch: 6 } }, /"best_epoch" must be below 6, it is 6/);
   await odd({ grid: 0.5 }, /"grid" must be a whole number from 1, it is "0.5"/);

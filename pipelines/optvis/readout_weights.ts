@@ -2,13 +2,14 @@ import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 
 /** How the weights of a region's voxels become one readout. */
-export type ReadoutPooling = "mean" | "accuracy" | "zscore" | "median" | "top";
+export type ReadoutPooling = "mean" | "accuracy" | "zscore" | "median" | "top" | "component";
 
 /** Options of {@link roiReadout}. */
 export interface RoiReadoutOptions {
   /**
    * `"mean"` of the voxels' weights (VWAM); `"accuracy"` weights each voxel by its prediction accuracy, none below 0; `"zscore"` makes each
-   * voxel's weights mean 0 and standard deviation 1 first; `"median"` of each feature; `"top"` is the mean of the best-predicted voxels.
+   * voxel's weights mean 0 and standard deviation 1 first; `"median"` of each feature; `"top"` is the mean of the best-predicted voxels; `"component"` is the
+   * direction that voxels' weights of length 1 share most (first component about 0, on the side of their mean; of length 1 in itself).
    */
   readonly pooling?: ReadoutPooling;
   /** Prediction accuracy of every voxel of the encoder, such as r, `[nVoxels]`; for `"accuracy"` and `"top"`. */
@@ -92,6 +93,7 @@ export function roiReadout(
   const { data, shape: [nFeatures, nVoxels] } = coef;
   const { pooling = "mean", isUnit = true } = options;
   const list = requireVoxels(voxels, nVoxels);
+  if (pooling === "component") return firstComponent(coef, list);
   const shares = sharesOf(list, options);
   const pooled = new Float64Array(nFeatures);
   if (pooling === "median") {
@@ -107,6 +109,33 @@ export function roiReadout(
     }
   }
   return isUnit ? unitWeights(pooled) : pooled;
+}
+
+const MOST_TURNS = 1000, CONVERGED = 1e-12; // of power iteration, and the change of length 1 that ends it
+
+/** The first component of columns of length 1, by power iteration from their mean. */
+function firstComponent(
+  { data, shape: [nFeatures, nVoxels] }: HostMatrix,
+  voxels: readonly number[],
+): Float64Array<ArrayBuffer> {
+  const columns = voxels.map((v) =>
+    unitWeights(Float64Array.from({ length: nFeatures }, (_, p) => data[p * nVoxels + v]))
+  );
+  const sumOf = (shares: readonly number[]) => {
+    const sum = new Float64Array(nFeatures);
+    columns.forEach((column, v) => column.forEach((w, p) => sum[p] += shares[v] * w));
+    return unitWeights(sum);
+  };
+  let direction = sumOf(columns.map(() => 1));
+  for (let turn = 0; turn < MOST_TURNS; turn++) {
+    const next = sumOf(
+      columns.map((column) => column.reduce((s, w, p) => s + w * direction[p], 0)),
+    );
+    const change = next.reduce((s, w, p) => s + (w - direction[p]) ** 2, 0);
+    direction = next;
+    if (change <= CONVERGED ** 2) break;
+  }
+  return direction;
 }
 
 function momentsOf({ data, shape: [n, cols] }: HostMatrix, column: number) {

@@ -315,9 +315,9 @@ Deno.test("objectives add and scale", async () => {
 });
 
 const COEF = hostMatrix([3, 0, 1, 4, 2, -1, 0, 1, 5], [3, 3]); // columns (3, 4, 0), (0, 2, 1), (1, −1, 5)
-const near = (a: ArrayLike<number>, b: readonly number[]) =>
+const near = (a: ArrayLike<number>, b: readonly number[], tolerance = 1e-12) =>
   assert(
-    a.length === b.length && b.every((v, i) => Math.abs(a[i] - v) < 1e-12),
+    a.length === b.length && b.every((v, i) => Math.abs(a[i] - v) < tolerance),
     `${a} is not ${b}`,
   );
 
@@ -339,6 +339,12 @@ Deno.test("roiReadout() pools voxels as asked", () => {
   ]);
   const sd = Math.sqrt(2 / 3); // of (0, 2, 1), whose mean is 1
   near(roiReadout(COEF, [1], { pooling: "zscore", isUnit: false }), [-1 / sd, 1 / sd, 0]);
+  // (3, 4, 0)/5 and (0, 2, 1)/√5 have a positive cosine, so that what they share most is their sum
+  const shared = [0.6, 0.8 + 2 / Math.sqrt(5), 1 / Math.sqrt(5)], length = Math.hypot(...shared);
+  near(roiReadout(COEF, [0, 1], { pooling: "component" }), shared.map((w) => w / length));
+  // Two voxels of one direction and one at a right angle, four times as long: the direction of the two
+  const crossed = hostMatrix([1, 2, 0, 0, 0, 4], [2, 3]);
+  near(roiReadout(crossed, [0, 1, 2], { pooling: "component" }), [1, 0], 1e-10);
   assert.throws(() => roiReadout(COEF, [3]), { name: "InputError", message: /voxel 3/ });
   assert.throws(() => roiReadout(COEF, []), { name: "InputError", message: /no voxel/ });
   assert.throws(() => roiReadout(COEF, [0], { pooling: "top" }), { message: /accuracy/ });

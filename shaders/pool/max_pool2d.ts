@@ -148,7 +148,9 @@ export const maxPool2dGradientKernel: KernelSpec = defineKernel({
     name: "max_pool2d_gradient",
     source: gradientSource,
     tunables: { WG: [64] },
-    constants,
+    constants: (_, { adaptive, strideY, strideX }) => ({
+      ...{ ADAPTIVE: adaptive, STRIDE_Y: strideY, STRIDE_X: strideX },
+    }),
     loopTurns: windowsTurns,
     workgroups: ({ planes, h, w }, { WG }) => grid1d(ceilDiv(planes * h * w, WG)),
   }],

@@ -6,6 +6,8 @@
 alias Elem = f32;
 const WG: u32 = 64;
 const ADAPTIVE: bool = false;
+const STRIDE_Y: i32 = 1; // constants: divisions by them are shifts
+const STRIDE_X: i32 = 1;
 
 struct Params {
   planes: u32,
@@ -15,8 +17,6 @@ struct Params {
   ow: u32,
   kernelY: u32,
   kernelX: u32,
-  strideY: i32,
-  strideX: i32,
   padTop: i32,
   padLeft: i32,
   dilationY: i32,
@@ -44,12 +44,15 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   if (i >= params.planes * params.h * params.w) {
     return;
   }
-  let here = i % (params.w * params.h);
-  let plane = i / (params.w * params.h) * params.oh * params.ow;
+  let size = params.w * params.h;
+  let which = i / size;
+  let here = i - which * size; // in place of %, which would divide again
+  let row = here / params.w;
+  let plane = which * params.oh * params.ow;
   let reach_y = (i32(params.kernelY) - 1) * params.dilationY;
   let reach_x = (i32(params.kernelX) - 1) * params.dilationX;
-  let rows = windows(here / params.w, params.oh, params.h, reach_y, params.strideY, params.padTop);
-  let columns = windows(here % params.w, params.ow, params.w, reach_x, params.strideX, params.padLeft);
+  let rows = windows(row, params.oh, params.h, reach_y, STRIDE_Y, params.padTop);
+  let columns = windows(here - row * params.w, params.ow, params.w, reach_x, STRIDE_X, params.padLeft);
   var acc = 0.0;
   for (var oy = rows.x; oy <= rows.y; oy++) {
     for (var ox = columns.x; ox <= columns.y; ox++) {

@@ -67,6 +67,7 @@ const cases = [
   { batch: 1, crops: 1, channels: 1, ...sides(1, 1, 1, 1) },
   { batch: 2, crops: 1, channels: 3, ...sides(7, 11, 9, 6) },
   { batch: 2, crops: 3, channels: 2, ...sides(17, 13, 5, 16) },
+  { batch: 1, crops: 1, channels: 6, ...sides(5, 8, 6, 7) },
 ];
 const large = [{ batch: 8, crops: 1, channels: 3, ...sides(500, 500, 500, 500) }];
 const outputs = ({ batch, crops, channels, outHeight, outWidth }: Dims) =>
@@ -132,6 +133,6 @@ export const affineWarpGradientKernel: KernelSpec = defineKernel({
     tunables: { WG: [64, 256] },
     loopTurns: ({ crops }, _, { reachX, reachY }) => crops * ((reachX + 2) * (reachY + 1) + 2) + 1,
     workgroups: ({ batch, channels, height, width }, { WG }) =>
-      grid1d(ceilDiv(batch * channels * height * width, WG)),
+      grid1d(ceilDiv(batch * ceilDiv(channels, 4) * height * width, WG)),
   }],
 });

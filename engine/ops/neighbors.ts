@@ -109,7 +109,7 @@ export function farthestPicks(
 ): Tensor {
   const { gpu, shape: [n, d] } = points;
   const blocks = n / FARTHEST_BLOCK;
-  const turns = farthestTurns(blocks) + 2 * 64 + farthestTurns(blocks); // of the slowest variant
+  const turns = 2 * (farthestTurns({ blocks, d }) + 64); // of the slowest variant
   const step = Math.max(1, Math.min(MOST_PICKS, Math.floor(gpu.caps.maxLoopTurns / turns) - 1));
   return tidy(gpu, () => {
     const near = nearest.detach();

@@ -13,6 +13,8 @@ import type { TokenSource } from "../encoding/alignment/tokens.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
 import { InputError } from "../errors.ts";
+import { takeRows } from "../spectral/sample_nodes.ts";
+import type { SpatialOrders } from "../stats/spatial_nulls.ts";
 import {
   gaussianTargets,
   noisyTargets,
@@ -20,12 +22,15 @@ import {
   sharesOf,
   shuffledTargets,
 } from "./control_targets.ts";
+import { measuredMaps } from "./measured_maps.ts";
+import { type RegionScores, type RegionTest, regionTest } from "./roi_correspondence.ts";
 import { alignedSpace, rawSpace, type SharedSpace, turnedSpace } from "./shared_space.ts";
 import {
   measureSpace,
   type PatchTruth,
   type SpaceMeasureOptions,
   type SpaceMeasures,
+  takeTruth,
 } from "./space_measures.ts";
 
 /** A way to a shared space. */
@@ -53,6 +58,24 @@ export const conditions: Readonly<Record<Condition, string>> = {
   unaligned: "channels as they are",
 };
 
+/** Regions, and what they would be by chance. */
+export interface ControlRegions {
+  /** Region of each voxel, −1 for none, `[nVoxels]`. */
+  readonly regionOf: ArrayLike<number>;
+  /** Number of regions. */
+  readonly nRegions: number;
+  /** Orders of voxels by chance: permutations, spins or shifts. */
+  readonly orders: SpatialOrders;
+  /** Number of them. */
+  readonly nPermutations?: number;
+}
+
+/** How far joint concepts correspond to regions in measured responses to held-out images, with p-values by chance orders. */
+export interface RegionMatch
+  extends
+    Pick<RegionTest, "pSelectivity" | "pPurity" | "pAmi">,
+    Pick<RegionScores, "selectivity" | "purity" | "ami"> {}
+
 /** What is aligned, and what controls need. */
 export interface ControlData {
   /** Tokens of all images. */
@@ -67,6 +90,8 @@ export interface ControlData {
   readonly lowLevel?: HostMatrix;
   /** Share of the responses' variance that can be explained, which random readouts get too; 1 when left out. */
   readonly noiseCeiling?: number | ArrayLike<number>;
+  /** Regions of the voxels, for the correspondence of concepts with them. */
+  readonly regions?: ControlRegions;
   /** Classes of all patches on the grid of the tokens, `[nImages · grid²]`. */
   readonly truth?: PatchTruth;
 }
@@ -106,7 +131,9 @@ export interface ControlRun {
   /** Mean held-out R² over voxels and layers, of the targets that were trained on; NaN where nothing was. */
   readonly meanR2: number;
   /** Measures of the held-out images. */
-  readonly measures: SpaceMeasures;
+  readonly measures: Pick<SpaceMeasures, "names" | "values">;
+  /** Concepts against regions; undefined without regions. */
+  readonly regions?: RegionMatch;
 }
 
 /** All runs. */
@@ -213,7 +240,14 @@ async function runOnce(
   const own = foldIn(key, seed);
   const { space, meanR2 } = await spaceOf(gpu, condition, job, own);
   const options = { ...given, key: foldIn(own, 3), truth, signal };
-  return { condition, seed, meanR2, measures: await measureSpace(gpu, space, options) };
+  const { names, values, areas } = await measureSpace(gpu, space, options);
+  const run = { condition, seed, meanR2, measures: { names, values } };
+  const { regions, responses } = job.data;
+  if (!regions) return run;
+  const maps = measuredMaps(areas, takeRows(responses, job.heldOut));
+  const { observed, pSelectivity, pPurity, pAmi } = await regionTest({ ...regions, maps }, regions);
+  const { selectivity, purity, ami } = observed;
+  return { ...run, regions: { selectivity, purity, ami, pSelectivity, pPurity, pAmi } };
 }
 
 /**
@@ -237,7 +271,7 @@ export async function runControls(
     options.heldOut,
     foldIn(key, 1000),
   );
-  const truth = data.truth && patchTruthOf(data.truth, heldOut, data.tokens.grid ** 2);
+  const truth = data.truth && takeTruth(data.truth, heldOut, data.tokens.grid ** 2);
   const job = { data, options, train, heldOut };
   const runs: ControlRun[] = [];
   for (const condition of names) {
@@ -250,19 +284,4 @@ export async function runControls(
     }
   }
   return { runs, heldOut };
-}
-
-/** The classes of some images. */
-function patchTruthOf(
-  { labels, nClasses }: PatchTruth,
-  images: ArrayLike<number>,
-  nPatches: number,
-): PatchTruth {
-  return {
-    nClasses,
-    labels: Uint8Array.from(
-      { length: images.length * nPatches },
-      (_, at) => labels[images[Math.floor(at / nPatches)] * nPatches + at % nPatches],
-    ),
-  };
 }

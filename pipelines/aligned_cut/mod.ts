@@ -117,10 +117,12 @@ export {
   conditions,
   type ControlData,
   type ControlOptions,
+  type ControlRegions,
   type ControlRun,
   type ControlRuns,
   type ControlStore,
   possibleConditions,
+  type RegionMatch,
   runControls,
 } from "./controls.ts";
 export {

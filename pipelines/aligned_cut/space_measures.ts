@@ -7,12 +7,13 @@ import type { Gpu } from "../../engine/gpu.ts";
 import { type Key, randomKey } from "../../engine/random.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
 import { InputError } from "../errors.ts";
-import { hostMatrix } from "../encoding/host_matrix.ts";
+import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import { kwayNcut } from "../spectral/kway.ts";
 import { Ncut } from "../spectral/ncut.ts";
 import type { UnitValues } from "../stats/bootstrap.ts";
 import { adjustedRandIndex } from "../stats/partitions.ts";
 import { joinGraph } from "./joint_graph.ts";
+import { conceptAreas } from "./measured_maps.ts";
 import {
   bestOf,
   classCenters,
@@ -28,6 +29,21 @@ export interface PatchTruth {
   readonly labels: ArrayLike<number>;
   /** Number of classes, the background included. */
   readonly nClasses: number;
+}
+
+/** The classes of some images. */
+export function takeTruth(
+  { labels, nClasses }: PatchTruth,
+  images: ArrayLike<number>,
+  nPatches: number,
+): PatchTruth {
+  return {
+    nClasses,
+    labels: Uint8Array.from(
+      { length: images.length * nPatches },
+      (_, at) => labels[images[Math.floor(at / nPatches)] * nPatches + at % nPatches],
+    ),
+  };
 }
 
 /** Options of {@link measureSpace}. */
@@ -62,6 +78,8 @@ export interface SpaceMeasures {
   readonly names: readonly MeasureName[];
   /** A row for each image; NaN where an image says nothing. */
   readonly values: UnitValues;
+  /** Share of each image that each joint concept covers, mean over the last layers, `[nImages, nClusters]`. */
+  readonly areas: HostMatrix;
 }
 
 type Pair = readonly [a: number, b: number];
@@ -175,6 +193,41 @@ function requireSpace({ slices, nImages, grid }: SharedSpace, truth: PatchTruth 
   }
 }
 
+/** Columns side by side. */
+function tableOf(
+  columns: readonly (readonly [MeasureName, Float64Array])[],
+  nImages: number,
+): Pick<SpaceMeasures, "names" | "values"> {
+  const data = new Float64Array(nImages * columns.length);
+  columns.forEach(([, values], c) =>
+    values.forEach((value, i) => data[i * columns.length + c] = value)
+  );
+  const shape = [nImages, columns.length] as const;
+  return { names: columns.map(([name]) => name), values: { data, shape } };
+}
+
+/** Eigenvectors and concepts of the patches of all layers of all networks, cut together. */
+async function jointConcepts(
+  gpu: Gpu,
+  { slices, grid }: SharedSpace,
+  { key, nEig, nClusters, gamma, ...call }: LongCall & {
+    readonly key: Key;
+    readonly nEig: number;
+    readonly nClusters: number;
+    readonly gamma: number;
+  },
+): Promise<{ readonly eigvec: HostMatrix; readonly labels: Uint32Array<ArrayBuffer> }> {
+  const graph = joinGraph(slices.map(({ model, features }, s) => ({
+    ...{ model: `${s} ${model}`, layer: s, grid: [grid, grid] as const, features },
+  })));
+  const affinity = { kind: "cosine", gamma } as const;
+  const method = graph.shape[0] <= 2048 ? "exact" : "nystrom";
+  using cut = await new Ncut(gpu, { nEig, affinity, method, key }).fit(graph, call);
+  const kway = await kwayNcut(gpu, cut.eigvec, { nClusters });
+  const { labels } = await kway.transform(gpu, cut.eigvec);
+  return { eigvec: cut.eigvec, labels };
+}
+
 /**
  * Measures a shared space: how near the same patch of different networks is; and, with all layers of all networks cut together, how far
  * the networks agree on the concept of a patch, and with the classes that are known.
@@ -188,16 +241,14 @@ export async function measureSpace(
 ): Promise<SpaceMeasures> {
   const { key = randomKey(0), nEig = 10, nClusters = 6, gamma = 1, truth, ...call } = options;
   requireSpace(space, truth);
-  const { nImages, grid, slices } = space, patches = grid ** 2, rows = nImages * patches;
-  const parts = slices.map(({ model, features }, s) => ({
-    ...{ model: `${s} ${model}`, layer: s, grid: [grid, grid] as const, features },
-  }));
-  const graph = joinGraph(parts);
-  const affinity = { kind: "cosine", gamma } as const;
-  const method = graph.shape[0] <= 2048 ? "exact" : "nystrom";
-  using cut = await new Ncut(gpu, { nEig, affinity, method, key }).fit(graph, call);
-  const kway = await kwayNcut(gpu, cut.eigvec, { nClusters });
-  const { labels } = await kway.transform(gpu, cut.eigvec);
+  const { nImages, grid } = space, patches = grid ** 2, rows = nImages * patches;
+  const { eigvec, labels } = await jointConcepts(gpu, space, {
+    key,
+    nEig,
+    nClusters,
+    gamma,
+    ...call,
+  });
   const pairs = pairsOf(space), last = lastSlices(space);
   const labelsOf = (slice: number, image: number) => {
     const start = slice * rows + image * patches;
@@ -221,23 +272,16 @@ export async function measureSpace(
     const aris = last.map((s) => each((i) => adjustedRandIndex(labelsOf(s, i), own(i))));
     columns.push(["truth", imageMeans(nImages, aris)]);
     const scores = last.map((s) => {
-      const data = cut.eigvec.data.slice(s * rows * nEig, (s + 1) * rows * nEig);
-      const eigvec = hostMatrix(data, [rows, nEig]);
-      return segmentations({
-        eigvec,
-        labels: classes,
-        nClasses: truth.nClasses,
-        grid: [grid, grid],
-      }, nImages);
+      const data = eigvec.data.slice(s * rows * nEig, (s + 1) * rows * nEig);
+      const own = { eigvec: hostMatrix(data, [rows, nEig]), grid: [grid, grid] as const };
+      return segmentations({ ...own, labels: classes, nClasses: truth.nClasses }, nImages);
     });
     columns.push(["segmentation", imageMeans(nImages, scores)]);
   }
-  const data = new Float64Array(nImages * columns.length);
-  columns.forEach(([, values], c) =>
-    values.forEach((value, i) => data[i * columns.length + c] = value)
-  );
-  return {
-    names: columns.map(([name]) => name),
-    values: { data, shape: [nImages, columns.length] },
-  };
+  const shares = last.map((s) => {
+    const slice = { start: s * rows, nImages, grid: [grid, grid] as const };
+    return conceptAreas(labels, slice, nClusters).data;
+  });
+  const areas = hostMatrix(imageMeans(nImages * nClusters, shares), [nImages, nClusters]);
+  return { areas, ...tableOf(columns, nImages) };
 }

@@ -7,11 +7,8 @@ import type { Command } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
 import { runRecord } from "../run_record.ts";
 import { alignApply, type AlignApplyOptions, registerAlignApply } from "./align_apply.ts";
-import {
-  alignControls,
-  type AlignControlsOptions,
-  registerAlignControls,
-} from "./align_controls.ts";
+import { alignControls, registerAlignControls } from "./align_controls.ts";
+import type { AlignControlsOptions } from "./align_controls_data.ts";
 import { alignFit, type AlignFitOptions, registerAlignFit } from "./align_fit.ts";
 import { alignReport, type AlignReportCliOptions, registerAlignReport } from "./align_report.ts";
 import type { GlobalOptions } from "./options.ts";
@@ -54,7 +51,7 @@ async function apply(options: AlignApplyOptions): Promise<void> {
 async function controls(options: AlignControlsOptions): Promise<void> {
   const started = new Date();
   await alignControls(options, (gpu, results, lines) => {
-    const { model, randomModel, responses, readoutFeatures, images, labels } = options;
+    const { model, randomModel, responses, readoutFeatures, images, labels, roi } = options;
     const files = [...model, ...randomModel.map((text) => `random ${text}`)].map((text) => {
       const at = text.indexOf("=");
       return [`model ${text.slice(0, at)}`, text.slice(at + 1)] as const;
@@ -65,6 +62,7 @@ async function controls(options: AlignControlsOptions): Promise<void> {
       readoutFeatures,
       images,
       labels,
+      roi,
     })
       .filter((entry): entry is [string, string] => entry[1] !== undefined);
     const inputs = Object.fromEntries(given);

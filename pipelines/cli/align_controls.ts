@@ -6,57 +6,22 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
 import { foldIn, randomKey } from "../../engine/random.ts";
-import { type ControlEffects, controlEffects } from "../aligned_cut/control_effects.ts";
-import { lowLevelFeatures } from "../aligned_cut/control_targets.ts";
-import {
-  type Condition,
-  conditions,
-  type ControlData,
-  type ControlRun,
-  type ControlRuns,
-  type ControlStore,
-  runControls,
-} from "../aligned_cut/controls.ts";
-import { type MeasureName, measureTitles, type PatchTruth } from "../aligned_cut/space_measures.ts";
-import { patchLabels } from "../aligned_cut/patch_labels.ts";
+import { controlEffects } from "../aligned_cut/control_effects.ts";
+import { type Condition, conditions, runControls } from "../aligned_cut/controls.ts";
+import { measureTitles } from "../aligned_cut/space_measures.ts";
 import type { TokenSource } from "../encoding/alignment/tokens.ts";
-import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
-import { openArray } from "../io/array_ref.ts";
-import { openImages } from "../io/images.ts";
-import { hostTensor, toFloat64 } from "../io/state_dict.ts";
 import { StepLog } from "../io/step_log.ts";
 import { quote } from "../io/strict_json.ts";
+import { type AlignControlsOptions, controlData } from "./align_controls_data.ts";
+import { documentOf, effectLines, regionLines, storeOf } from "./align_controls_results.ts";
 import { addSettingOptions, settingsOf } from "./align_options.ts";
-import {
-  addSourceOptions,
-  append,
-  heldOutOf,
-  openSource,
-  type SourceOptions,
-  tokenChoice,
-} from "./align_source.ts";
+import { addSourceOptions, append, heldOutOf, openSource, tokenChoice } from "./align_source.ts";
 import { openTokens, parseModelFile } from "./align_tokens.ts";
 import { openGpu } from "./open_gpu.ts";
 import { realNumber, wholeNumber } from "./options.ts";
 import { beginOutput, letSignalsIn } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { readSamples, readVector } from "./read_matrix.ts";
-
-/** Options of `align controls`. */
-export interface AlignControlsOptions extends SourceOptions {
-  readonly randomModel: readonly string[];
-  readonly readoutFeatures?: string;
-  readonly images?: string;
-  readonly labels?: string;
-  readonly noiseCeiling?: string;
-  readonly conditions?: readonly Condition[];
-  readonly seeds: number;
-  readonly nEig: number;
-  readonly nClusters: number;
-  readonly gamma: number;
-  readonly resamples: number;
-}
 
 const HELP = `
 Conditions, and what they need beside tokens and responses:
@@ -108,6 +73,21 @@ export function registerAlignControls(
         "[images, classes, height, width]",
     )
     .option("--noise-ceiling <ref or s>", "share of the responses that can be explained, 0 to 1")
+    .option(
+      "--roi <ref>",
+      "region of each voxel [voxels], whole numbers, -1 for none: do concepts match them?",
+    )
+    .option(
+      "--flat <ref>",
+      "chance: regions shifted on a flat map [voxels, 2], in place of permuted voxels",
+    )
+    .option(
+      "--sphere <ref>",
+      "chance: regions spun on a sphere [voxels of a hemisphere, 3]; left, then right",
+      append,
+      [],
+    )
+    .option("--permutations <n>", "orders by chance", wholeNumber, 999)
     .option("--n-eig <n>", "eigenvectors of the joint cut", wholeNumber, 10)
     .option("--n-clusters <n>", "concepts of the joint cut", wholeNumber, 6)
     .option("--gamma <g>", "scale of the joint cut's cosine affinity", realNumber, 1)
@@ -121,172 +101,14 @@ export function registerAlignControls(
     .action(async (_, command: Command) => await action(command.optsWithGlobals()));
 }
 
-/** Classes of the patches of all images. */
-async function readTruth(reference: string, nImages: number, grid: number): Promise<PatchTruth> {
-  using rows = await openArray(reference);
-  const { shape } = rows;
-  if ((shape.length !== 3 && shape.length !== 4) || shape[0] !== nImages) {
-    throw new InputError(
-      `Cannot use ${
-        quote(reference)
-      } as classes: [images, height, width] or [images, classes, height, width] of ` +
-        `${nImages} images are needed, its shape is [${shape}]`,
-    );
-  }
-  const [height, width] = shape.slice(-2), size = height * width;
-  const labels = new Uint8Array(nImages * grid * grid);
-  let most = 1;
-  for (let i = 0; i < nImages; i++) {
-    const values = rows.readRows(i, i + 1);
-    const own = new Uint8Array(size);
-    values.forEach((value, at) => {
-      if (!(Number.isInteger(value) && value >= 0 && value <= 255)) {
-        throw new InputError(
-          `Cannot use ${
-            quote(reference)
-          } as classes: whole numbers from 0 to 255 are needed, image ${i} has ${value}`,
-        );
-      }
-      if (shape.length === 3) own[at] = value;
-      else if (value > 0) own[at % size] = 1 + Math.floor(at / size);
-    });
-    own.forEach((label) => most = label === 255 ? most : Math.max(most, label));
-    labels.set(patchLabels({ height, width, labels: own }, [grid, grid]), i * grid * grid);
-  }
-  return { labels, nClasses: most + 1 };
-}
-
-/** Colours and edges of the images. */
-async function readLowLevel(reference: string, nImages: number): Promise<HostMatrix> {
-  using images = await openImages(reference);
-  if (images.n !== nImages) {
-    throw new InputError(
-      `Cannot use ${quote(reference)}: tokens are of ${nImages} images, there are ${images.n}`,
-    );
-  }
-  return lowLevelFeatures((function* () {
-    for (let i = 0; i < nImages; i++) yield images.read(i);
-  })());
-}
-
-async function readRowsOf(
-  reference: string,
-  nImages: number,
-): Promise<HostMatrix> {
-  const samples = await readSamples(reference, "features");
-  if (samples.shape[0] === nImages) return samples;
-  throw new InputError(
-    `Cannot use ${
-      quote(reference)
-    }: ${nImages} rows are needed, one for each image, its shape is [${samples.shape}]`,
-  );
-}
-
-async function readCeiling(text: string | undefined, nVoxels: number) {
-  if (text === undefined || text.trim() === "") return undefined;
-  const value = Number(text);
-  return Number.isFinite(value) ? value : await readVector(text, nVoxels, "one for each voxel");
-}
-
-/** Everything that conditions need, as far as the options name it. */
-async function controlData(
-  options: AlignControlsOptions,
-  tokens: TokenSource,
-  randomTokens: TokenSource | undefined,
-): Promise<ControlData> {
-  const { readoutFeatures: readout, images, labels } = options, { nImages, grid } = tokens;
-  const responses = await readSamples(options.responses, "voxels");
+/** What results follow from beside the settings. */
+function factsOf(options: AlignControlsOptions): Record<string, unknown> {
+  const { heldOut, responses, readoutFeatures, images, labels, noiseCeiling } = options;
+  const { layers, grid, roi, flat, sphere, permutations } = options;
   return {
-    ...{ tokens, responses, randomTokens },
-    readoutFeatures: readout === undefined ? undefined : await readRowsOf(readout, nImages),
-    lowLevel: images === undefined ? undefined : await readLowLevel(images, nImages),
-    noiseCeiling: await readCeiling(options.noiseCeiling, responses.shape[1]),
-    truth: labels === undefined ? undefined : await readTruth(labels, nImages, grid),
+    ...{ heldOut, responses, readoutFeatures, images, labels, noiseCeiling },
+    ...{ layers, grid, roi, flat, sphere, permutations },
   };
-}
-
-/** Runs in a log: values of the measures, and the R². */
-function storeOf(log: StepLog | undefined): ControlStore | undefined {
-  if (!log) return undefined;
-  const known = new Map<string, ControlRun>();
-  for (let step = 0; step < log.size; step++) {
-    const arrays = log.read(step);
-    const head = JSON.parse(new TextDecoder().decode(arrays.get("run")!.bytes));
-    const { shape } = arrays.get("values")!, data = toFloat64(arrays.get("values")!);
-    const values = { data, shape: [shape[0], shape[1]] as const };
-    const [meanR2] = toFloat64(arrays.get("r2")!);
-    const { condition, seed, names } = head as Pick<ControlRun, "condition" | "seed"> & {
-      readonly names: MeasureName[];
-    };
-    known.set(`${condition} ${seed}`, { condition, seed, meanR2, measures: { names, values } });
-  }
-  return {
-    read: (condition, seed) => known.get(`${condition} ${seed}`),
-    keep({ condition, seed, meanR2, measures: { names, values } }) {
-      const head = new TextEncoder().encode(JSON.stringify({ condition, seed, names }));
-      log.append(
-        new Map([
-          ["run", hostTensor(head, [head.length])],
-          ["values", hostTensor(Float64Array.from(values.data), values.shape)],
-          ["r2", hostTensor(Float64Array.of(meanR2), [1])],
-        ]),
-      );
-    },
-  };
-}
-
-const orNull = (value: number): number | null => Number.isFinite(value) ? value : null;
-
-/** What is written. */
-function documentOf(
-  { runs, heldOut }: ControlRuns,
-  effects: ControlEffects,
-  settings: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  const names = [...new Set(runs.map(({ condition }) => condition))];
-  const measures = runs[0].measures.names;
-  return {
-    settings,
-    nImages: heldOut.length,
-    heldOut: Array.from(heldOut),
-    conditions: Object.fromEntries(names.map((name) => [name, conditions[name]])),
-    measures: Object.fromEntries(measures.map((name) => [name, measureTitles[name]])),
-    runs: runs.map(({ condition, seed, meanR2, measures: { names, values } }) => ({
-      ...{ condition, seed, names },
-      meanR2: orNull(meanR2),
-      values: Array.from(
-        { length: values.shape[0] },
-        (_, i) => names.map((_, c) => orNull(values.data[i * names.length + c])),
-      ),
-    })),
-    scores: effects.scores.map((score) => ({ ...score, seedStd: orNull(score.seedStd) })),
-    effects: effects.effects,
-    r2: effects.r2.map(({ condition, mean, std }) => ({
-      ...{ condition, mean: orNull(mean), std: orNull(std) },
-    })),
-  };
-}
-
-/** The effects as lines of text. */
-export function effectLines({ effects, scores }: ControlEffects): string[] {
-  const short = (value: number) => value.toFixed(3);
-  const score = (condition: Condition, measure: MeasureName) =>
-    scores.find((row) => row.condition === condition && row.measure === measure)!;
-  const head = `${"brain - control".padEnd(18)}${"measure".padEnd(14)}${"brain".padEnd(8)}${
-    "control".padEnd(9)
-  }effect  95 % over images`;
-  return [
-    head,
-    ...effects.map(({ control, measure, mean, low, high }) =>
-      [
-        control.padEnd(17),
-        measure.padEnd(13),
-        short(score("brain", measure).mean).padEnd(7),
-        short(score(control, measure).mean).padEnd(8),
-        `${short(mean).padEnd(7)} ${short(low)} to ${short(high)}`,
-      ].join(" ")
-    ),
-  ];
 }
 
 interface Source {
@@ -333,9 +155,7 @@ export async function alignControls(
   using gpu = await openGpu(options);
   const { nEig, nClusters, gamma, conditions: chosen } = options;
   const settings = { ...settingsOf({ ...options }), seed, nSeeds, nEig, nClusters, gamma };
-  const { heldOut, responses, readoutFeatures, images, labels, noiseCeiling, layers, grid } =
-    options;
-  const facts = { heldOut, responses, readoutFeatures, images, labels, noiseCeiling, layers, grid };
+  const facts = factsOf(options);
   const log = checkpoint === undefined ? undefined : resources.use(
     new StepLog(checkpoint, {
       tokens: [own.facts, random?.facts],
@@ -345,7 +165,7 @@ export async function alignControls(
   );
   const key = randomKey(seed);
   const runs = await runControls(gpu, data, {
-    ...{ key, nSeeds, conditions: chosen, heldOut: await heldOutOf(heldOut) },
+    ...{ key, nSeeds, conditions: chosen, heldOut: await heldOutOf(options.heldOut) },
     alignment: settingsOf({ ...options }),
     measures: { nEig, nClusters, gamma },
     store: storeOf(log),
@@ -367,5 +187,5 @@ export async function alignControls(
     runs: runs.runs.length,
     effects: effects.effects,
   };
-  finish(gpu, results, effectLines(effects));
+  finish(gpu, results, [...effectLines(effects), ...regionLines(runs)]);
 }

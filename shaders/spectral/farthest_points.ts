@@ -118,20 +118,28 @@ export const farthestPointsKernel: KernelSpec = defineKernel({
     },
     supports: (_, { maxWorkgroupInvocations, isSoftware }) =>
       isSoftware || maxWorkgroupInvocations >= 256,
-    loopTurns: ({ blocks }, { WG }, { count }) => farthestTurns(blocks, WG) * (count + 1),
+    loopTurns: ({ blocks, d }, { WG }, { count }) => farthestTurns({ blocks, d }, WG) * (count + 1),
     workgroups: () => [1, 1, 1],
   }, {
     name: "farthest_points_naive",
     source: naive,
     tunables: { WG: [64] },
     constants,
-    loopTurns: ({ blocks }, { WG }, { count }) =>
-      (2 * farthestTurns(blocks, WG) + WG) * (count + 1),
+    loopTurns: ({ blocks, d }, { WG }, { count }) =>
+      (2 * farthestTurns({ blocks, d }, WG) + WG) * (count + 1),
     workgroups: () => [1, 1, 1],
   }],
 });
 
-/** Turns of the loops of one thread for one pick, at most. */
-export function farthestTurns(blocks: number, threads = 64): number {
-  return ceilDiv(blocks, threads) * (FARTHEST_BLOCK + 2) + 2 * Math.sqrt(threads) + 4;
+/**
+ * Turns of the loops of one thread for one pick, at most, the look that ends a loop counted: over its blocks, over the points of each and
+ * the quads of their coordinates, those of the box beside, and over the best of its side and of all sides.
+ */
+export function farthestTurns(
+  { blocks, d }: { readonly blocks: number; readonly d: number },
+  threads = 64,
+): number {
+  const quads = ceilDiv(d, 4) + 1;
+  const perBlock = 1 + FARTHEST_BLOCK * (1 + quads) + 1 + quads;
+  return ceilDiv(blocks, threads) * perBlock + 2 * Math.sqrt(threads) + 4;
 }

@@ -34,6 +34,8 @@ function controls(files: Files, out: string, ...more: string[]): string[] {
 Deno.test("align controls prints effects with intervals, writes every run, and goes on from its checkpoint", async () => {
   using files = await Files.make();
   files.folder.write("labels.npy", writeNpy(hostTensor(nets.scenes.masks, [N, 32, 32])));
+  files.folder.write("roi.npy", writeNpy(hostTensor(Int32Array.from(nets.roi), [96])));
+  files.folder.write("places.npy", writeNpy(hostTensor(nets.coordinates.data, [96, 3])));
   Deno.mkdirSync(files.at("images"));
   for (let i = 0; i < N; i++) {
     const noise = normal(randomKey(i), 300);
@@ -46,11 +48,13 @@ Deno.test("align controls prints effects with intervals, writes every run, and g
       out,
       ...["--labels", files.at("labels.npy"), "--images", files.at("images")],
       ...["--conditions", "brain,low-level,unaligned", "--checkpoint", files.at("log"), ...more],
+      ...["--roi", files.at("roi.npy"), "--sphere", files.at("places.npy"), "--permutations", "49"],
     );
   const first = await gyrus(...args("a.json"));
   assert.equal(first.code, 0, first.text);
-  const lines = first.out.filter((line) => /^(low-level|unaligned) /.test(line));
+  const lines = first.out.filter((line) => /^(low-level|unaligned) +[a-z]/.test(line));
   assert.equal(lines.length, 2 * 5, first.text);
+  assert.equal(first.out.filter((line) => /p 0\.\d{4}|p 1\.0000/.test(line)).length, 3, first.text);
   const written = JSON.parse(Deno.readTextFileSync(files.at("a.json")));
   assert.deepEqual(written.runs.map((run: { condition: string }) => run.condition), [
     ...["brain", "low-level", "unaligned"],
@@ -58,6 +62,9 @@ Deno.test("align controls prints effects with intervals, writes every run, and g
   assert.deepEqual([written.heldOut.length, written.runs[0].values.length], [16, 16]);
   assert.deepEqual(written.runs[0].names, Object.keys(written.measures));
   assert.equal(written.runs[2].meanR2, null);
+  assert.ok(
+    written.runs[0].regions.pSelectivity >= 1 / 50 && written.runs[0].regions.selectivity > 0,
+  );
   // As align report reads it.
   const read = parseControlResults(Deno.readFileSync(files.at("a.json")), "Cannot read:");
   assert.deepEqual([read.effects, read.runs[2].meanR2], [written.effects, NaN]);
@@ -127,6 +134,8 @@ Deno.test("align controls refuses what it cannot compare", async (t) => {
       "--conditions",
       "brain,readout",
     ], /from 0 to 1/],
+    ["places without regions", ["--flat", "X"], /--roi says which there are/],
+    ["regions of other voxels", ["--roi", "X"], /96 values are needed/],
     ["no runs", ["--seeds", "0"], /whole number from 1/],
   ];
   files.folder.write("x.npy", writeNpy(hostTensor(normal(randomKey(0), N * 3), [N, 3])));

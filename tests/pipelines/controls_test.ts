@@ -10,10 +10,11 @@ import {
   runControls,
 } from "../../pipelines/aligned_cut/controls.ts";
 import { measureSpace } from "../../pipelines/aligned_cut/space_measures.ts";
-import { makeToyNets } from "../../pipelines/aligned_cut/toy_nets.ts";
+import { makeToyNets, TOY_ROIS } from "../../pipelines/aligned_cut/toy_nets.ts";
 import { TOY_CATEGORIES } from "../../pipelines/aligned_cut/toy_scenes.ts";
 import { tokensInMemory } from "../../pipelines/encoding/alignment/tokens.ts";
 import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
+import { permutedOrders } from "../../pipelines/stats/spatial_nulls.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { assertInputError } from "./io_fixtures.ts";
 
@@ -46,6 +47,12 @@ const data: ControlData = {
   readoutFeatures: hostMatrix(normal(randomKey(3), 120 * 10), [120, 10]),
   noiseCeiling: 0.8,
   truth,
+  regions: {
+    regionOf: nets.roi,
+    nRegions: TOY_ROIS.length,
+    orders: permutedOrders(randomKey(11), nets.roi.length),
+    nPermutations: 99,
+  },
 };
 
 Deno.test("what responses do for networks, controls do not, and the table says so with intervals", async () => {
@@ -80,6 +87,11 @@ Deno.test("what responses do for networks, controls do not, and the table says s
       assert.ok(low > 0.2, `brain − ${control}, ${measure}: ${mean} from ${low}`);
     }
   }
+  // In measured responses to held-out images, which the maps never saw: concepts of the aligned networks are those of regions.
+  const match = (name: Condition) => runs.find(({ condition }) => condition === name)!.regions!;
+  assert.equal(match("brain").pSelectivity, 0.01);
+  const { ami } = match("brain"), without = match("random-backbone").ami;
+  assert.ok(ami > without + 0.05, `${ami}, ${without}`);
   // Who knows which patch is which needs no brain for a part of it: the reference that an effect is read against.
   const turned = score("procrustes", "margin");
   assert.ok(turned > 0.15 && turned < score("brain", "margin"), `${turned}`);

@@ -120,6 +120,25 @@ Deno.test("align fit may write its cache of tokens and its state too, wherever t
   assert.deepEqual(names, ["state", "tokens"]);
 });
 
+Deno.test("cut writes its file, its pictures and its checkpoint, and nothing else", () => {
+  using folder = new TestFolder();
+  const backend = Deno.env.get("GYRUS_TEST_BACKEND") ?? "deno";
+  const values = normal(randomKey(1), 2 * 16 * 4);
+  folder.write("x.npy", writeNpy(hostTensor(values, [2, 16, 4])));
+  folder.write("images.npy", writeNpy(hostTensor(new Uint8Array(2 * 8 * 8 * 3), [2, 8, 8, 3])));
+  const cut = ["cut", "--features", "x.npy", "--channels-last", "--n-eig", "3", "--colors", "none"];
+  const rest = ["--k", "2", "--images", "images.npy", "--checkpoint", "log", "--backend", backend];
+  for (const overlays of [["--overlays", "new/pictures"], ["--overlays=new/pictures"]]) {
+    const made = run(folder, [...cut, ...rest, ...overlays, "--out", "cut.h5"]);
+    assert.equal(made.code, 0, made.err);
+  }
+  assert.deepEqual(folder.list(), [
+    ...["cut.h5", "cut.h5.run.json", "images.npy", "log", "new", "x.npy"],
+  ]);
+  const pictures = [...Deno.readDirSync(folder.at("new/pictures"))].map(({ name }) => name);
+  assert.equal(pictures.length, 3, `${pictures}`);
+});
+
 Deno.test("features --distill in half precision writes its output and its checkpoint, and nothing else", () => {
   using folder = new TestFolder();
   const { keys, config } = clip.layouts[0];

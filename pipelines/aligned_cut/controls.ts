@@ -276,6 +276,7 @@ export async function runControls(
   const runs: ControlRun[] = [];
   for (const condition of names) {
     for (let seed = 0; seed < nSeeds; seed++) {
+      await new Promise((resolve) => setTimeout(resolve)); // lets an interruption in
       signal?.throwIfAborted();
       const known = store?.read(condition, seed);
       runs.push(known ?? await runOnce(gpu, { condition, seed, truth }, job));

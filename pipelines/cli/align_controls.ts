@@ -20,7 +20,7 @@ import { addSourceOptions, append, heldOutOf, openSource, tokenChoice } from "./
 import { openTokens, parseModelFile } from "./align_tokens.ts";
 import { openGpu } from "./open_gpu.ts";
 import { realNumber, wholeNumber } from "./options.ts";
-import { beginOutput, letSignalsIn } from "./output.ts";
+import { beginOutput } from "./output.ts";
 import { Progress } from "./progress.ts";
 
 const HELP = `
@@ -169,10 +169,7 @@ export async function alignControls(
     alignment: settingsOf({ ...options }),
     measures: { nEig, nClusters, gamma },
     store: storeOf(log),
-    onProgress: (event) => {
-      progress.update(event);
-      void letSignalsIn();
-    },
+    onProgress: progress.update,
   });
   progress.end();
   const effects = controlEffects(runs.runs, {

@@ -64,6 +64,8 @@ const PRODUCTS_PER_CHECK = 3; // of a basis of few columns: a check reads back t
 const FEW_COLUMNS = 128; // beyond, the Rayleigh–Ritz problem is worth solving for a full basis only
 const BLOCKS = 8; // of a basis, where that has few columns
 const COLUMNS = 256; // of such a basis: a Rayleigh–Ritz problem of 50 ms
+const BETTER = 0.9, STALE = 3; // checks without as much gain: rounding is reached, and going on only adds to it
+const NEAR = 100; // times the tolerance: further away a pause is no sign of rounding
 const LEAST_BLOCKS = 4; // Ritz vectors, their residuals and one product: a restart loses little (Knyazev 2001, LOBPCG)
 
 /**
@@ -95,6 +97,7 @@ export async function eighTopK(
   const width = Math.min(n, k + nOversamples);
   const most = Math.min(n, Math.max(LEAST_BLOCKS * width, Math.min(COLUMNS, BLOCKS * width)));
   const krylov = new KrylovSpace(operator, { width, most, key });
+  let best: Best | undefined, stale = 0;
   try {
     for (let products = 0;;) {
       signal?.throwIfAborted();
@@ -103,16 +106,34 @@ export async function eighTopK(
         products++;
       } while (products < iterations && !krylov.isWorthACheck(products) && krylov.extend());
       const ritz = await krylov.ritz(order, k);
-      const isConverged = ritz.residuals.every((r) => r <= tolerance);
-      if (isConverged || products >= iterations) {
+      const worst = ritz.residuals.reduce((most, r) => Math.max(most, r), 0);
+      stale = worst < BETTER * (best?.worst ?? Infinity) ? 0 : stale + 1;
+      if (!best || worst < best.worst) {
+        best?.vectors.dispose();
         const { values, residuals } = ritz;
-        return { values, vectors: krylov.take(ritz), residuals, iterations: products, isConverged };
+        best = { values, residuals, vectors: krylov.take(ritz), worst };
       }
-      if (!krylov.extend()) krylov.restart(ritz);
+      const isConverged = best.worst <= tolerance;
+      const isAtRounding = stale >= STALE && best.worst <= NEAR * tolerance;
+      if (isConverged || isAtRounding || products >= iterations) {
+        const { worst: _, ...found } = best;
+        best = undefined; // the caller's from here on
+        return { ...found, iterations: products, isConverged };
+      }
+      if (!krylov.extend()) {
+        krylov.restart(ritz);
+        products++;
+      }
     }
   } finally {
+    best?.vectors.dispose();
     krylov[Symbol.dispose]();
   }
+}
+
+interface Best extends Pick<TopEigen, "values" | "residuals" | "vectors"> {
+  /** The largest residual. */
+  readonly worst: number;
 }
 
 function operatorOf(a: Tensor | SymmetricOperator): SymmetricOperator {
@@ -235,11 +256,18 @@ class KrylovSpace implements Disposable {
     return tidy(this.#operator.gpu, () => this.#residual(ritz, ritz.values.length).vectors);
   }
 
-  /** Keeps as many Ritz vectors as a block is wide, with their products, and goes on from their residuals. */
+  /**
+   * Keeps as many Ritz vectors as a block is wide and goes on from their residuals. Their products are taken anew: turned with them from
+   * restart to restart, they would drift from those of the matrix.
+   */
   restart(ritz: Ritz): void {
-    const { gpu } = this.#operator, before = [this.#q, this.#z, this.#product];
+    const { gpu, apply } = this.#operator, before = [this.#q, this.#z, this.#product];
     const kept = Math.min(this.#block.shape[1], ritz.all.length);
-    const { vectors, products, residual } = tidy(gpu, () => this.#residual(ritz, kept));
+    const { vectors, products, residual } = tidy(gpu, () => {
+      const { vectors } = this.#residual(ritz, kept), products = apply(vectors);
+      const row = Tensor.from(gpu, Float32Array.from(ritz.all.subarray(0, kept)), [1, kept]);
+      return { vectors, products, residual: sub(products, mul(vectors, row)) };
+    });
     before.forEach((t) => t?.dispose());
     this.#q = vectors;
     this.#z = products;

@@ -9,6 +9,7 @@ import { randomKey } from "../../engine/random.ts";
 import { fracridgeAlphas, parseAlphas } from "../encoding/alphas.ts";
 import { type CrossValidation, parseSplits, withGap } from "../encoding/cross_validation.ts";
 import { type Encoder, ENCODER_ALPHAS, fitEncoder } from "../encoding/encoder.ts";
+import { readRecipe } from "../encoding/feature_recipe.ts";
 import { FittedRidge } from "../encoding/fitted_ridge.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { hrfConvolve, type HrfName } from "../encoding/hrf.ts";
@@ -310,6 +311,7 @@ export async function fitFrom(
       ...{ solver, normalization: options.normalize, ridge, bands, onProgress: progress.update },
       probe: { epochs, key: randomKey(seed) },
       store: checkpoint === undefined ? undefined : openStore,
+      recipe: await readRecipe(options.features),
     });
     const [nSamples] = features.shape;
     const { nFeatures, nTargets } = encoder;

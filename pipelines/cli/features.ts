@@ -33,6 +33,7 @@ import {
   writeImageDatasets,
 } from "./feature_batches.ts";
 import { finishFeatures } from "./features_finish.ts";
+import { writeEmbeddingRecipe } from "./features_recipe.ts";
 import {
   addTapOptions,
   featuresOfTaps,
@@ -223,6 +224,10 @@ async function featuresOfTokens(
     if (shifts && !isPerImage) writeOffsets(file, shifts);
     if (captions) shapes["/captions"] = await writeCaptions(model, file, await captions);
     describe(file, { model, source, options });
+    if (shapes["/cls"]) {
+      const facts = { ...options, family: model.family, choice: options, source };
+      writeEmbeddingRecipe(file, shapes["/cls"][1], facts);
+    }
     file.commit();
   }
   output.commit();

@@ -16,6 +16,7 @@ import { planTaps, pooledTaps, type TapPlan } from "../models/tap_features.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { writeBatches } from "./feature_batches.ts";
 import { finishFeatures } from "./features_finish.ts";
+import { writeTapRecipes } from "./features_recipe.ts";
 import { fitOf, type ModelCliOptions } from "./model_options.ts";
 import { wholeNumber } from "./options.ts";
 import { letSignalsIn, type Output } from "./output.ts";
@@ -169,6 +170,7 @@ export async function featuresOfTaps(
     });
     if (source.names) file.writeStrings("/names", source.names);
     describe(file, plan, { ...given, size: source.size });
+    writeTapRecipes(file, plan, { family: model.family, choice: given, source, pool, bgr });
     file.commit();
   }
   output.commit();

@@ -29,6 +29,8 @@ export interface PixelSource extends Disposable {
   readonly channels: number;
   /** Height and width in pixels, the same for all. */
   readonly size: ImageSize;
+  /** How images become the network's input; of preprocessed pixels what the family is run with. */
+  readonly recipe: Preprocessing;
   /** Names of the images, where they have any. */
   readonly names?: readonly string[];
   /** The files that are read. */
@@ -141,7 +143,7 @@ async function fromImages(
   return {
     n: source.n,
     channels: 3,
-    size,
+    ...{ size, recipe: family },
     names: source.names,
     files: source.files,
     image: (i) => source.read(i),
@@ -179,7 +181,7 @@ async function fromPixels(ref: string, config: PixelTarget): Promise<PixelSource
     return {
       n,
       channels,
-      size: { height, width },
+      ...{ size: { height, width }, recipe: config.recipe },
       files: [parseArrayRef(ref).path],
       read(start, end) {
         const data = rows.readRows(start, end);

@@ -1,5 +1,6 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
+import type { FeatureRecipe } from "./feature_recipe.ts";
 import { splitsOf } from "./cross_validation.ts";
 import type { HostMatrix } from "./host_matrix.ts";
 import type { EncodingModel, LongCall, PredictOptions } from "./linear_model.ts";
@@ -33,6 +34,8 @@ export interface EncoderParts {
   readonly details: EncoderDetails;
   /** Options of the fit, as they were in force. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** How the features were made from images, where that is known: with it the encoder is a function of images. */
+  readonly recipe?: FeatureRecipe;
 }
 
 /** A fitted encoding model: features of images in, predicted responses of voxels out. Frozen, without memory on the GPU. */
@@ -42,14 +45,16 @@ export class Encoder implements EncoderParts {
   readonly solver: EncoderSolver;
   readonly details: EncoderDetails;
   readonly options: Readonly<Record<string, unknown>>;
+  readonly recipe?: FeatureRecipe;
 
   /** An encoder of these parts. */
-  constructor({ model, normalizer, solver, details, options }: EncoderParts) {
+  constructor({ model, normalizer, solver, details, options, recipe }: EncoderParts) {
     this.model = model;
     this.normalizer = normalizer;
     this.solver = solver;
     this.details = details;
     this.options = options;
+    this.recipe = recipe;
     Object.freeze(this);
   }
 
@@ -114,6 +119,8 @@ export interface FitEncoderOptions extends LongCall {
   readonly store?: (samples: HostMatrix) => ScoreStore;
   /** Options of the probe. */
   readonly probe?: LinearProbeOptions;
+  /** How the features were made from images, kept with the encoder. */
+  readonly recipe?: FeatureRecipe;
 }
 
 /**
@@ -140,7 +147,7 @@ export async function fitEncoder(
 ): Promise<Encoder> {
   const { solver = "ridge", ridge = {}, probe = {}, ...rest } = options;
   const { normalization = solver === "probe" ? "l2" : "none" } = rest;
-  const { bands, store, normalization: _, ...call } = rest;
+  const { bands, store, recipe, normalization: _, ...call } = rest;
   requireVariation(responses);
   const normalizer = fitNormalizer(features, normalization);
   const normalized = normalizeFeatures(features, normalizer);
@@ -148,7 +155,7 @@ export async function fitEncoder(
     const { nTargetsBatch: _, key, ...named } = { ...PROBE_DEFAULTS, ...probe };
     const model = await new LinearProbe(gpu, probe).fit(normalized, responses, call);
     const details = { losses: model.losses };
-    return new Encoder({ model, normalizer, solver, details, options: { ...named, key } });
+    return new Encoder({ model, normalizer, solver, details, options: { ...named, key }, recipe });
   }
   const filled = { alphas: ENCODER_ALPHAS, cv: 5, fitIntercept: true, coef: true, ...ridge };
   const { fitIntercept, scoring = "l2NegLoss", localAlpha = true, conservative = false } = filled;
@@ -171,12 +178,12 @@ export async function fitEncoder(
     const model = await search.fit(normalized, responses, fitCall);
     const { alphas, bestAlphas, cvScores: cvSurface, cvR2, deltas } = model;
     const details = { alphas, bestAlphas, cvSurface, cvR2, deltas };
-    return new Encoder({ model, normalizer, solver, details, options: told });
+    return new Encoder({ model, normalizer, solver, details, options: told, recipe });
   }
   const model = await new RidgeCV(gpu, filled).fit(normalized, responses, fitCall);
   const { alphas, bestAlphas, cvSurface, cvR2 } = model;
   const details = { alphas, bestAlphas, cvSurface, cvR2 };
-  return new Encoder({ model, normalizer, solver, details, options: told });
+  return new Encoder({ model, normalizer, solver, details, options: told, recipe });
 }
 
 // A voxel without variance has no R² and no alpha: it is outside the brain, or the file is not what it seems.

@@ -10,6 +10,7 @@ import { FittedGroupRidge } from "./fitted_group_ridge.ts";
 import { RidgeModel } from "./fitted_ridge.ts";
 import { type HostMatrix, hostMatrix } from "./host_matrix.ts";
 import { type EncodingModel, LinearModel } from "./linear_model.ts";
+import { parseRecipe } from "./feature_recipe.ts";
 import type { FeatureNormalizer, Normalization } from "./normalize.ts";
 
 const FORMAT = "gyrus encoder 2";
@@ -35,7 +36,8 @@ const DATASETS: Readonly<Record<string, { name: string; himalaya?: string }>> = 
  * [nTargets]`, `/cv_scores [nAlphas, nTargets]` (of bands `[nIter, nTargets]`), `/r2 [nTargets]` (mean over the folds), `/precision
  * [nAlphas]` (text); of bands `/deltas [nBands, nTargets]`, `/gammas [nIter, nBands]`, `/best_gammas [nTargets]`, `/band_of
  * [nFeatures]`; `/delays` and `/runs_fit` of delayed features. Of a probe `/losses`. `/feature_mean` and `/feature_std` where features
- * are z-scored. Attributes `format`, `solver`, `normalization`, `fit_intercept`, `options` (JSON); datasets carry himalaya's names.
+ * are z-scored. Attributes `format`, `solver`, `normalization`, `fit_intercept`, `options` (JSON), and `recipe` (JSON, {@link FeatureRecipe})
+ * where it is known how features were made from images; datasets carry himalaya's names.
  *
  * @throws {InputError} when the file system refuses
  */
@@ -44,12 +46,13 @@ export async function saveEncoder(
   encoder: Encoder,
   { inPlace = false }: { inPlace?: boolean } = {},
 ): Promise<void> {
-  const { model, normalizer, solver, details, options } = encoder;
+  const { model, normalizer, solver, details, options, recipe } = encoder;
   using file = await Hdf5Writer.create(path, { inPlace });
   file.setAttribute("/", "format", FORMAT);
   file.setAttribute("/", "solver", solver);
   file.setAttribute("/", "normalization", normalizer.kind);
   file.setAttribute("/", "options", JSON.stringify(options));
+  if (recipe) file.setAttribute("/", "recipe", JSON.stringify(recipe));
   writeVector(file, "/intercept", model.intercept);
   file.setAttribute("/intercept", "himalaya", "intercept_");
   if (model instanceof RidgeModel || model instanceof FittedGroupRidge) writeRidge(file, model);
@@ -131,7 +134,7 @@ function writeMatrix(file: Hdf5Writer, name: string, { data, shape }: HostMatrix
 export async function loadEncoder(gpu: Gpu, path: string): Promise<Encoder> {
   using file = await Hdf5File.open(path);
   const reader = new EncoderReader(file, path);
-  const { format, solver, normalization, options } = file.attributes();
+  const { format, solver, normalization, options, recipe } = file.attributes();
   if (format !== FORMAT) {
     reader.fail(`its attribute "format" must be "${FORMAT}", it is ${quote(String(format))}`);
   }
@@ -152,6 +155,7 @@ export async function loadEncoder(gpu: Gpu, path: string): Promise<Encoder> {
   return new Encoder({
     model,
     ...{ normalizer, solver: known, details, options: parseOptions(options) },
+    ...(recipe === undefined ? {} : { recipe: parseRecipe(String(recipe), path, p) }),
   });
 }
 

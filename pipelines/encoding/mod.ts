@@ -50,7 +50,16 @@ export {
   type FitEncoderOptions,
 } from "./encoder.ts";
 export { loadEncoder, saveEncoder } from "./encoder_file.ts";
+export {
+  type FeatureRecipe,
+  inputRecipe,
+  parseRecipe,
+  readRecipe,
+  type RecipeLayer,
+  recipeLength,
+} from "./feature_recipe.ts";
 export { type HostMatrix, hostMatrix } from "./host_matrix.ts";
+export { type ImageReadouts, imageReadouts } from "./image_readouts.ts";
 export { hrfConvolve, hrfKernel, type HrfName } from "./hrf.ts";
 export {
   type EncodingModel,

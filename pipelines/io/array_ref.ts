@@ -50,6 +50,8 @@ export interface RowSource extends Disposable {
   readTensor(start: number, end: number): HostTensor;
   /** What an HDF5 file says of itself in the attributes of its root; nothing for other formats. */
   attributes(): Readonly<Record<string, Hdf5Attribute>>;
+  /** What an HDF5 file says of this array in its own attributes; nothing for other formats. */
+  arrayAttributes(): Readonly<Record<string, Hdf5Attribute>>;
   /** Closes the file. */
   close(): void;
 }
@@ -65,6 +67,7 @@ interface Rows {
   /** The rows part by part; each part is gone when the next one comes. */
   readBlocks(start: number, end: number): Iterable<ArrayBlock>;
   readonly attributes?: RowSource["attributes"];
+  readonly arrayAttributes?: RowSource["arrayAttributes"];
   close(): void;
 }
 
@@ -112,6 +115,7 @@ function rowSource(source: string, rows: Rows): RowSource {
     readTensor: (start, end) => rows.readTensor(start, end),
     readRows: (start, end) => readRows(source, rows, start, end),
     attributes: rows.attributes ?? (() => ({})),
+    arrayAttributes: rows.arrayAttributes ?? (() => ({})),
     close: () => rows.close(),
     [Symbol.dispose]: () => rows.close(),
   };
@@ -144,6 +148,7 @@ async function openHdf5Rows({ path, name }: ArrayRef): Promise<Rows> {
       readTensor: (start, end) => file.readRows(info.name, start, end),
       readBlocks: (start, end) => file.readBlocks(info.name, start, end),
       attributes: () => file.attributes("/"),
+      arrayAttributes: () => file.attributes(info.name),
       close: () => file.close(),
     };
   } catch (cause) {

@@ -211,15 +211,20 @@ export {
   loadModel,
   VisionModel,
 } from "./pipelines/models/model.ts";
-export { type AnyModel, loadAnyModel } from "./pipelines/models/any_model.ts";
+export { type AnyModel, isTapModel, loadAnyModel } from "./pipelines/models/any_model.ts";
+export {
+  tapGradient,
+  type TapModel,
+  type TapRunOptions,
+  type TapShape,
+} from "./pipelines/models/tap_model.ts";
 export {
   type InceptionForwardOptions,
   InceptionModel,
-  type InceptionRunOptions,
   loadInception,
-  tapGradient,
-  type TapShape,
 } from "./pipelines/models/inception.ts";
+export { loadVgg, type VggForwardOptions, VggModel } from "./pipelines/models/vgg.ts";
+export type { VggOptions } from "./pipelines/models/vgg_weights.ts";
 export { inceptionTaps } from "./pipelines/models/inception_layout.ts";
 export {
   planTaps,

@@ -19,6 +19,7 @@ import { InputError } from "../errors.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { DENSE_SCALE, encodeBrainSail, encodeScaledHalf } from "../io/scaled_half.ts";
 import { resumeSteps } from "../io/step_log.ts";
+import { isTapModel } from "../models/any_model.ts";
 import type { VisionModel } from "../models/model.ts";
 import { type TrainedPart, trainedParts } from "../models/random_weights.ts";
 import { archOf, NACLIP_STD } from "../models/vit.ts";
@@ -108,7 +109,9 @@ Example:
 /** Adds the command. */
 export function register(program: Command): void {
   const command = program.command("features")
-    .description("run a vision transformer or Inception V3 on images and save what it computes")
+    .description(
+      "run a vision transformer, Inception V3 or a VGG on images and save what it computes",
+    )
     .option("--images <ref>", "images: a folder or list of .png, or an array [n, h, w, 3] of bytes")
     .option("--pixels <ref>", "preprocessed float array [n, 3, h, w], taken as it is");
   addModelOptions(command)
@@ -172,7 +175,7 @@ async function features(given: FeaturesOptions): Promise<void> {
   const output = beginOutput(given.out);
   using gpu = await openGpu(given);
   using model = await loadAnyModelFile(gpu, given);
-  if (model.family === "inception") {
+  if (isTapModel(model)) {
     return await featuresOfTaps(given, { gpu, model, started, output });
   }
   refuseTapOptions(given);

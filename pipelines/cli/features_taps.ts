@@ -1,5 +1,5 @@
 /**
- * `gyrus features` with Inception V3: pooled taps, the features of an encoding model.
+ * `gyrus features` with Inception V3 or a VGG: pooled taps, the features of an encoding model.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import { InputError } from "../errors.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { hostTensor } from "../io/state_dict.ts";
 import { resumeSteps, type StepArrays } from "../io/step_log.ts";
-import type { InceptionModel } from "../models/inception.ts";
 import { planTaps, pooledTaps, type TapPlan } from "../models/tap_features.ts";
+import { tapFamilyNames, type TapModel } from "../models/tap_model.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { writeBatches } from "./feature_batches.ts";
 import { finishFeatures } from "./features_finish.ts";
@@ -20,10 +20,10 @@ import { writeTapRecipes } from "./features_recipe.ts";
 import { fitOf, type ModelCliOptions } from "./model_options.ts";
 import { wholeNumber } from "./options.ts";
 import { letSignalsIn, type Output } from "./output.ts";
-import { openInceptionPixels, type PixelSource } from "./pixel_source.ts";
+import { openTapPixels, type PixelSource } from "./pixel_source.ts";
 import { Progress } from "./progress.ts";
 
-/** Options of `features` that are about Inception V3. */
+/** Options of `features` that are about networks with taps. */
 export interface TapCliOptions {
   readonly taps?: string;
   readonly budget?: number;
@@ -44,30 +44,35 @@ const IMAGES_AT_ONCE = 8;
 
 /** What the help says about them. */
 export const TAPS_HELP = `
-Output with torchvision's Inception V3, recognised by its keys:
+Output with torchvision's Inception V3 or a VGG (any of its kind), recognised by their keys:
   /taps/<name> [n, channels·k·k]         each tap pooled to k by k cells, channel by channel; k is √(budget/channels)
-                                         rounded down, at least 1 and at most the map's side; fc is kept whole
-  /features    [n, p]                    all of them side by side, for encode; 31,032 at 299 pixels and 2500
-Images are resized so that the shorter side is --size (299), the middle is cut out, ImageNet's mean and std are taken.
+                                         rounded down, at least 1 and at most the map's side; layers without places are kept whole
+  /features    [n, p]                    all of them side by side, for encode; 31,032 of Inception V3 at 299 pixels and 2500
+Taps of a VGG are features.N after each ReLU and pooling, avgpool, and classifier.N.
+Images are resized so that the shorter side is --size (299; a VGG 224), the middle is cut out, ImageNet's mean and std
+are taken, or those of the configuration.
 `;
 
 /** Adds the options. */
 export function addTapOptions(command: Command): Command {
   return command
-    .option("--taps <list>", "Inception V3: taps by torchvision's names, or all (default: all)")
+    .option(
+      "--taps <list>",
+      "Inception V3, VGG: taps by torchvision's names, or all (default: all)",
+    )
     .option(
       "--budget <n>",
-      "Inception V3: features of one tap at most (default: 2500)",
+      "Inception V3, VGG: features of one tap at most (default: 2500)",
       wholeNumber,
     )
     .addOption(
-      new Option("--pool <how>", "Inception V3: what is kept of a cell (default: max)")
+      new Option("--pool <how>", "Inception V3, VGG: what is kept of a cell (default: max)")
         .choices(["max", "avg"]),
     )
-    .option("--bgr", "Inception V3: blue first, as OpenCV reads images");
+    .option("--bgr", "Inception V3, VGG: blue first, as OpenCV reads images");
 }
 
-/** Options of the command that mean nothing to Inception V3, by the names that a user types. */
+/** Options of the command that mean nothing to networks with taps, by the names that a user types. */
 const ONLY_TRANSFORMERS = {
   ...{ layers: "--layers", save: "--save", captions: "--captions", tokenizer: "--tokenizer" },
   ...{ dense: "--dense", arch: "--arch", gaussianStd: "--gaussian-std", distill: "--distill" },
@@ -79,16 +84,21 @@ const ONLY_TRANSFORMERS = {
  *
  * @throws {InputError} naming the first
  */
-function refuseTransformerOptions(options: Readonly<Record<string, unknown>>): void {
+function refuseTransformerOptions(
+  options: Readonly<Record<string, unknown>>,
+  family: TapModel["family"],
+): void {
   const given = Object.entries(ONLY_TRANSFORMERS).find(([name]) => options[name] !== undefined);
   const flag = given?.[1] ??
     (options.paper ? "--paper" : options.layout === "brainsail" ? "--layout" : undefined);
   if (flag === undefined) return;
-  throw new InputError(`Cannot use ${flag} with Inception V3: it is for vision transformers`);
+  throw new InputError(
+    `Cannot use ${flag} with ${tapFamilyNames[family]}: it is for vision transformers`,
+  );
 }
 
 /**
- * Refuses options of Inception V3.
+ * Refuses options of networks with taps.
  *
  * @throws {InputError} naming the first
  */
@@ -98,7 +108,7 @@ export function refuseTapOptions({ taps, budget, pool, bgr }: TapCliOptions): vo
   );
   if (given === undefined) return;
   throw new InputError(
-    `Cannot use --${given[0]} with a vision transformer: it is for Inception V3`,
+    `Cannot use --${given[0]} with a vision transformer: it is for Inception V3 and VGG`,
   );
 }
 
@@ -115,7 +125,7 @@ function imagesAtOnce({ n, size }: PixelSource, asked?: number): number {
 
 interface TapJob {
   readonly gpu: Gpu;
-  readonly model: InceptionModel;
+  readonly model: TapModel;
   readonly source: PixelSource;
   readonly plan: readonly TapPlan[];
   readonly options: TapFeaturesOptions;
@@ -143,20 +153,20 @@ async function* tapBatches(job: TapJob, first: number): AsyncGenerator<StepArray
   progress.update({ stage: "features", done: n, total: n });
 }
 
-/** Runs Inception V3 on images and saves its pooled taps. */
+/** Runs a network on images and saves its pooled taps. */
 export async function featuresOfTaps(
   given: TapFeaturesOptions,
   { gpu, model, started, output }: {
     gpu: Gpu;
-    model: InceptionModel;
+    model: TapModel;
     started: Date;
     output: Output;
   },
 ): Promise<void> {
-  refuseTransformerOptions({ ...given });
+  refuseTransformerOptions({ ...given }, model.family);
   const progress = new Progress({ silent: given.json });
   const { bgr, budget, pool } = given;
-  using source = await openInceptionPixels({ ...given, fit: fitOf(given), bgr });
+  using source = await openTapPixels({ ...given, fit: fitOf(given), bgr }, model);
   const plan = planTaps(model, source.size, { taps: tapNames(given.taps), budget });
   const step = imagesAtOnce(source, given.batch);
   const facts = { plan, pool, bgr, step, fit: fitOf(given) };
@@ -169,7 +179,7 @@ export async function featuresOfTaps(
       n: source.n,
     });
     if (source.names) file.writeStrings("/names", source.names);
-    describe(file, plan, { ...given, size: source.size });
+    describe(file, plan, { ...given, size: source.size, family: model.family });
     writeTapRecipes(file, plan, { family: model.family, choice: given, source, pool, bgr });
     file.commit();
   }
@@ -181,12 +191,13 @@ export async function featuresOfTaps(
 function describe(
   file: Hdf5Writer,
   plan: readonly TapPlan[],
-  { model, images, pixels, pool = "max", bgr = false, size }:
+  { model, images, pixels, pool = "max", bgr = false, size, family }:
     & Omit<TapFeaturesOptions, "size">
-    & Pick<PixelSource, "size">,
+    & Pick<PixelSource, "size">
+    & Pick<TapModel, "family">,
 ): void {
   file.setAttribute("/", "model", model);
-  file.setAttribute("/", "family", "inception");
+  file.setAttribute("/", "family", family);
   file.setAttribute("/", "input", images ?? pixels ?? "");
   file.setAttribute("/", "size", [size.height, size.width]);
   file.setAttribute("/", "channel_order", bgr ? "BGR" : "RGB");

@@ -127,7 +127,7 @@ export async function loadModelFile(gpu: Gpu, choice: ModelChoice): Promise<Visi
 }
 
 /**
- * Loads the network that the options name: a vision transformer or Inception V3.
+ * Loads the network that the options name: a vision transformer, Inception V3 or a VGG.
  *
  * @throws {InputError} when a file is missing or damaged, or no layout is recognised
  */

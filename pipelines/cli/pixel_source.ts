@@ -17,8 +17,7 @@ import type { RgbImage } from "../images/rgb_image.ts";
 import { openArray, parseArrayRef } from "../io/array_ref.ts";
 import { openImages } from "../io/images.ts";
 import { quote } from "../io/strict_json.ts";
-import { checkInceptionSides } from "../models/inception.ts";
-import { INCEPTION_SIDE } from "../models/inception_layout.ts";
+import type { TapModel } from "../models/tap_model.ts";
 import type { VitConfig } from "../models/vit_config.ts";
 
 /** Preprocessed pixels, read in batches. */
@@ -81,20 +80,22 @@ export async function openPixels(options: PixelOptions, config: VitConfig): Prom
 }
 
 /**
- * Opens the pixels that the options name for Inception V3: the shorter side becomes the side of the crop, 299, without rounding to bytes, as
- * in VWAM's code, where torchvision's own transform has 342 before the crop. `bgr` takes the colours in the other order, as images read by OpenCV.
+ * Opens the pixels that the options name for a network with taps, as its own transform prepares them. `bgr` takes the colours in the
+ * other order, as images read by OpenCV.
  *
  * @throws {InputError} when both or none are named, or what is there does not suit the model
  */
-export async function openInceptionPixels(
+export async function openTapPixels(
   { bgr = false, ...options }: PixelOptions & { readonly bgr?: boolean },
+  model: TapModel,
 ): Promise<PixelSource> {
   const { fit } = options;
+  const { size: side } = model.preprocessing;
   return await openFor(options, {
     channels: 3,
-    size: { height: INCEPTION_SIDE, width: INCEPTION_SIDE },
-    recipe: { ...preprocessings.inception, resizeSide: undefined, resizeIn: "floats", fit },
-    checkSides: checkInceptionSides,
+    size: { height: side, width: side },
+    recipe: { ...model.preprocessing, fit },
+    checkSides: (size) => void model.tapShapes(size),
     bgr,
   });
 }

@@ -108,6 +108,20 @@ export function stretched(name: PreprocessingName): Preprocessing {
   return { ...preprocessings[name], fit: "stretch" };
 }
 
+/**
+ * The same transform with the shorter side brought to the side of the crop, without rounding to bytes, so that no more is cut away than
+ * must be.
+ */
+export function cropped(recipe: Preprocessing): Preprocessing {
+  return { ...recipe, fit: "crop", resizeSide: undefined, resizeIn: "floats" };
+}
+
+/** Colours from 0 to 1, as they are. */
+export const unitColors: { readonly mean: Rgb; readonly std: Rgb } = {
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+};
+
 /** An image size in pixels. */
 export interface ImageSize {
   /** Rows. */

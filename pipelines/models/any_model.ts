@@ -8,23 +8,32 @@ import type { StateDict } from "../io/state_dict.ts";
 import { type InceptionModel, loadInception } from "./inception.ts";
 import { type InceptionOptions, isInception, readInceptionOptions } from "./inception_weights.ts";
 import { loadModel, type VisionModel } from "./model.ts";
+import { loadVgg, type VggModel } from "./vgg.ts";
+import { isVgg, type VggOptions } from "./vgg_weights.ts";
 import type { ModelOptions } from "./vit_options.ts";
 
-/** A vision transformer or Inception V3; `family` tells which. */
-export type AnyModel = VisionModel | InceptionModel;
+/** A vision transformer, Inception V3 or a VGG; `family` tells which, and {@link isTapModel} which are read out at taps. */
+export type AnyModel = VisionModel | InceptionModel | VggModel;
+
+/** Whether a network is a convolutional one, with taps. */
+export function isTapModel(model: AnyModel): model is InceptionModel | VggModel {
+  return model.family === "inception" || model.family === "vgg";
+}
 
 /**
- * Loads whatever the keys of a state dict belong to: see {@link loadModel} and {@link loadInception}.
+ * Loads whatever the keys of a state dict belong to: see {@link loadModel}, {@link loadInception} and {@link loadVgg}.
  *
- * @throws {InputError} when the checkpoint is neither, or not whole
+ * @throws {InputError} when the checkpoint is none of them, or not whole
  */
 export async function loadAnyModel(
   gpu: Gpu,
   stateDict: StateDict,
-  config?: ModelOptions | InceptionOptions | Readonly<Record<string, unknown>>,
+  config?: ModelOptions | InceptionOptions | VggOptions | Readonly<Record<string, unknown>>,
 ): Promise<AnyModel> {
   const { prefix } = readInceptionOptions(config && { prefix: config.prefix });
-  return isInception(stateDict, prefix)
-    ? await loadInception(gpu, stateDict, config as InceptionOptions)
-    : await loadModel(gpu, stateDict, config as ModelOptions);
+  if (isInception(stateDict, prefix)) {
+    return await loadInception(gpu, stateDict, config as InceptionOptions);
+  }
+  if (isVgg(stateDict, prefix)) return await loadVgg(gpu, stateDict, config as VggOptions);
+  return await loadModel(gpu, stateDict, config as ModelOptions);
 }

@@ -7,16 +7,21 @@ import { DisposedError } from "../../engine/errors.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { cast } from "../../engine/ops/cast.ts";
 import { conv2d } from "../../engine/ops/conv.ts";
-import { add, mul, relu } from "../../engine/ops/elementwise.ts";
+import { add, relu } from "../../engine/ops/elementwise.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { maxPool2d } from "../../engine/ops/pool.ts";
-import { mean, sum } from "../../engine/ops/reduce.ts";
+import { mean } from "../../engine/ops/reduce.ts";
 import { avgPool2d } from "../../engine/ops/resize.ts";
 import { concat } from "../../engine/ops/shape.ts";
-import { Tape } from "../../engine/tape.ts";
-import { Tensor, tidy } from "../../engine/tensor.ts";
+import { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
-import type { ImageSize } from "../images/preprocess.ts";
+import {
+  cropped,
+  type ImageSize,
+  type Preprocessing,
+  preprocessings,
+  unitColors,
+} from "../images/preprocess.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import {
@@ -37,35 +42,26 @@ import {
   readInceptionOptions,
 } from "./inception_weights.ts";
 import type { ForwardResult } from "./model.ts";
+import type { TapModel, TapRunOptions, TapShape } from "./tap_model.ts";
 import { own, type Weights } from "./vit_weights.ts";
 
-/** Options of {@link InceptionModel.taps}. */
-export interface InceptionRunOptions {
-  /**
-   * How gradients pass the ReLUs (default `standard`): `redirected` is lucid's rule for images that nothing drives yet, see `relu`.
-   * The loss must then be one to make small.
-   */
-  readonly reluGradient?: "standard" | "redirected";
-}
-
 /** Options of {@link InceptionModel.forward}. */
-export interface InceptionForwardOptions extends InceptionRunOptions {
+export interface InceptionForwardOptions extends TapRunOptions {
   /** Taps to return, by torchvision's names (see {@link inceptionTaps}). */
   readonly capture?: readonly string[];
 }
 
-/** Shape of a tap of one image. */
-export interface TapShape {
-  /** torchvision's name. */
-  readonly name: string;
-  /** `[channels, height, width]`; `fc` has 1 by 1. */
-  readonly shape: readonly [channels: number, height: number, width: number];
-}
-
 /** Inception V3 on a device. Owns its weights. */
-export class InceptionModel implements Disposable {
+export class InceptionModel implements TapModel {
   /** Family. */
   readonly family = "inception" as const;
+  /** Names of the taps. */
+  readonly tapNames: readonly string[] = inceptionTaps;
+  /**
+   * The shorter side becomes that of the crop, without rounding to bytes, as in VWAM's code, where torchvision's own transform resizes to
+   * 342 before a crop of 299.
+   */
+  readonly preprocessing: Preprocessing;
   /** Channels after each tap, from the shapes of the weights. */
   readonly channels: ReadonlyMap<string, number>;
   /** Trained values in the checkpoint, the auxiliary classifier included: 27,161,264 in torchvision's. */
@@ -79,7 +75,13 @@ export class InceptionModel implements Disposable {
   #disposed = false;
 
   /** @internal Use {@link loadInception}. */
-  constructor(folded: FoldedInception, weights: Weights, dtype: "f32" | "f16") {
+  constructor(
+    folded: FoldedInception,
+    weights: Weights,
+    { dtype = "f32", input = "imagenet" }: Pick<InceptionOptions, "dtype" | "input"> = {},
+  ) {
+    const { mean, std } = input === "unit" ? unitColors : preprocessings.inception;
+    this.preprocessing = { ...cropped(preprocessings.inception), mean, std };
     this.channels = folded.channels;
     this.parameters = folded.parameters;
     this.ignoredKeys = folded.ignoredKeys;
@@ -135,7 +137,7 @@ export class InceptionModel implements Disposable {
   taps(
     pixels: Tensor,
     names: readonly string[],
-    options: InceptionRunOptions = {},
+    options: TapRunOptions = {},
   ): ReadonlyMap<string, Tensor> {
     const captures = this.#captures(names);
     const last = Math.max(...names.map((name) => inceptionTaps.indexOf(name)));
@@ -159,7 +161,7 @@ export class InceptionModel implements Disposable {
   #run(
     pixels: Tensor,
     captures: Captures,
-    { last = inceptionTaps.length - 1, reluGradient }: InceptionRunOptions & { last?: number },
+    { last = inceptionTaps.length - 1, reluGradient }: TapRunOptions & { last?: number },
   ): Tensor | undefined {
     checkPixels(pixels);
     const pass = { weights: this.weights, reluGradient };
@@ -196,7 +198,7 @@ export class InceptionModel implements Disposable {
  *
  * @throws {InputError} when a side is below 75 pixels
  */
-export function checkInceptionSides({ height, width }: ImageSize): void {
+function checkInceptionSides({ height, width }: ImageSize): void {
   if (height >= INCEPTION_MIN_SIDE && width >= INCEPTION_MIN_SIDE) return;
   throw new InputError(
     `Cannot run Inception V3 on ${height}x${width} pixels: both sides must be at least ${INCEPTION_MIN_SIDE}`,
@@ -254,36 +256,6 @@ function runConv(
   return relu(conv2d(x, weight, { bias, stride, padding }), { grad: reluGradient });
 }
 
-/**
- * Gradient by the pixels of `Σ ⟨readout, tap⟩` over the taps that are named: what each tap's readout wants, in one pass back.
- *
- * @param pixels `[n, 3, height, width]`
- * @param readouts a tensor of its tap's shape for each name
- * @returns `[n, 3, height, width]`
- * @throws {InputError} when the pixels or a readout have another shape, or a name is not a tap
- */
-export function tapGradient(
-  model: InceptionModel,
-  pixels: Tensor,
-  readouts: ReadonlyMap<string, Tensor>,
-  options: InceptionRunOptions = {},
-): Tensor {
-  return tidy(pixels.gpu, () => {
-    using tape = new Tape();
-    const x = tape.watch(pixels);
-    const taps = model.taps(x, [...readouts.keys()], options);
-    const parts = [...taps].map(([name, tap]) => {
-      const readout = readouts.get(name)!;
-      if (`${readout.shape}` === `${tap.shape}`) return sum(mul(tap, readout));
-      throw new InputError(
-        `Cannot read out ${name}: the readout must be [${tap.shape}], is [${readout.shape}]`,
-      );
-    });
-    const [gradient] = tape.gradient(parts.reduce(add), [x]);
-    return gradient;
-  });
-}
-
 function upload(gpu: Gpu, folded: FoldedInception, dtype: "f32" | "f16"): Weights {
   const weights = new Map<string, Tensor>();
   try {
@@ -324,5 +296,5 @@ export async function loadInception(
   const folded = foldInception(stateDict, options);
   const weights = upload(gpu, folded, dtype);
   await gpu.settled(); // an upload that the device refused
-  return new InceptionModel(folded, weights, dtype);
+  return new InceptionModel(folded, weights, options);
 }

@@ -5,8 +5,13 @@
  */
 import { InputError } from "../errors.ts";
 import { imagenetMean, imagenetStd } from "../images/preprocess.ts";
-import { type HostTensor, type StateDict, toFloat32 } from "../io/state_dict.ts";
-import { quote } from "../io/strict_json.ts";
+import type { StateDict } from "../io/state_dict.ts";
+import {
+  anchorPrefixes,
+  CheckpointReader,
+  findPrefix,
+  type FoldedLayer,
+} from "./checkpoint_reader.ts";
 import { Entries, isJson } from "./config_entries.ts";
 import {
   convName,
@@ -16,7 +21,6 @@ import {
   inceptionStages,
 } from "./inception_layout.ts";
 import { listNames } from "./layouts.ts";
-import { firstNotFinite } from "./vit_weights.ts";
 
 /** What the weights of Inception V3 do not tell. */
 export interface InceptionOptions {
@@ -37,20 +41,10 @@ export interface InceptionOptions {
   readonly strict?: boolean;
 }
 
-/** A convolution ready to run. */
-export interface FoldedConv {
-  /** `[cout, cin, kh, kw]` */
-  readonly shape: readonly number[];
-  /** Weights, row-major. */
-  readonly weight: Float32Array<ArrayBuffer>;
-  /** `[cout]` */
-  readonly bias: Float32Array<ArrayBuffer>;
-}
-
 /** A checkpoint, folded. */
 export interface FoldedInception {
   /** By the names of the checkpoint, and `fc`, whose shape is `[classes, features]`. */
-  readonly layers: ReadonlyMap<string, FoldedConv>;
+  readonly layers: ReadonlyMap<string, FoldedLayer>;
   /** Channels after each stage; `avgpool` and `fc` too. */
   readonly channels: ReadonlyMap<string, number>;
   /** Trained values in the file, those of the auxiliary classifier included: 27,161,264 in torchvision's. */
@@ -71,8 +65,8 @@ const CANNOT = "Cannot load the checkpoint as Inception V3:";
  * @param prefix beginning of its keys; any when left out
  */
 export function isInception(stateDict: StateDict, prefix?: string): boolean {
-  if (prefix !== undefined) return stateDict.has(prefix + ANCHOR);
-  return [...stateDict.keys()].some((key) => key === ANCHOR || key.endsWith(`.${ANCHOR}`));
+  const found = anchorPrefixes(stateDict, ANCHOR);
+  return prefix === undefined ? found.length > 0 : found.includes(prefix);
 }
 
 /**
@@ -100,95 +94,16 @@ export function readInceptionOptions(config: unknown): InceptionOptions {
   };
 }
 
-function findPrefix(stateDict: StateDict, wanted?: string): string {
-  const found = [...stateDict.keys()].filter((k) => k === ANCHOR || k.endsWith(`.${ANCHOR}`))
-    .map((key) => key.slice(0, key.length - ANCHOR.length))
-    .filter((prefix) => wanted === undefined || prefix === wanted);
-  if (found.length === 1) return found[0];
-  throw new InputError(
-    found.length === 0
-      ? `${CANNOT} expected the key ${quote((wanted ?? "") + ANCHOR)}, found ${
-        listNames([...stateDict.keys()])
-      }`
-      : `${CANNOT} it stands under the prefixes ${
-        listNames(found)
-      }; name one with the option "prefix"`,
-  );
-}
-
-/** Reads the tensors of one network in a file and remembers which. */
-class Reader {
-  readonly #read = new Set<string>();
-
-  constructor(readonly stateDict: StateDict, readonly prefix: string) {}
-
-  shape(name: string): readonly number[] {
-    const tensor = this.#find(name);
-    return tensor.shape;
-  }
-
-  values(name: string, shape: readonly number[]): Float32Array<ArrayBuffer> {
-    const tensor = this.#find(name);
-    if (`${tensor.shape}` !== `${shape}`) {
-      throw new InputError(
-        `${CANNOT} ${quote(this.prefix + name)} must be [${shape}], is [${tensor.shape}]`,
-      );
-    }
-    const values = toFloat32(tensor);
-    const bad = firstNotFinite(values);
-    if (bad < 0) return values;
-    throw new InputError(
-      `${CANNOT} ${quote(this.prefix + name)} must hold finite numbers, value ${bad} is ${
-        values[bad]
-      }`,
-    );
-  }
-
-  #find(name: string): HostTensor {
-    const tensor = this.stateDict.get(this.prefix + name);
-    if (tensor === undefined) {
-      throw new InputError(`${CANNOT} ${quote(this.prefix + name)} is missing`);
-    }
-    this.#read.add(this.prefix + name);
-    return tensor;
-  }
-
-  /** Keys that were not read: `[those that carry nothing here, those that are not Inception V3's]`. */
-  rest(): [ignored: string[], unknown: string[]] {
-    const left = [...this.stateDict.keys()].filter((key) => !this.#read.has(key));
-    const isIgnored = (key: string) =>
-      key.startsWith(this.prefix) &&
-      /^AuxLogits\.|\.bn\.num_batches_tracked$/.test(key.slice(this.prefix.length));
-    return [left.filter(isIgnored), left.filter((key) => !isIgnored(key))];
-  }
-}
-
-/** Reads `BasicConv2d`; in float64, rounded once. */
+/** Reads `BasicConv2d`. */
 function foldBatchNorm(
-  reader: Reader,
+  reader: CheckpointReader,
   name: string,
   { cin, kernel, eps }: { cin: number; kernel: readonly [number, number]; eps: number },
-): FoldedConv {
+): FoldedLayer {
   const [cout = 0] = reader.shape(`${name}.conv.weight`);
   const shape = [cout, cin, ...kernel];
-  const raw = reader.values(`${name}.conv.weight`, shape);
-  const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((
-    part,
-  ) => reader.values(`${name}.bn.${part}`, [cout]));
-  const weight = new Float32Array(raw.length), bias = new Float32Array(cout);
-  const each = raw.length / cout;
-  for (let o = 0; o < cout; o++) {
-    const scale = gamma[o] / Math.sqrt(variance[o] + eps);
-    if (!Number.isFinite(scale)) {
-      throw new InputError(
-        `${CANNOT} ${quote(`${reader.prefix}${name}.bn.running_var`)} must be above ${-eps}, ` +
-          `value ${o} is ${variance[o]}`,
-      );
-    }
-    for (let i = o * each; i < (o + 1) * each; i++) weight[i] = raw[i] * scale;
-    bias[o] = beta[o] - mean[o] * scale;
-  }
-  return { shape, weight, bias };
+  const weight = reader.values(`${name}.conv.weight`, shape);
+  return reader.foldNorm({ shape, weight, bias: new Float32Array(cout) }, `${name}.bn`, eps);
 }
 
 /**
@@ -204,7 +119,7 @@ function inputMap({ input = "imagenet", transformInput = true }: InceptionOption
 }
 
 /** Folds the map of the pixels into the first convolution: exact everywhere, because that has no padding. */
-function foldInput(conv: FoldedConv, options: InceptionOptions): FoldedConv {
+function foldInput(conv: FoldedLayer, options: InceptionOptions): FoldedLayer {
   const [cout, cin, kh, kw] = conv.shape;
   const weight = conv.weight.slice(), bias = conv.bias.slice();
   const map = inputMap(options);
@@ -256,8 +171,10 @@ function countParameters(stateDict: StateDict, prefix: string): number {
  */
 export function foldInception(stateDict: StateDict, options: InceptionOptions): FoldedInception {
   const { eps = EPS, strict = true } = options;
-  const reader = new Reader(stateDict, findPrefix(stateDict, options.prefix));
-  const layers = new Map<string, FoldedConv>();
+  const anchor = { cannot: CANNOT, key: ANCHOR };
+  const prefix = findPrefix(stateDict, anchor, options.prefix);
+  const reader = new CheckpointReader(stateDict, prefix, CANNOT);
+  const layers = new Map<string, FoldedLayer>();
   const channels = new Map<string, number>();
   let cin = 3;
   for (const stage of inceptionStages) {
@@ -274,7 +191,7 @@ export function foldInception(stateDict: StateDict, options: InceptionOptions): 
   const [weight, bias] = [reader.values("fc.weight", shape), reader.values("fc.bias", [classes])];
   layers.set("fc", { shape, weight: weight.slice(), bias: bias.slice() }); // not views of the file
   channels.set("avgpool", cin).set("fc", classes);
-  const [ignored, unknown] = reader.rest();
+  const [ignored, unknown] = reader.rest(/^AuxLogits\.|\.bn\.num_batches_tracked$/);
   if (strict && unknown.length > 0) throw new InputError(`${CANNOT} unknown ${listNames(unknown)}`);
   return {
     ...{ layers, channels, ignoredKeys: [...ignored, ...unknown] },

@@ -11,6 +11,7 @@ import type { StateDict } from "../io/state_dict.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import { encodeTokens, type TokenRows } from "./clip_text.ts";
 import { isInception } from "./inception_weights.ts";
+import { isVgg } from "./vgg_weights.ts";
 import { mapCheckpoint } from "./layouts.ts";
 import { type Grid, type PosEmbedConvention, resizePosEmbed } from "./pos_embed.ts";
 import {
@@ -337,6 +338,11 @@ export async function loadModel(
   if (isInception(stateDict, said.prefix)) {
     throw new InputError(
       "Cannot load Inception V3 as a vision transformer: loadInception and loadAnyModel load it",
+    );
+  }
+  if (isVgg(stateDict, said.prefix)) {
+    throw new InputError(
+      "Cannot load VGG as a vision transformer: loadVgg and loadAnyModel load it",
     );
   }
   const checkpoint = mapCheckpoint(stateDict, { prefix: said.prefix });

@@ -1,5 +1,5 @@
 /**
- * Taps of Inception V3 as the features of an encoding model: each map pooled to a grid that keeps it within a budget, all side by side
+ * Taps of a convolutional network as the features of an encoding model: each map pooled to a grid that keeps it within a budget, all side by side
  * (Shinkle and Lescroart, arXiv 2506.04379; the rule is that of the released code, github MShinkle/VWAM).
  *
  * @module
@@ -10,8 +10,7 @@ import { concat } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { ImageSize } from "../images/preprocess.ts";
-import type { InceptionModel, InceptionRunOptions } from "./inception.ts";
-import { inceptionTaps } from "./inception_layout.ts";
+import type { TapModel, TapRunOptions } from "./tap_model.ts";
 
 /** Features of one tap at most (`max_fs` of VWAM's demo). */
 export const TAP_BUDGET = 2500;
@@ -27,7 +26,7 @@ export interface TapOptions {
 }
 
 /** Options of {@link tapFeatures}. */
-export interface TapFeatureOptions extends TapOptions, InceptionRunOptions {}
+export interface TapFeatureOptions extends TapOptions, TapRunOptions {}
 
 /** What becomes of one tap. */
 export interface TapPlan {
@@ -35,7 +34,7 @@ export interface TapPlan {
   readonly name: string;
   /** Channels. */
   readonly channels: number;
-  /** Rows and columns of the grid that it is pooled to; `fc` has 1. */
+  /** Rows and columns of the grid that it is pooled to; 1 where it has no places. */
   readonly grid: number;
   /** Its first feature among all. */
   readonly start: number;
@@ -45,20 +44,20 @@ export interface TapPlan {
 
 /**
  * The features of images of one size: tap after tap as they are computed, each on a grid of `⌊√(budget / channels)⌋` rows and columns,
- * at least 1 and at most as many as the map has. At 299 pixels and the default budget that makes 31,032 features.
+ * at least 1 and at most as many as the map has. Of Inception V3 at 299 pixels and the default budget that makes 31,032 features.
  *
- * @throws {InputError} when a name is not a tap or occurs twice, or the budget is not a number from 1
+ * @throws {InputError} when a name is not a tap or occurs twice, the budget is not a number from 1, or images are too small
  */
 export function planTaps(
-  model: InceptionModel,
+  model: TapModel,
   size: ImageSize,
-  { taps = inceptionTaps, budget = TAP_BUDGET }: TapOptions = {},
+  { taps = model.tapNames, budget = TAP_BUDGET }: TapOptions = {},
 ): TapPlan[] {
-  const unknown = taps.find((name, i) => !inceptionTaps.includes(name) || taps.indexOf(name) < i);
+  const unknown = taps.find((name, i) => !model.tapNames.includes(name) || taps.indexOf(name) < i);
   if (unknown !== undefined || taps.length === 0) {
     throw new InputError(
       `Cannot take features of the taps ${taps.join(", ")}: each must be one of ${
-        inceptionTaps.join(", ")
+        model.tapNames.join(", ")
       }, once`,
     );
   }
@@ -80,10 +79,10 @@ export function planTaps(
  * pixels.
  *
  * @param pixels `[n, 3, height, width]`
- * @throws {InputError} as {@link planTaps} and `InceptionModel.taps`
+ * @throws {InputError} as {@link planTaps} and `TapModel.taps`
  */
 export function pooledTaps(
-  model: InceptionModel,
+  model: TapModel,
   pixels: Tensor,
   { pool = "max", ...options }: TapFeatureOptions = {},
 ): ReadonlyMap<string, Tensor> {
@@ -107,10 +106,10 @@ export function pooledTaps(
  * The features of images for an encoding model, `[n, features]`: pooled taps side by side.
  *
  * @param pixels `[n, 3, height, width]`; on a tape the features are differentiable by it
- * @throws {InputError} as {@link planTaps} and `InceptionModel.taps`
+ * @throws {InputError} as {@link planTaps} and `TapModel.taps`
  */
 export function tapFeatures(
-  model: InceptionModel,
+  model: TapModel,
   pixels: Tensor,
   options: TapFeatureOptions = {},
 ): Tensor {

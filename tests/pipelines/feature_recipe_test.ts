@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import {
-  Encoder,
+  type Encoder,
   type FeatureRecipe,
   fitEncoder,
   type FitEncoderOptions,

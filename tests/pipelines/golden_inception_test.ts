@@ -9,12 +9,9 @@ import { broadcastTo, slice } from "../../engine/ops/shape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { readSafetensors } from "../../pipelines/io/safetensors.ts";
 import { type StateDict, toFloat32 } from "../../pipelines/io/state_dict.ts";
-import {
-  type InceptionModel,
-  loadInception,
-  tapGradient,
-} from "../../pipelines/models/inception.ts";
+import { type InceptionModel, loadInception } from "../../pipelines/models/inception.ts";
 import { inceptionTaps } from "../../pipelines/models/inception_layout.ts";
+import { tapGradient } from "../../pipelines/models/tap_model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { needs } from "../expectations.ts";
 import { goldenFolder, goldenLayouts } from "./golden_vit.ts";

@@ -36,7 +36,6 @@ function fullWidth(): InceptionModel {
       ignoredKeys: [],
     },
     new Map(),
-    "f32",
   );
 }
 

@@ -24,7 +24,8 @@ const EPS = 1e-3;
 /** Of ImageNet, as torchvision's transforms have them. */
 const MEAN = [0.485, 0.456, 0.406], STD = [0.229, 0.224, 0.225];
 
-function convolve(
+/** Cross-correlation of a map with `[cout, cin, kh, kw]`, zeros around it. */
+export function convolve(
   x: FeatureMap,
   weight: HostTensor,
   { stride = 1, pad = [0, 0] }: Window,

@@ -141,6 +141,7 @@ export * from "./pipelines/nsd/mod.ts";
 export * from "./pipelines/optvis/mod.ts";
 export * from "./pipelines/spectral/mod.ts";
 export * from "./pipelines/aligned_cut/mod.ts";
+export * from "./pipelines/vwam/mod.ts";
 export {
   makeToyNets,
   TOY_LATENTS,
@@ -174,6 +175,15 @@ export {
 export { farthestRows } from "./pipelines/stats/farthest_rows.ts";
 export { bhFdr } from "./pipelines/stats/fdr.ts";
 export { holm } from "./pipelines/stats/holm.ts";
+export { studentQuantile, studentTail } from "./pipelines/stats/student.ts";
+export {
+  oneSampleTest,
+  pairedTest,
+  type TTest,
+  type TTestOptions,
+  welchTest,
+} from "./pipelines/stats/t_test.ts";
+export { type AcrossSubjects, acrossSubjects } from "./pipelines/stats/across_subjects.ts";
 export { PointTree } from "./pipelines/stats/point_tree.ts";
 export {
   permutedOrders,

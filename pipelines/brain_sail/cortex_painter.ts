@@ -11,7 +11,7 @@ import { volumeColorMosaic } from "../images/volume_mosaic.ts";
 import { voxelsAtPoints } from "../images/sample_volume.ts";
 import type { Surface } from "../io/mesh.ts";
 import { type Plate, plates } from "../report/figure_block.ts";
-import { flatMap } from "../report/flat_map.ts";
+import { flatMap, flatSpacing } from "../report/flat_map.ts";
 import { type Html, html } from "../report/html.ts";
 import type { StudyVoxels } from "./read_study.ts";
 
@@ -70,25 +70,6 @@ const MOST_PIXELS = 8;
 /** Dark ground of pictures, alike on light and dark pages, and the grey of voxels without a value on it. */
 const GROUND = [32, 36, 42] as const;
 const NO_VALUE = 84;
-/** Voxels whose nearest neighbours tell the spacing of a flat map. */
-const PROBES = 256;
-
-/** Typical distance of neighbours on a flat map: the median over some of its voxels. */
-function spacingOf(flat: ArrayLike<number>): number {
-  const n = flat.length / 2;
-  const step = Math.max(1, Math.floor(n / PROBES));
-  const nearest: number[] = [];
-  for (let v = 0; v < n; v += step) {
-    let least = Infinity;
-    for (let u = 0; u < n; u++) {
-      const distance = Math.hypot(flat[2 * u] - flat[2 * v], flat[2 * u + 1] - flat[2 * v + 1]);
-      if (distance > 0) least = Math.min(least, distance);
-    }
-    nearest.push(least);
-  }
-  const median = nearest.sort((a, b) => a - b)[nearest.length >> 1];
-  return Number.isFinite(median) ? median : 1;
-}
 
 /** R, G, B of each voxel, and whether it has a colour. */
 function coloured({ values, range, colormap, colors }: CortexPaint, n: number) {
@@ -100,7 +81,7 @@ function coloured({ values, range, colormap, colors }: CortexPaint, n: number) {
 }
 
 function flatPainter({ places, roi, roiNames, r2 }: StudyVoxels, flat: Float32Array) {
-  const spacing = spacingOf(flat);
+  const spacing = flatSpacing(flat);
   const region = Array.from(roi, (r) => r < roiNames.length ? r : -1);
   const hemisphere = places.hemisphere ?? new Uint8Array(r2.length);
   return (paint: CortexPaint): Html =>

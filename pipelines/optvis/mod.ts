@@ -97,6 +97,12 @@ export {
 } from "./presets.ts";
 export { phaseScrambled, shuffledReadout } from "./controls.ts";
 export {
+  type LuminanceSpectrum,
+  luminanceSpectrum,
+  matchSpectrum,
+  type MatchSpectrumOptions,
+} from "./match_spectrum.ts";
+export {
   type PredictedResponses,
   predictResponses,
   type PredictResponsesOptions,
@@ -105,6 +111,7 @@ export {
   type Aperture,
   type ColorImage,
   colorImage,
+  type FixationMark,
   type LuminanceMoments,
   luminanceMoments,
   type PresentationOptions,
@@ -123,6 +130,7 @@ export {
 export {
   type DiagonalDominance,
   diagonalDominance,
+  type ExchangeOptions,
   type IntervalOptions,
   type OwnAgainstNext,
   ownAgainstNext,

@@ -15,7 +15,8 @@ const LUMA = [0.2126, 0.7152, 0.0722];
 /** Gray of the VWAM demo's background. */
 const DEMO_GRAY = 140 / 255;
 
-function luminanceOf({ data, height, width }: ColorImage): Float64Array {
+/** Luminance of every pixel, `[height, width]`. @internal */
+export function luminanceOf({ data, height, width }: ColorImage): Float64Array<ArrayBuffer> {
   const plane = height * width;
   return Float64Array.from(
     { length: plane },
@@ -98,6 +99,14 @@ export interface Aperture {
   readonly edge: number;
 }
 
+/** A disc in the middle of the screen for the eyes to rest on. */
+export interface FixationMark {
+  /** Radius, as a share of half the shorter side. */
+  readonly radius: number;
+  /** Red, green and blue, 0…1; red when absent. */
+  readonly color?: readonly [number, number, number];
+}
+
 /** How images are prepared for a scanner's screen. Steps that are left out are left out. */
 export interface PresentationOptions {
   /** Mean luminance to give every image. */
@@ -110,6 +119,8 @@ export interface PresentationOptions {
   readonly aperture?: Aperture;
   /** Gray around the window; the mean luminance asked for, else VWAM's 140 of 255, when absent. */
   readonly background?: number;
+  /** Drawn over the image: part of what is shown, and so of what a network is asked about. */
+  readonly fixation?: FixationMark;
   /** Exponent of the screen that is to be undone: bytes are `value^(1/gamma)`; 1 where the screen is calibrated, or the images are viewed as photographs are. */
   readonly gamma?: number;
 }
@@ -127,7 +138,7 @@ export interface PresentedImage {
 }
 
 function requireOptions(image: ColorImage, options: PresentationOptions): void {
-  const { luminance, contrast, quantiles, aperture, gamma = 1, background = 0 } = options;
+  const { luminance, contrast, quantiles, aperture, gamma = 1, background = 0, fixation } = options;
   if (image.data.length !== 3 * image.height * image.width) {
     throw new InputError(
       `Cannot present ${image.height}x${image.width}: it needs ${
@@ -144,6 +155,11 @@ function requireOptions(image: ColorImage, options: PresentationOptions): void {
   if (quantiles && (luminance !== undefined || contrast !== undefined || quantiles.length < 2)) {
     throw new InputError(
       "Cannot present images: match either a histogram of two values or more, or luminance and contrast",
+    );
+  }
+  if (fixation && !(fixation.radius > 0 && (fixation.color ?? []).every(isShare))) {
+    throw new InputError(
+      `Cannot present images: a fixation mark needs a radius above 0 and colours from 0 to 1, got ${fixation.radius} and ${fixation.color}`,
     );
   }
   if (!(gamma > 0) || aperture && !(aperture.radius > 0 && aperture.edge >= 0)) {
@@ -186,24 +202,40 @@ function windowAt(distance: number, { radius, edge }: Aperture): number {
   return (1 + Math.cos(Math.PI * (distance - radius + edge) / edge)) / 2;
 }
 
+/** Distance of a pixel from the middle, as a share of half the shorter side. */
+function distanceAt(p: number, { height, width }: ImageSize): number {
+  const y = Math.floor(p / width) + 0.5 - height / 2, x = p % width + 0.5 - width / 2;
+  return Math.hypot(x, y) / (Math.min(height, width) / 2);
+}
+
 function applyAperture(
   data: Float64Array,
-  { height, width }: ImageSize,
+  size: ImageSize,
   aperture: Aperture,
   background: number,
 ): void {
-  const half = Math.min(height, width) / 2, plane = height * width;
+  const plane = size.height * size.width;
   for (let p = 0; p < plane; p++) {
-    const y = Math.floor(p / width) + 0.5 - height / 2, x = p % width + 0.5 - width / 2;
-    const seen = windowAt(Math.hypot(x, y) / half, aperture);
+    const seen = windowAt(distanceAt(p, size), aperture);
     for (let c = 0; c < 3; c++) {
       data[c * plane + p] = background + seen * (data[c * plane + p] - background);
     }
   }
 }
 
+function drawFixation(
+  data: Float64Array,
+  size: ImageSize,
+  { radius, color = [1, 0, 0] }: FixationMark,
+): void {
+  const plane = size.height * size.width;
+  for (let p = 0; p < plane; p++) {
+    if (distanceAt(p, size) <= radius) color.forEach((v, c) => data[c * plane + p] = v);
+  }
+}
+
 /**
- * Prepares an image for a screen: luminance and contrast, or the histogram; clipping; the window; gamma; bytes. Ask the encoder about
+ * Prepares an image for a screen: luminance and contrast, or the histogram; clipping; the window; the fixation mark; gamma; bytes. Ask the encoder about
  * `colors` afterwards: what normalising costs in predicted response belongs in the report.
  *
  * @throws {InputError} when options contradict each other or are out of range, or values are missing
@@ -214,7 +246,7 @@ export function presentImage(
 ): PresentedImage {
   requireOptions(image, options);
   const { height, width } = image, plane = height * width;
-  const { luminance, quantiles, aperture, gamma = 1 } = options;
+  const { luminance, quantiles, aperture, fixation, gamma = 1 } = options;
   const matched = quantiles ? matchHistogram(image, quantiles) : matchMoments(image, options);
   let outside = 0;
   const data = matched.map((v) => {
@@ -223,6 +255,7 @@ export function presentImage(
   });
   const background = options.background ?? luminance ?? DEMO_GRAY;
   if (aperture) applyAperture(data, image, aperture, background);
+  if (fixation) drawFixation(data, image, fixation);
   const bytes = new Uint8Array(3 * plane);
   data.forEach((v, at) => {
     bytes[3 * (at % plane) + Math.floor(at / plane)] = Math.round(255 * v ** (1 / gamma));

@@ -66,6 +66,32 @@ export interface ResamplingOptions {
   readonly nDraws?: number;
 }
 
+/** Options of the tests that exchange images. */
+export interface ExchangeOptions extends ResamplingOptions {
+  /** Group of each image, such as the run that it was shown in: images are exchanged with others of their group only. */
+  readonly groups?: ArrayLike<number>;
+}
+
+/** Random orders of units that leave every unit in its group. */
+function ordersWithin(n: number, groups?: ArrayLike<number>): (key: Key) => ArrayLike<number> {
+  if (!groups) return (key) => permutation(key, n);
+  if (groups.length !== n) {
+    throw new InputError(`Cannot exchange ${n} images within groups: got ${groups.length} groups`);
+  }
+  const members = new Map<number, number[]>();
+  for (let i = 0; i < n; i++) members.set(groups[i], [...members.get(groups[i]) ?? [], i]);
+  const all = [...members.values()];
+  return (key) => {
+    const order = new Uint32Array(n);
+    all.forEach((own, g) =>
+      permutation(foldIn(key, g), own.length).forEach((from: number, to: number) => {
+        order[own[to]] = own[from];
+      })
+    );
+    return order;
+  };
+}
+
 /** Whether regions respond most to their own images, with the chance of it. */
 export interface DiagonalDominance {
   /** Regions that respond most to their own images. */
@@ -109,7 +135,7 @@ const TIE = 1e-12;
  */
 export function diagonalDominance(
   responses: TargetResponses,
-  { key, nDraws = 10_000 }: ResamplingOptions,
+  { key, nDraws = 10_000, groups }: ExchangeOptions,
 ): DiagonalDominance {
   requireTargets(responses);
   requireDraws(nDraws);
@@ -117,8 +143,9 @@ export function diagonalDominance(
   const observed = dominance(matrixOf(responses, targets));
   let asMany = 0, asLarge = 0;
   const least = observed.difference - TIE * (Math.abs(observed.difference) + 1);
+  const orderOf = ordersWithin(n, groups);
   for (let draw = 0; draw < nDraws; draw++) {
-    const order = permutation(foldIn(key, draw), n);
+    const order = orderOf(foldIn(key, draw));
     const exchanged = Array.from(order, (i) => targets[i]);
     const { count, difference } = dominance(matrixOf(responses, exchanged));
     if (count >= observed.count) asMany++;
@@ -220,7 +247,7 @@ export interface OwnAgainstNext {
  */
 export function ownAgainstNext(
   responses: TargetResponses,
-  { key, nDraws = 10_000 }: ResamplingOptions,
+  { key, nDraws = 10_000, groups }: ExchangeOptions,
 ): OwnAgainstNext[] {
   requireDraws(nDraws);
   const { data, targets, shape: [n, nRois] } = responses;
@@ -228,9 +255,10 @@ export function ownAgainstNext(
     if (!found) return [];
     const { runnerUp } = found;
     const of = (target: number) =>
-      Array.from({ length: n }, (_, i) => i).filter((i) => targets[i] === target)
-        .map((i) => data[i * nRois + roi]);
-    const own = of(roi), all = [...own, ...of(runnerUp)];
+      Array.from({ length: n }, (_, i) => i).filter((i) => targets[i] === target);
+    const own = of(roi), both = [...own, ...of(runnerUp)];
+    const all = both.map((i) => data[i * nRois + roi]);
+    const orderOf = ordersWithin(all.length, groups && both.map((i) => groups[i]));
     const meanOfFirst = (order: ArrayLike<number>) => {
       let first = 0, rest = 0;
       for (let i = 0; i < all.length; i++) {
@@ -243,7 +271,7 @@ export function ownAgainstNext(
     const least = difference - TIE * (Math.abs(difference) + 1);
     let asLarge = 0;
     for (let draw = 0; draw < nDraws; draw++) {
-      const order = permutation(foldIn(foldIn(key, roi), draw), all.length);
+      const order = orderOf(foldIn(foldIn(key, roi), draw));
       if (meanOfFirst(order) >= least) asLarge++;
     }
     return [{ roi, runnerUp, difference, p: (1 + asLarge) / (1 + nDraws) }];

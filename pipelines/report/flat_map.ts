@@ -115,6 +115,26 @@ function labelPlace(points: readonly (readonly number[])[], reach: number): [num
   return [mean(0), mean(1)];
 }
 
+/** Voxels whose nearest neighbours tell the spacing of a flat map. */
+const PROBES = 256;
+
+/** Typical distance of neighbours on a flat map, `[n, 2]`: the median over some of its voxels. */
+export function flatSpacing(flat: ArrayLike<number>): number {
+  const n = flat.length / 2;
+  const step = Math.max(1, Math.floor(n / PROBES));
+  const nearest: number[] = [];
+  for (let v = 0; v < n; v += step) {
+    let least = Infinity;
+    for (let u = 0; u < n; u++) {
+      const distance = Math.hypot(flat[2 * u] - flat[2 * v], flat[2 * u + 1] - flat[2 * v + 1]);
+      if (distance > 0) least = Math.min(least, distance);
+    }
+    nearest.push(least);
+  }
+  const median = nearest.sort((a, b) => a - b)[nearest.length >> 1];
+  return Number.isFinite(median) ? median : 1;
+}
+
 /** The records of a flat map for `csvOf()`: one voxel each, its place, region, hemisphere and value or colour. */
 export function flatMapRecords(map: FlatMap): CsvCell[][] {
   const { flat, region, names, hemisphere, values, colors } = map;

@@ -5,7 +5,10 @@ import assert from "node:assert/strict";
 import {
   type ColorImage,
   colorImage,
+  type HostData,
   luminanceMoments,
+  luminanceSpectrum,
+  matchSpectrum,
   normal,
   phaseScrambled,
   predictResponses,
@@ -13,6 +16,7 @@ import {
   presentImage,
   randomKey,
   rfft2,
+  type RgbImage,
   slice,
   Tensor,
   tidy,
@@ -97,6 +101,100 @@ Deno.test("presentImage() shows a soft window on gray, and undoes a screen's gam
   refuse({ gamma: 0 });
   assert.throws(() => presentImage({ ...white, height: 3 }), { name: "InputError" });
 });
+
+Deno.test("presentImage() draws a fixation mark over everything", () => {
+  const { colors, image } = presentImage(gray([0.2, 0.4, 0.6, 0.8]), {
+    fixation: { radius: 0.8, color: [1, 0.5, 0] },
+  });
+  // the middles of all four pixels are √½ of half the side away
+  near(colors.data, [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0, 0, 0, 0]);
+  assert.deepEqual([...image.data.subarray(0, 3)], [255, 128, 0]);
+  const beside = presentImage(gray([0.2, 0.4, 0.6, 0.8]), { fixation: { radius: 0.7 } });
+  near(beside.colors.data.subarray(0, 4), [0.2, 0.4, 0.6, 0.8]);
+  assert.throws(() => presentImage(gray([0, 0, 0, 0]), { fixation: { radius: 0 } }), {
+    name: "InputError",
+    message: /fixation mark/,
+  });
+});
+
+/** A picture whose luminance is a sum of waves `[rows, columns, amplitude, phase]` about 0.5, gray but for a lift of red. */
+function waves(height: number, width: number, all: readonly (readonly number[])[]): RgbImage {
+  const data = new Uint8Array(3 * height * width);
+  for (let p = 0; p < height * width; p++) {
+    const y = Math.floor(p / width) / height, x = p % width / width;
+    const luma = all.reduce(
+      (sum, [u, v, a, phase]) => sum + a * Math.cos(2 * Math.PI * (u * y + v * x) + phase),
+      0.5,
+    );
+    for (let c = 0; c < 3; c++) data[3 * p + c] = Math.round(255 * luma) + (c === 0 ? 10 : 0);
+  }
+  return { height, width, data };
+}
+
+/** Parts of the transform of an image's luminance. */
+async function spectrumOf({ height, width, data }: ColorImage): Promise<HostData[]> {
+  const plane = height * width;
+  const luma = Float32Array.from(
+    { length: plane },
+    (_, p) => [0.2126, 0.7152, 0.0722].reduce((s, w, c) => s + w * data[c * plane + p], 0),
+  );
+  using x = Tensor.from(gpu, luma, [1, height, width]);
+  const { re, im } = rfft2(x, { norm: "ortho" });
+  const parts = [await re.data(), await im.data()];
+  re.dispose();
+  im.dispose();
+  return parts;
+}
+
+for (const [height, width] of [[12, 16], [9, 7]]) {
+  Deno.test(`matchSpectrum() gives ${height}x${width} the amplitudes of others and keeps phases, mean and hues`, async () => {
+    const size = { height, width };
+    const reference = await luminanceSpectrum(
+      gpu,
+      [
+        waves(height, width, [[1, 0, 0.2, 0], [0, 2, 0.1, 1], [2, 1, 0.05, 0]]),
+        waves(height, width, [[1, 0, 0.1, 2], [0, 2, 0.2, 0], [2, 1, 0.05, 1]]),
+      ],
+      size,
+    );
+    const noise = Uint8Array.from(normal(randomKey(8), 3 * height * width), (v) => 128 + 20 * v);
+    const image = colorImage({ ...size, data: noise });
+    const matched = await matchSpectrum(gpu, image, reference);
+    const [re, im] = await spectrumOf(matched), [re0, im0] = await spectrumOf(image);
+    // f32 transforms of values up to 1: amplitudes up to √(h·w)/2
+    const columns = Math.floor(width / 2) + 1;
+    reference.values.forEach((wanted, i) => {
+      if (i === 0) return;
+      assert(Math.abs(Math.hypot(re[i], im[i]) - wanted) < 1e-4, `${i}`);
+      const turn = re[i] * im0[i] - im[i] * re0[i];
+      assert(Math.abs(turn) < 1e-3, `phase ${Math.floor(i / columns)}, ${i % columns}`);
+    });
+    const before = luminanceMoments(image), after = luminanceMoments(matched);
+    assert(Math.abs(before.luminance - after.luminance) < 1e-6);
+    // all three colours of a pixel move alike
+    const plane = height * width, by = matched.data.map((v, i) => v - image.data[i]);
+    by.forEach((v, i) => assert(Math.abs(v - by[i % plane]) < 1e-12));
+    const radial = await matchSpectrum(gpu, image, reference, { isRadial: true });
+    const [re1, im1] = await spectrumOf(radial);
+    const ring = (values: ArrayLike<number>, others: ArrayLike<number>) => {
+      let sum = 0;
+      for (let i = 0; i < values.length; i++) {
+        const row = Math.floor(i / columns), column = i % columns;
+        const u = Math.min(row, height - row) / height, v = column / width;
+        if (Math.round(Math.hypot(u, v) * Math.max(height, width)) !== 2) continue;
+        sum += (column === 0 || 2 * column === width ? 1 : 2) * Math.hypot(values[i], others[i]);
+      }
+      return sum;
+    };
+    const zeros = new Float32Array(re.length);
+    assert(Math.abs(ring(re1, im1) - ring(reference.values, zeros)) < 1e-3);
+    await assert.rejects(matchSpectrum(gpu, { ...image, height: 3 }, reference), {
+      name: "InputError",
+      message: new RegExp(`to one of ${height}x${width}`),
+    });
+    await assert.rejects(luminanceSpectrum(gpu, [], size), { name: "InputError" });
+  });
+}
 
 for (const [height, width] of [[8, 10], [7, 9]]) {
   Deno.test(`phaseScrambled() keeps amplitudes and means of ${height}x${width} and nothing else`, async () => {

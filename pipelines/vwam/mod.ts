@@ -1,0 +1,48 @@
+/**
+ * Voxel-weighted activation maximization (Shinkle and Lescroart, arXiv 2506.04379): images that are made for voxels and regions, and
+ * whether these respond to them.
+ *
+ * @module
+ */
+export {
+  type FloatTable,
+  regionResponses,
+  type TopNatural,
+  topNatural,
+  voxelResponses,
+} from "./experiment_targets.ts";
+export {
+  type CorrectedP,
+  correctedPs,
+  type Ends,
+  type FindingOptions,
+  type OwnImagesTest,
+  type RegionFindings,
+  regionFindings,
+  type VoxelFindings,
+  voxelFindings,
+} from "./experiment_findings.ts";
+export {
+  type MeasuredDesign,
+  type MeasuredFindings,
+  measuredFindings,
+  type MeasuredOptions,
+  type MeasuredTrials,
+} from "./experiment_measured.ts";
+export {
+  pooledRegionReadouts,
+  type PooledSubject,
+  type RegionAcrossSubjects,
+  type SubjectsSummary,
+  subjectsSummary,
+} from "./experiment_subjects.ts";
+export {
+  type ContrastChange,
+  contrastChanges,
+  contrastOf,
+  type PixelChange,
+  pixelChange,
+  type RegionPair,
+  type ResponseLoss,
+  responseLosses,
+} from "./experiment_changes.ts";

@@ -21,6 +21,7 @@ import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
 import { distancesOfProductsKernel } from "./spectral/distances.ts";
 import { farthestPointsKernel } from "./spectral/farthest_points.ts";
 import { rowTopKKernel, weightedRowsKernel } from "./spectral/nearest_rows.ts";
+import { fftStageKernel } from "./fft/fft_stage.ts";
 import { stridedCopyKernel } from "./index/strided_copy.ts";
 import { whereKernel } from "./elementwise/where.ts";
 import { cumsumKernel } from "./index/cumsum.ts";
@@ -108,6 +109,7 @@ export const kernels: readonly KernelSpec[] = [
   convTranspose2dKernel,
   conv2dWeightGradientKernel,
   resampleAxisKernel,
+  fftStageKernel,
   maxPool2dKernel,
   maxPool2dGradientKernel,
   maxPool2dScatterKernel,

@@ -1,14 +1,15 @@
 /**
- * Fourier transforms of images as products with the matrices of the transform: exact for any size, differentiable through the
- * product, and for the few hundred pixels that parameterise an image no slower than butterflies.
+ * Fourier transforms of images, of any size, differentiable: by butterflies along every axis whose length has factors of up to 13 alone, as
+ * products with the matrix of the transform along others.
  *
  * @module
  */
 import { ShapeError } from "../errors.ts";
 import { Tensor, tidy } from "../tensor.ts";
-import { add, mul, scale, sub } from "./elementwise.ts";
-import { matmul } from "./matmul.ts";
+import { mul } from "./elementwise.ts";
+import { AxisTable, transformAxis } from "./fft_axis.ts";
 import { matrices, requireF32 } from "./matrix.ts";
+import { concat, slice, stack } from "./shape.ts";
 import type { Gpu } from "../gpu.ts";
 
 /** A complex tensor by its parts. */
@@ -27,45 +28,24 @@ export interface FftOptions {
   readonly tables?: FftTables;
 }
 
-/** Cosines and sines of the angles `2π·j·k / n` of both axes of an image. They live until they are disposed, whatever scope made them. */
+/** Cosines and sines that the transforms of both axes of an image read. They live until they are disposed, whatever scope made them. */
 export class FftTables implements Disposable {
-  /** `[h, h]`, symmetric, as all four. */
-  readonly cosRows: Tensor;
-  /** `[h, h]` */
-  readonly sinRows: Tensor;
-  /** `[w, w]` */
-  readonly cosColumns: Tensor;
-  /** `[w, w]` */
-  readonly sinColumns: Tensor;
+  /** Along the rows' axis, of length `height`. @internal */
+  readonly rows: AxisTable;
+  /** Along the columns' axis, of length `width`. @internal */
+  readonly columns: AxisTable;
 
   /** Tables of images of `height` by `width`. */
   constructor(gpu: Gpu, readonly height: number, readonly width: number) {
-    const kept = (n: number, f: (angle: number) => number) => {
-      const table = phases(gpu, n, f);
-      gpu.scopes.at(-1)?.delete(table);
-      return table;
-    };
-    this.cosRows = kept(height, Math.cos);
-    this.sinRows = kept(height, Math.sin);
-    this.cosColumns = kept(width, Math.cos);
-    this.sinColumns = kept(width, Math.sin);
+    this.rows = new AxisTable(gpu, height);
+    this.columns = new AxisTable(gpu, width);
   }
 
   /** Gives the tables up. */
   [Symbol.dispose](): void {
-    const all = [this.cosRows, this.sinRows, this.cosColumns, this.sinColumns];
-    for (const table of all) table.dispose();
+    this.rows[Symbol.dispose]();
+    this.columns[Symbol.dispose]();
   }
-}
-
-/** `[n, n]` of `f(2π·j·k / n)`, the phase reduced exactly in integers. */
-function phases(gpu: Gpu, n: number, f: (angle: number) => number): Tensor {
-  const turn = Float32Array.from({ length: n }, (_, j) => f(2 * Math.PI * j / n));
-  const values = new Float32Array(n * n);
-  for (let j = 0; j < n; j++) {
-    for (let k = 0; k < n; k++) values[j * n + k] = turn[(j * k) % n];
-  }
-  return Tensor.from(gpu, values, [n, n]);
 }
 
 /** Runs `work` with the caller's tables, or with its own. */
@@ -84,21 +64,10 @@ function withTables<T extends Tensor | ComplexParts>(
   return tidy(gpu, () => work(given ?? own!) as Tensor & ComplexParts) as T;
 }
 
-/** `e^(±iθ) · z` along the rows' axis. */
-function alongRows(
-  { re, im }: ComplexParts,
-  { cosRows, sinRows }: FftTables,
-  sign: 1 | -1,
-): ComplexParts {
-  const [plus, minus] = sign === 1 ? [add, sub] : [sub, add];
-  return {
-    re: minus(matmul(cosRows, re), matmul(sinRows, im)),
-    im: plus(matmul(cosRows, im), matmul(sinRows, re)),
-  };
+/** The real part of `[2, …]`, or the imaginary one. */
+function partOf(z: Tensor, part: 0 | 1): Tensor {
+  return slice(z, { axis: 0, start: part, end: part + 1 }).reshape(z.shape.slice(1));
 }
-
-const scaled = ({ re, im }: ComplexParts, factor: number): ComplexParts =>
-  factor === 1 ? { re, im } : { re: scale(re, factor), im: scale(im, factor) };
 
 function requireParts({ re, im }: ComplexParts, columns: number | undefined, goal: string): void {
   requireF32("transform", re, im);
@@ -120,11 +89,13 @@ function requireParts({ re, im }: ComplexParts, columns: number | undefined, goa
 export function rfft2(x: Tensor, { norm = "backward", tables }: FftOptions = {}): ComplexParts {
   requireF32("transform", x);
   const { rows: h, cols: w } = matrices("transform", x);
-  return withTables(x.gpu, [h, w], tables, (all) => {
-    const half = [Math.floor(w / 2) + 1, w];
-    const byColumns = (table: Tensor) => matmul(x, table.alias(half), { transposeB: true });
-    const parts = { re: byColumns(all.cosColumns), im: scale(byColumns(all.sinColumns), -1) };
-    return scaled(alongRows(parts, all, -1), norm === "ortho" ? 1 / Math.sqrt(h * w) : 1);
+  return withTables(x.gpu, [h, w], tables, ({ rows, columns }) => {
+    const z = stack([x, Tensor.zeros(x.gpu, x.shape)]);
+    const wide = transformAxis(z, "columns", columns, { sign: -1 });
+    const half = slice(wide, { axis: -1, end: Math.floor(w / 2) + 1 });
+    const factor = norm === "ortho" ? 1 / Math.sqrt(h * w) : 1;
+    const both = transformAxis(half, "rows", rows, { sign: -1, scale: factor });
+    return { re: partOf(both, 0), im: partOf(both, 1) };
   });
 }
 
@@ -141,19 +112,20 @@ export function irfft2(
   w: number,
   { norm = "backward", tables }: FftOptions = {},
 ): Tensor {
-  const { rows: h } = matrices("transform", parts.re);
+  const { lead, rows: h } = matrices("transform", parts.re);
   const half = Math.floor(w / 2) + 1;
   requireParts(parts, half, `to a width of ${w}`);
-  return withTables(parts.re.gpu, [h, w], tables, (all) => {
-    const { re, im } = alongRows(parts, all, 1);
+  return withTables(parts.re.gpu, [h, w], tables, ({ rows, columns }) => {
+    const z = transformAxis(stack([parts.re, parts.im]), "rows", rows, { sign: 1 });
     // Every column but the first, and the last of an even width, stands for its mirror image too.
     const size = norm === "ortho" ? Math.sqrt(h * w) : h * w;
     const shares = Tensor.from(
-      re.gpu,
+      z.gpu,
       Float32Array.from({ length: half }, (_, k) => (k === 0 || 2 * k === w ? 1 : 2) / size),
     );
-    const byColumns = (z: Tensor, table: Tensor) => matmul(mul(z, shares), table.alias([half, w]));
-    return sub(byColumns(re, all.cosColumns), byColumns(im, all.sinColumns));
+    const rest = Tensor.zeros(z.gpu, [2, ...lead, h, w - half]);
+    const whole = half === w ? mul(z, shares) : concat([mul(z, shares), rest], -1);
+    return partOf(transformAxis(whole, "columns", columns, { sign: 1 }), 0);
   });
 }
 
@@ -163,19 +135,31 @@ export function irfft2(
  * @throws {ShapeError} when the parts differ or have fewer than two axes, or for tables of another size.
  * @throws {DTypeError} for another type than f32.
  */
-export function ifft2(
-  parts: ComplexParts,
-  { norm = "backward", tables }: FftOptions = {},
-): ComplexParts {
-  const { rows: h, cols: w } = matrices("transform", parts.re);
+export function ifft2(parts: ComplexParts, options: FftOptions = {}): ComplexParts {
   requireParts(parts, undefined, "back");
-  return withTables(parts.re.gpu, [h, w], tables, (all) => {
-    const { re, im } = alongRows(parts, all, 1);
-    const { cosColumns, sinColumns } = all;
-    const both = {
-      re: sub(matmul(re, cosColumns), matmul(im, sinColumns)),
-      im: add(matmul(re, sinColumns), matmul(im, cosColumns)),
-    };
-    return scaled(both, 1 / (norm === "ortho" ? Math.sqrt(h * w) : h * w));
+  return tidy(parts.re.gpu, () => {
+    const both = stackedIfft2(stack([parts.re, parts.im]), options);
+    return { re: partOf(both, 0), im: partOf(both, 1) };
+  });
+}
+
+/**
+ * {@link ifft2} of images whose parts lie one after the other, `[2, …, h, w]` → `[2, …, h, w]`.
+ *
+ * @throws {ShapeError} when the first axis is not 2 or there are fewer than three, or for tables of another size.
+ * @throws {DTypeError} for another type than f32.
+ *
+ * @internal
+ */
+export function stackedIfft2(z: Tensor, { norm = "backward", tables }: FftOptions = {}): Tensor {
+  requireF32("transform", z);
+  if (z.shape.length < 3 || z.shape[0] !== 2) {
+    throw new ShapeError(`Cannot transform [${z.shape}] back: it must be [2, …, h, w]`);
+  }
+  const { rows: h, cols: w } = matrices("transform", z);
+  return withTables(z.gpu, [h, w], tables, ({ rows, columns }) => {
+    const factor = 1 / (norm === "ortho" ? Math.sqrt(h * w) : h * w);
+    const along = transformAxis(z, "rows", rows, { sign: 1 });
+    return transformAxis(along, "columns", columns, { sign: 1, scale: factor });
   });
 }

@@ -1,5 +1,5 @@
 import { add, scale } from "../../engine/ops/elementwise.ts";
-import { FftTables, ifft2 } from "../../engine/ops/fft.ts";
+import { FftTables, stackedIfft2 } from "../../engine/ops/fft.ts";
 import { norm } from "../../engine/ops/reduce.ts";
 import { stack } from "../../engine/ops/shape.ts";
 import { foldIn } from "../../engine/random.ts";
@@ -55,8 +55,7 @@ export function complexParam(
       ),
     image: ([re, im]) =>
       tidy(gpu, () => {
-        const z = ifft2({ re, im }, { tables });
-        const modulus = norm(stack([z.re, z.im]), { axes: [0] });
+        const modulus = norm(stackedIfft2(stack([re, im]), { tables }), { axes: [0] });
         // No mean is added: the modulus is a brightness from 0.
         return squash === "none"
           ? correlateColors(modulus, colors)

@@ -16,6 +16,7 @@ import {
   normal,
   randomKey,
   readAll,
+  rfft2,
   scatterAdd,
   slice,
   square,
@@ -79,6 +80,9 @@ Deno.test("matmul() of transposed operands over the limit is done in pieces", as
 
 Deno.test("batched matmul() over the limit is done in pieces of the batch", () =>
   both([[300, 16, 20], [300, 20, 12]], (a, b) => matmul(a, b)));
+
+Deno.test("rfft2() over the limit is done in pieces of the images", () =>
+  both([[24, 40, 36]], (x) => tidy(x.gpu, () => rfft2(x).im)));
 
 Deno.test("linear() over the limit is done in pieces of rows", () =>
   both(

@@ -51,116 +51,131 @@ const systems: GradientCase[] = [0, 1, 2, 3].map((bits) => {
 });
 
 /** Cases of this family. */
-export const linalgCases: readonly GradientCase[] = [...systems, {
-  name: "cholesky",
-  shapes: [[N, N]],
-  f: (x) => cholesky(spd(x)),
-  reference: factor,
-}, {
-  name: "choleskySolve through its factor",
-  shapes: [[N, N], [N, 3]],
-  f: (x, b) => choleskySolve(cholesky(spd(x)), b),
-  reference: (x, b) => {
-    const l = factor(x);
-    return solve(l, solve(l, b, { lower: 1, transpose: 0 }), { lower: 1, transpose: 1 });
+export const linalgCases: readonly GradientCase[] = [
+  ...systems,
+  {
+    name: "cholesky",
+    shapes: [[N, N]],
+    f: (x) => cholesky(spd(x)),
+    reference: factor,
   },
-}, {
-  name: "spdInverse",
-  shapes: [[N, N]],
-  f: (x) => spdInverse(spd(x)),
-  reference: (x) => {
-    const l = factor(x);
-    const eye = Float64Array.from({ length: N * N }, (_, at) => Number(at % (N + 1) === 0));
-    const wide = { ...cube, cols: N };
-    const half = triangularSolveKernel.reference({ t: l, b: eye }, wide, {
-      lower: 1,
-      transpose: 0,
-    });
-    return triangularSolveKernel.reference({ t: l, b: half.x }, wide, { lower: 1, transpose: 1 }).x;
+  {
+    name: "choleskySolve through its factor",
+    shapes: [[N, N], [N, 3]],
+    f: (x, b) => choleskySolve(cholesky(spd(x)), b),
+    reference: (x, b) => {
+      const l = factor(x);
+      return solve(l, solve(l, b, { lower: 1, transpose: 0 }), { lower: 1, transpose: 1 });
+    },
   },
-}, {
-  name: "gram with a residual",
-  shapes: [[4, 3], [4, 4]],
-  f: (x, residual) => gram(x, { residual: add(residual, transpose(residual)) }),
-  reference: (x, r) =>
-    Float64Array.from({ length: 16 }, (_, at) => {
-      const i = Math.floor(at / 4), j = at % 4;
-      const products = [0, 1, 2].map((p) => x[i * 3 + p] * x[j * 3 + p]);
-      return products.reduce((sum, v) => sum + v, r[at] + r[j * 4 + i]);
-    }),
-}, {
-  name: "gram, transposed",
-  shapes: [[2, 3, 4]],
-  f: (x) => gram(x, { transpose: true }),
-  reference: (x) =>
-    Float64Array.from({ length: 32 }, (_, at) => {
-      const z = Math.floor(at / 16), i = Math.floor(at / 4) % 4, j = at % 4;
-      return [0, 1, 2].reduce((sum, p) => sum + x[z * 12 + p * 4 + i] * x[z * 12 + p * 4 + j], 0);
-    }),
-}, {
-  name: "tril, triu and diagonal",
-  shapes: [[2, 3, 3]],
-  f: (x) => addDiagonal(matmul(tril(x), triu(x)), diagonal(x)),
-  reference: (x) => {
-    const y = new Float64Array(18);
-    for (let at = 0; at < 18; at++) {
-      const base = Math.floor(at / 9) * 9, i = Math.floor(at / 3) % 3, j = at % 3;
-      for (let k = 0; k <= Math.min(i, j); k++) y[at] += x[base + i * 3 + k] * x[base + k * 3 + j];
-      if (i === j) y[at] += x[at];
-    }
-    return y;
+  {
+    name: "spdInverse",
+    shapes: [[N, N]],
+    f: (x) => spdInverse(spd(x)),
+    reference: (x) => {
+      const l = factor(x);
+      const eye = Float64Array.from({ length: N * N }, (_, at) => Number(at % (N + 1) === 0));
+      const wide = { ...cube, cols: N };
+      const half = triangularSolveKernel.reference({ t: l, b: eye }, wide, {
+        lower: 1,
+        transpose: 0,
+      });
+      return triangularSolveKernel.reference({ t: l, b: half.x }, wide, { lower: 1, transpose: 1 })
+        .x;
+    },
   },
-}, {
-  name: "rfft2, the sum of its parts",
-  shapes: [[3, 4]],
-  f: (x) => {
-    const { re, im } = rfft2(x);
-    return add(re, im);
+  {
+    name: "gram with a residual",
+    shapes: [[4, 3], [4, 4]],
+    f: (x, residual) => gram(x, { residual: add(residual, transpose(residual)) }),
+    reference: (x, r) =>
+      Float64Array.from({ length: 16 }, (_, at) => {
+        const i = Math.floor(at / 4), j = at % 4;
+        const products = [0, 1, 2].map((p) => x[i * 3 + p] * x[j * 3 + p]);
+        return products.reduce((sum, v) => sum + v, r[at] + r[j * 4 + i]);
+      }),
   },
-  reference: (x) => {
-    const y: number[] = [];
-    for (let u = 0; u < 3; u++) {
-      for (let v = 0; v < 3; v++) {
-        let sum = 0;
-        for (let at = 0; at < 12; at++) {
-          const angle = 2 * Math.PI * (u * Math.floor(at / 4) / 3 + v * (at % 4) / 4);
-          sum += x[at] * (Math.cos(angle) - Math.sin(angle));
+  {
+    name: "gram, transposed",
+    shapes: [[2, 3, 4]],
+    f: (x) => gram(x, { transpose: true }),
+    reference: (x) =>
+      Float64Array.from({ length: 32 }, (_, at) => {
+        const z = Math.floor(at / 16), i = Math.floor(at / 4) % 4, j = at % 4;
+        return [0, 1, 2].reduce((sum, p) => sum + x[z * 12 + p * 4 + i] * x[z * 12 + p * 4 + j], 0);
+      }),
+  },
+  {
+    name: "tril, triu and diagonal",
+    shapes: [[2, 3, 3]],
+    f: (x) => addDiagonal(matmul(tril(x), triu(x)), diagonal(x)),
+    reference: (x) => {
+      const y = new Float64Array(18);
+      for (let at = 0; at < 18; at++) {
+        const base = Math.floor(at / 9) * 9, i = Math.floor(at / 3) % 3, j = at % 3;
+        for (let k = 0; k <= Math.min(i, j); k++) {
+          y[at] += x[base + i * 3 + k] * x[base + k * 3 + j];
         }
-        y.push(sum);
+        if (i === j) y[at] += x[at];
       }
-    }
-    return y;
+      return y;
+    },
   },
-}, {
-  name: "irfft2 with an ortho norm",
-  shapes: [[3, 3], [3, 3]],
-  f: (re, im) => irfft2({ re, im }, 5, { norm: "ortho" }),
-  reference: (re, im) =>
-    Array.from({ length: 15 }, (_, at) => {
-      let sum = 0;
-      for (let k = 0; k < 9; k++) {
-        const v = k % 3;
-        const angle = 2 * Math.PI * (Math.floor(k / 3) * Math.floor(at / 5) / 3 + v * (at % 5) / 5);
-        sum += (v === 0 ? 1 : 2) * (re[k] * Math.cos(angle) - im[k] * Math.sin(angle));
+  ...([[3, 4], [7, 17]] as const).map(([h, w]) => ({ // 17 has no passes
+    name: `rfft2 of ${h}x${w}, the sum of its parts`,
+    shapes: [[h, w]],
+    f: (x: Tensor) => {
+      const { re, im } = rfft2(x);
+      return add(re, im);
+    },
+    reference: (x: Float64Array) => {
+      const y: number[] = [];
+      for (let u = 0; u < h; u++) {
+        for (let v = 0; v <= w / 2; v++) {
+          let sum = 0;
+          for (let at = 0; at < h * w; at++) {
+            const angle = 2 * Math.PI * (u * Math.floor(at / w) / h + v * (at % w) / w);
+            sum += x[at] * (Math.cos(angle) - Math.sin(angle));
+          }
+          y.push(sum);
+        }
       }
-      return sum / Math.sqrt(15);
-    }),
-}, {
-  name: "ifft2, the difference of its parts",
-  shapes: [[3, 4], [3, 4]],
-  f: (re, im) => {
-    const back = ifft2({ re, im });
-    return sub(back.re, back.im);
+      return y;
+    },
+  })),
+  {
+    name: "irfft2 with an ortho norm",
+    shapes: [[3, 3], [3, 3]],
+    f: (re, im) => irfft2({ re, im }, 5, { norm: "ortho" }),
+    reference: (re, im) =>
+      Array.from({ length: 15 }, (_, at) => {
+        let sum = 0;
+        for (let k = 0; k < 9; k++) {
+          const v = k % 3;
+          const angle = 2 * Math.PI *
+            (Math.floor(k / 3) * Math.floor(at / 5) / 3 + v * (at % 5) / 5);
+          sum += (v === 0 ? 1 : 2) * (re[k] * Math.cos(angle) - im[k] * Math.sin(angle));
+        }
+        return sum / Math.sqrt(15);
+      }),
   },
-  reference: (re, im) =>
-    Array.from({ length: 12 }, (_, at) => {
-      let sum = 0;
-      for (let k = 0; k < 12; k++) {
-        const angle = 2 * Math.PI *
-          (Math.floor(k / 4) * Math.floor(at / 4) / 3 + (k % 4) * (at % 4) / 4);
-        const [c, s] = [Math.cos(angle), Math.sin(angle)];
-        sum += re[k] * c - im[k] * s - (re[k] * s + im[k] * c);
-      }
-      return sum / 12;
-    }),
-}];
+  {
+    name: "ifft2, the difference of its parts",
+    shapes: [[3, 4], [3, 4]],
+    f: (re, im) => {
+      const back = ifft2({ re, im });
+      return sub(back.re, back.im);
+    },
+    reference: (re, im) =>
+      Array.from({ length: 12 }, (_, at) => {
+        let sum = 0;
+        for (let k = 0; k < 12; k++) {
+          const angle = 2 * Math.PI *
+            (Math.floor(k / 4) * Math.floor(at / 4) / 3 + (k % 4) * (at % 4) / 4);
+          const [c, s] = [Math.cos(angle), Math.sin(angle)];
+          sum += re[k] * c - im[k] * s - (re[k] * s + im[k] * c);
+        }
+        return sum / 12;
+      }),
+  },
+];

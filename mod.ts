@@ -136,7 +136,13 @@ export {
 } from "./pipelines/images/volume_mosaic.ts";
 export { type PlaneName, planeNames } from "./pipelines/images/volume_planes.ts";
 export * from "./pipelines/encoding/mod.ts";
-export { farthestPicks, type PointBlocks, rowTopK, weightedRows } from "./engine/ops/neighbors.ts";
+export {
+  farthestPicks,
+  type PointBlocks,
+  productTopK,
+  rowTopK,
+  weightedRows,
+} from "./engine/ops/neighbors.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";
 export * from "./pipelines/optvis/mod.ts";

@@ -18,6 +18,7 @@ import { stratifiedRows } from "../pipelines/spectral/farthest_points.ts";
 import type { NcutOptions } from "../pipelines/spectral/ncut_options.ts";
 import { type SpanError, spanError } from "./ncut_check.ts";
 import { clusteredNodes } from "./ncut_nodes.ts";
+import { walkResiduals } from "./ncut_residual.ts";
 import { ncutV3, randomizedSvd } from "./ncut_v3.ts";
 
 /** One way to cut a graph. */
@@ -49,6 +50,8 @@ export interface NcutRow {
   readonly stages?: Readonly<Record<string, number>>;
   /** Errors against the exact cut; only where that was solved. */
   readonly error?: SpanError;
+  /** Share of the random walk's image of the span that lies outside it, see `walkResiduals`: 0 for eigenvectors. */
+  readonly residual: number;
   /** What ncut_pytorch v3.1 publishes for random nodes of this size on an RTX 4090 (README); only beside a hardware adapter. */
   readonly published4090Seconds?: number;
 }
@@ -137,13 +140,13 @@ export async function* benchNcut(
 ): AsyncGenerator<NcutRow> {
   const { nodes, checkNodes = 8192, width = 768, nEig = 10, key, repeats = 1, skip = [] } = options;
   for (const kind of options.affinities ?? ["rbf", "cosine"] as const) {
-    for (const [i, n] of [checkNodes, ...nodes].entries()) {
+    for (const [turn, n] of [checkNodes, ...nodes].entries()) {
       const source = clusteredNodes(n, width, foldIn(key, 1));
       const affinity = await affinityOf(gpu, source, kind, key);
       const task = { affinity, nEig, key: foldIn(key, 2) };
-      const methods = waysFor(n, kind, i === 0).filter((method) => !skip.includes(method));
+      const methods = waysFor(n, kind, turn === 0).filter((method) => !skip.includes(method));
       const common = { affinity: kind, scale: scaleOf(affinity), n, width, nEig };
-      const compare = i === 0 ? await exactOf(gpu, source, task) : undefined;
+      const compare = turn === 0 ? await exactOf(gpu, source, task) : undefined;
       const best = new Map<NcutMethod, { seconds: number; found: Found }>();
       try {
         for (let repeat = 0; repeat < repeats; repeat++) {
@@ -156,8 +159,13 @@ export async function* benchNcut(
             }
           }
         }
-        for (const [method, { seconds, found }] of best) {
-          requireFinite(method, found.eigvec);
+        for (const [method, { found }] of best) requireFinite(method, found.eigvec);
+        const spans = Array.from(best.values(), ({ found }) => found.eigvec);
+        const residuals = await walkResiduals(gpu, source, affinity, {
+          spans,
+          key: foldIn(key, 4),
+        });
+        for (const [i, [method, { seconds, found }]] of [...best].entries()) {
           const error = await compare?.error(found.eigvec);
           if (error && method === "nystrom" && !(error.largestSine <= MOST_SINE)) {
             throw new Error(
@@ -165,7 +173,8 @@ export async function* benchNcut(
             );
           }
           const published4090Seconds = gpu.caps.isSoftware ? undefined : PUBLISHED[n];
-          yield { method, ...common, seconds, stages: found.stages, error, published4090Seconds };
+          const measured = { seconds, stages: found.stages, error, residual: residuals[i] };
+          yield { method, ...common, ...measured, published4090Seconds };
         }
       } finally {
         compare?.[Symbol.dispose]();

@@ -20,7 +20,7 @@ import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
 import { distancesOfProductsKernel } from "./spectral/distances.ts";
 import { farthestPointsKernel } from "./spectral/farthest_points.ts";
-import { rowTopKKernel, weightedRowsKernel } from "./spectral/nearest_rows.ts";
+import { productTopKKernel, rowTopKKernel, weightedRowsKernel } from "./spectral/nearest_rows.ts";
 import { fftStageKernel } from "./fft/fft_stage.ts";
 import { stridedCopyKernel } from "./index/strided_copy.ts";
 import { whereKernel } from "./elementwise/where.ts";
@@ -139,5 +139,6 @@ export const kernels: readonly KernelSpec[] = [
   distancesOfProductsKernel,
   farthestPointsKernel,
   rowTopKKernel,
+  productTopKKernel,
   weightedRowsKernel,
 ];

@@ -3,7 +3,11 @@
  */
 import assert from "node:assert/strict";
 import { clusteredNodes } from "../bench/ncut_nodes.ts";
+import { walkResiduals } from "../bench/ncut_residual.ts";
 import { foldIn, randomKey } from "../engine/random.ts";
+import type { HostMatrix } from "../pipelines/encoding/host_matrix.ts";
+import { Ncut } from "../pipelines/spectral/ncut.ts";
+import { openTestGpu } from "./_gpu.ts";
 import { gyrus } from "./console.ts";
 
 Deno.test("bench ncut tells seconds of every way and errors against the exact cut", async () => {
@@ -40,6 +44,36 @@ Deno.test("bench ncut tells seconds of every way and errors against the exact cu
   assert.ok(error("exact").largestSine < 1e-2, "another first block of the solver, the same span");
   assert.ok(error("nystrom").largestSine < error("v3 sampled").largestSine / 3);
   assert.ok(error("nystrom").lost < error("v3 sampled").lost / 3);
+  const residual = (method: string) => rows.find((row) => row.method === method).residual;
+  assert.ok(residual("exact") < 1e-3 && residual("nystrom") < residual("v3 sampled") / 3);
+});
+
+Deno.test("walkResiduals() is 0 for eigenvectors and the sine of a turn out of their span", async () => {
+  using gpu = await openTestGpu();
+  const n = 300,
+    source = clusteredNodes(n, 12, randomKey(4)),
+    affinity = { kind: "rbf", sigma: 4 } as const;
+  using cut = await new Ncut(gpu, { nEig: 13, affinity, method: "exact", key: randomKey(1) }).fit(
+    source,
+  );
+  const column = (row: number, j: number) => cut.eigvec.data[row * 13 + j];
+  // cos·u + sin·v has the image λ·cos·u + μ·sin·v: of its length λ, (λ − μ)·sin·cos lies off it.
+  const angle = 0.01;
+  const spans = [0, angle, Math.PI / 2].map((by): HostMatrix => ({
+    data: Float32Array.from({ length: 2 * n }, (_, at) => {
+      const row = Math.floor(at / 2);
+      if (at % 2 === 0) return column(row, 0);
+      return Math.cos(by) * column(row, 1) + Math.sin(by) * column(row, 12);
+    }),
+    shape: [n, 2],
+  }));
+  const [own, turned, other] = await walkResiduals(gpu, source, affinity, {
+    spans,
+    key: randomKey(2),
+  });
+  const ratio = 1 - cut.eigval[12] / cut.eigval[1];
+  assert.ok(own < 1e-4 && other < 1e-3, `${own}, ${other}`);
+  assert.ok(Math.abs(turned / angle - ratio) < 0.02, `${turned} for ${angle * ratio}`);
 });
 
 Deno.test("bench ncut refuses affinities and sizes that there are not", async () => {

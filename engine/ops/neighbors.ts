@@ -7,6 +7,7 @@ import { ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { type Tensor, tidy } from "../tensor.ts";
 import { add, full, maximum, scale, sub } from "./elementwise.ts";
+import { matmul } from "./matmul.ts";
 import { type Sorted, topK } from "./sort.ts";
 import { distancesOfProductsKernel } from "../../shaders/spectral/distances.ts";
 import {
@@ -15,7 +16,9 @@ import {
   farthestTurns,
 } from "../../shaders/spectral/farthest_points.ts";
 import {
+  MOST_FEATURES,
   MOST_IN_REGISTERS,
+  productTopKKernel,
   rowTopKKernel,
   weightedRowsKernel,
 } from "../../shaders/spectral/nearest_rows.ts";
@@ -43,6 +46,36 @@ export function rowTopK(x: Tensor, shift: Tensor, k: number): Sorted {
     });
   }
   const [values, indices] = run(rowTopKKernel, [x, shift], { dims: { rows, n, k } });
+  return { values, indices };
+}
+
+/**
+ * The `k` greatest of `a·bᵀ − shift` in every row, greatest first, of equal ones the first: with half of the squared lengths as shift, the
+ * rows of `b` that are nearest to each of `a`. Up to 64 features in one kernel, which does not store the product; of wider rows the product
+ * is the work, and made first.
+ *
+ * @param a `[rows, d]`
+ * @param b `[n, d]`
+ * @param shift `[n]`
+ * @returns values and u32 columns, `[rows, k]`
+ * @throws {ShapeError} when the sizes disagree or `k` is not from 1 to n.
+ */
+export function productTopK(a: Tensor, b: Tensor, shift: Tensor, k: number): Sorted {
+  const [rows, d] = a.shape, [n] = b.shape;
+  const isNarrow = d <= MOST_FEATURES && d % 4 === 0 && n % 4 === 0 && k <= MOST_IN_REGISTERS;
+  if (
+    !isNarrow || b.shape[1] !== d || shift.size !== n || !(Number.isInteger(k) && k >= 1 && k <= n)
+  ) {
+    return tidy(a.gpu, () => {
+      const { values, indices } = rowTopK(
+        matmul(a.detach(), b.detach(), { transposeB: true }),
+        shift,
+        k,
+      );
+      return { values, indices };
+    });
+  }
+  const [values, indices] = run(productTopKKernel, [a, b, shift], { dims: { rows, n, d, k } });
   return { values, indices };
 }
 

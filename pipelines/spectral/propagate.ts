@@ -13,8 +13,7 @@ import {
   sub,
 } from "../../engine/ops/elementwise.ts";
 import { gather } from "../../engine/ops/gather.ts";
-import { matmul } from "../../engine/ops/matmul.ts";
-import { rowTopK, weightedRows } from "../../engine/ops/neighbors.ts";
+import { productTopK, rowTopK, weightedRows } from "../../engine/ops/neighbors.ts";
 import { mean, normalize, sum } from "../../engine/ops/reduce.ts";
 import { slice } from "../../engine/ops/shape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
@@ -155,8 +154,7 @@ export class Propagator implements RowMap {
       return { indices, weights: this.#divided(values, indices) };
     }
     const near = this.#directed ? normalize(x, { eps: 0 }) : sub(x, this.#centre);
-    const products = matmul(near, this.#landmarks, { transposeB: true });
-    const { values, indices } = rowTopK(products, this.#shift, k);
+    const { values, indices } = productTopK(near, this.#landmarks, this.#shift, k);
     if (this.#weights === "cosine") { // of unit vectors the score is the cosine less a half
       const cosines = addScalar(values, 0.5);
       return { indices, weights: div(cosines, sum(cosines, { axes: [1], keepDims: true })) };

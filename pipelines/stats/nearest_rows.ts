@@ -1,6 +1,6 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
-import { rowTopK } from "../../engine/ops/neighbors.ts";
+import { productTopK } from "../../engine/ops/neighbors.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { MOST_IN_REGISTERS } from "../../shaders/spectral/nearest_rows.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
@@ -145,8 +145,9 @@ async function candidates(
   if (device) {
     using found = tidy(device.rows.gpu, () => {
       const q = Tensor.from(device.rows.gpu, queries.part(start, end), [end - start, width]);
-      const scores = matmul(q, device.rows, { transposeB: true });
-      return count > MOST_IN_REGISTERS ? scores : rowTopK(scores, device.half, count).indices;
+      return count > MOST_IN_REGISTERS
+        ? matmul(q, device.rows, { transposeB: true })
+        : productTopK(q, device.rows, device.half, count).indices;
     });
     values = await found.data();
     if (count <= MOST_IN_REGISTERS) return values;

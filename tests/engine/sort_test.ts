@@ -2,7 +2,18 @@
  * Sorting, top-k and running sums against the host's own.
  */
 import assert from "node:assert/strict";
-import { argsort, cumsum, normal, randomKey, sort, Tensor, tidy, topK } from "../../mod.ts";
+import {
+  argsort,
+  cumsum,
+  matmul,
+  normal,
+  productTopK,
+  randomKey,
+  sort,
+  Tensor,
+  tidy,
+  topK,
+} from "../../mod.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { needs } from "../expectations.ts";
 
@@ -100,6 +111,38 @@ Deno.test("topK() refuses a k beyond the axis", () => {
   assert.throws(() => topK(x, 4), { name: "ShapeError", message: /top 4 of \[2,3\]/ });
   assert.throws(() => topK(x, 1.5), { name: "ShapeError" });
   assert.throws(() => sort(x, { axis: 2 }), { name: "ShapeError" });
+});
+
+Deno.test("productTopK() is the top of the product, of narrow rows in one kernel and of wide ones in two", async () => {
+  // Halves, whose products of up to 68 are exact in any order; columns that no block divides; more neighbours than stay in registers.
+  const some = (size: number, key: number) =>
+    normal(randomKey(key), size).map((v) => Math.round(2 * v) / 2);
+  for (const [rows, n, d, k] of [[37, 52, 20, 5], [9, 45, 20, 5], [9, 44, 68, 5], [5, 44, 8, 40]]) {
+    using a = Tensor.from(gpu, some(rows * d, 1), [rows, d]);
+    using b = Tensor.from(gpu, some(n * d, 2), [n, d]);
+    using shift = Tensor.from(gpu, some(n, 3), [n]);
+    const found = productTopK(a, b, shift, k);
+    using values = found.values;
+    using indices = found.indices;
+    using product = matmul(a, b, { transposeB: true });
+    const x = await product.data(), less = await shift.data();
+    const columns = await indices.data(), greatest = await values.data();
+    for (let row = 0; row < rows; row++) {
+      const score = (c: number) => x[row * n + c] - less[c];
+      const order = Array.from({ length: n }, (_, c) => c).sort((i, j) =>
+        score(j) - score(i) || i - j
+      );
+      assert.deepEqual(
+        [...columns.slice(row * k, (row + 1) * k)],
+        order.slice(0, k),
+        `${[rows, n, d, k]}`,
+      );
+      assert.deepEqual([...greatest.slice(row * k, (row + 1) * k)], order.slice(0, k).map(score));
+    }
+  }
+  using a = Tensor.from(gpu, [1, 2, 3, 4], [1, 4]);
+  using shift = Tensor.from(gpu, [0], [1]);
+  assert.throws(() => productTopK(a, a, shift, 2), /top 2/);
 });
 
 Deno.test("cumsum() runs over any axis in either direction", async () => {

@@ -8,9 +8,10 @@ import { loadEncoder, saveEncoder } from "../encoding/encoder_file.ts";
 import { runRecord } from "../run_record.ts";
 import { type ApplyOptions, predictTo, scoreTo } from "./encode_apply.ts";
 import { fitFrom, type FitOptions, registerFit } from "./encode_fit.ts";
+import { registerReport, type ReportOptions, reportTo } from "./encode_report.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
-import { beginOutput, writeOutput } from "./output.ts";
+import { beginOutput, RUN_RECORD, writeOutput } from "./output.ts";
 import { Progress } from "./progress.ts";
 
 /** Adds the command. */
@@ -46,6 +47,29 @@ export function register(program: Command): void {
         "    --out scores.h5\n",
     )
     .action(async (_, command: Command) => await apply(command, "encode score", scoreTo));
+  registerReport(encode, report);
+}
+
+async function report(options: ReportOptions): Promise<void> {
+  const started = new Date();
+  const output = beginOutput(options.out, { kind: "folder" });
+  using gpu = await openGpu(options);
+  const encoder = await loadEncoder(gpu, options.encoder);
+  const progress = new Progress({ silent: options.json });
+  const folder = output.partial;
+  const results = await reportTo(gpu, encoder, options, { folder, progress });
+  progress.end();
+  const { encoder: path, features, responses, runs, roiTable } = options;
+  const inputs = inputsOf({ encoder: path, features, responses, runs, roiTable });
+  const record = `${folder}/${RUN_RECORD}`;
+  finish(options, "encode report", { output, gpu, started, results, record }, inputs);
+}
+
+/** Inputs that were named. */
+function inputsOf(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 async function fit(options: FitOptions): Promise<void> {
@@ -57,7 +81,7 @@ async function fit(options: FitOptions): Promise<void> {
   progress.end();
   await saveEncoder(output.partial, encoder, { inPlace: true });
   const { features, responses, runs } = options;
-  const inputs = { features, responses, ...(runs === undefined ? {} : { runs }) };
+  const inputs = inputsOf({ features, responses, runs });
   finish(options, "encode fit", { output, gpu, started, results }, inputs);
 }
 
@@ -78,25 +102,28 @@ async function apply(
   });
   progress.end();
   const { encoder: path, features, responses, runs, noiseCeiling } = options;
-  const given = Object.entries({ encoder: path, features, responses, runs, noiseCeiling })
-    .filter((entry): entry is [string, string] => entry[1] !== undefined);
-  finish(options, name, { output, gpu, started, results }, Object.fromEntries(given));
+  const inputs = inputsOf({ encoder: path, features, responses, runs, noiseCeiling });
+  finish(options, name, { output, gpu, started, results }, inputs);
 }
 
 function finish(
   options: GlobalOptions,
   command: string,
-  { output, gpu, started, results }: {
+  { output, gpu, started, results, record }: {
     output: ReturnType<typeof beginOutput>;
     gpu: Parameters<typeof runRecord>[0]["gpu"];
     started: Date;
     results: Record<string, unknown>;
+    /** Where the record goes that is part of a folder of results. */
+    record?: string;
   },
   inputs: Record<string, string>,
 ): void {
   const facts = { command, options: { ...options }, inputs, gpu, started, results };
+  const text = `${JSON.stringify(runRecord(facts), null, 2)}\n`;
+  if (record !== undefined) Deno.writeTextFileSync(record, text);
   output.commit();
-  writeOutput(`${options.out}.run.json`, `${JSON.stringify(runRecord(facts), null, 2)}\n`);
+  if (record === undefined) writeOutput(`${options.out}.run.json`, text);
   if (options.json) {
     console.log(JSON.stringify({ out: options.out, ...results }));
     return;

@@ -19,7 +19,7 @@ import { quote } from "../io/strict_json.ts";
 import { bhFdr } from "../stats/fdr.ts";
 import { permutationTest } from "../stats/permutation.ts";
 import type { GlobalOptions } from "./options.ts";
-import { openSamples, readSamples, readVector, slabRows } from "./read_matrix.ts";
+import { type NamedMatrix, openSamples, readSamples, readVector, slabRows } from "./read_matrix.ts";
 
 const BYTES_AT_ONCE = 64 * 2 ** 20;
 
@@ -87,12 +87,7 @@ export async function scoreTo(
   requireSameRows(features, responses);
   requireFeatures(encoder, options.features, features.shape[1]);
   const nTargets = encoder.nTargets;
-  if (responses.shape[1] !== nTargets) {
-    throw new InputError(
-      `Cannot score with ${quote(options.responses!)}: the encoder predicts ${nTargets} targets, ` +
-        `its shape is [${responses.shape}]`,
-    );
-  }
+  requireTargets(encoder, responses);
   const ceiling = options.noiseCeiling === undefined
     ? undefined
     : await readCeiling(options.noiseCeiling, nTargets);
@@ -132,6 +127,8 @@ export async function scoreTo(
     file.createDataset(`/${name}`, { shape: [values.length / nTargets, nTargets], dtype: "f64" });
     file.writeRows(`/${name}`, 0, values);
   }
+  const { bandNames } = encoder.options;
+  if (Array.isArray(bandNames)) file.writeStrings("/bandNames", bandNames.map(String));
   file.commit();
   return results;
 }
@@ -153,12 +150,30 @@ async function bandSplits(
   };
 }
 
-function requireFeatures(encoder: Encoder, source: string, nFeatures: number): void {
+/**
+ * Refuses features that an encoder does not take.
+ *
+ * @throws {InputError} naming both numbers
+ */
+export function requireFeatures(encoder: Encoder, source: string, nFeatures: number): void {
   if (nFeatures === encoder.nFeatures) return;
   throw new InputError(
     `Cannot predict from ${
       quote(source)
     }: the encoder was fitted on ${encoder.nFeatures} features, it has ${nFeatures}`,
+  );
+}
+
+/**
+ * Refuses responses of other targets than an encoder's.
+ *
+ * @throws {InputError} naming both numbers
+ */
+export function requireTargets(encoder: Encoder, { source, shape }: NamedMatrix): void {
+  if (shape[1] === encoder.nTargets) return;
+  throw new InputError(
+    `Cannot score with ${quote(source)}: the encoder predicts ${encoder.nTargets} targets, ` +
+      `its shape is [${shape}]`,
   );
 }
 

@@ -151,8 +151,8 @@ function addRidgeOptions(fit: Command): void {
     .option("--no-intercept", "ridge: do not centre features and responses")
     .option("--coef", "ridge: write weights of features where those of samples are fitted", false)
     .option(
-      "--bands <file>",
-      "ridge: groups of features with weights of their own, JSON or an array",
+      "--bands <groups>",
+      "ridge: groups of features with weights of their own: taps, early-mid-late, or a file, JSON or an array",
     )
     .option("--n-iter <n>", "ridge with bands: weightings to try", wholeNumber, 100)
     .option("--racing <k>", "ridge with bands: give weightings up after one fold", realNumber)
@@ -277,7 +277,9 @@ export async function fitFrom(
   const { features, responses, runs } = data;
   const { solver, seed, epochs, delays, checkpoint } = options;
   const bands = options.bands === undefined ? undefined : {
-    groups: await readBands(options.bands, features.shape[1]),
+    ...await readBands(options.bands, {
+      ...{ features: options.features, nFeatures: features.shape[1] },
+    }),
     ...{ nIter: options.nIter, racing: options.racing, key: randomKey(seed) },
   };
   const alphas = options.alphas === "fracridge"

@@ -100,10 +100,14 @@ export class Encoder implements EncoderParts {
 }
 
 /** How weights of bands are searched: see {@link GroupRidgeCV}. */
-export type BandOptions = Pick<
-  GroupRidgeCVOptions,
-  "groups" | "nIter" | "concentrations" | "key" | "jitterAlphas" | "racing"
->;
+export interface BandOptions extends
+  Pick<
+    GroupRidgeCVOptions,
+    "groups" | "nIter" | "concentrations" | "key" | "jitterAlphas" | "racing"
+  > {
+  /** Name of each label, where labels count from 0: kept as the option `bandNames`, in the order of the bands. */
+  readonly names?: readonly string[];
+}
 
 /** Options of {@link fitEncoder}. */
 export interface FitEncoderOptions extends LongCall {
@@ -165,20 +169,22 @@ export async function fitEncoder(
   };
   const fitCall = { ...call, store: store?.(normalized) };
   if (bands) {
+    const { names, ...search } = bands;
     const { exact = true, screening: _, extendAlphas = false, ...grouped } = {
       ...filled,
-      ...bands,
+      ...search,
     };
     if (!exact || extendAlphas) {
       throw new InputError(
         "Cannot search weights of bands that way: every weighting is scored at the given alphas, none are left out or added",
       );
     }
-    const search = new GroupRidgeCV(gpu, grouped);
-    const model = await search.fit(normalized, responses, fitCall);
+    const model = await new GroupRidgeCV(gpu, grouped).fit(normalized, responses, fitCall);
     const { alphas, bestAlphas, cvScores: cvSurface, cvR2, deltas } = model;
     const details = { alphas, bestAlphas, cvSurface, cvR2, deltas };
-    return new Encoder({ model, normalizer, solver, details, options: told, recipe });
+    const named = names && { bandNames: model.bands.labels.map((label) => names[label]) };
+    const options = { ...told, ...named };
+    return new Encoder({ model, normalizer, solver, details, options, recipe });
   }
   const model = await new RidgeCV(gpu, filled).fit(normalized, responses, fitCall);
   const { alphas, bestAlphas, cvSurface, cvR2 } = model;

@@ -4,16 +4,10 @@
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
-import { matmul } from "../../engine/ops/matmul.ts";
-import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
-import { shiftedDual } from "./delays.ts";
-import { slabValues } from "./device_matrix.ts";
 import type { Encoder } from "./encoder.ts";
-import { FittedGroupRidge } from "./fitted_group_ridge.ts";
-import { RidgeModel } from "./fitted_ridge.ts";
-import { centredPart, columnMeans, type HostMatrix, range, takeColumns } from "./host_matrix.ts";
-import type { EncodingModel } from "./linear_model.ts";
+import { delaysOf, featureWeights } from "./feature_weights.ts";
+import type { HostMatrix } from "./host_matrix.ts";
 
 /** Readouts of a network's features: `weights · features + intercept`. */
 export interface ImageReadouts {
@@ -25,91 +19,17 @@ export interface ImageReadouts {
   readonly normalization: "l2" | "none";
 }
 
-/** Weights of some voxels from those of features, means over the delays. */
-function rowsOfCoef(
-  { data, shape: [rows, nTargets] }: HostMatrix,
-  voxels: readonly number[],
-  nDelays: number,
-): HostMatrix {
+/** Weights turned, means over the delays: `[nVoxels, nFeatures]`. */
+function rowsOf({ data, shape: [rows, nVoxels] }: HostMatrix, nDelays: number): HostMatrix {
   const p = rows / nDelays;
-  const out = new Float32Array(voxels.length * p);
-  voxels.forEach((voxel, v) => {
-    for (let j = 0; j < p; j++) {
-      let sum = 0;
-      for (let d = 0; d < nDelays; d++) sum += data[(d * p + j) * nTargets + voxel];
-      out[v * p + j] = sum / nDelays;
-    }
-  });
-  return { data: out, shape: [voxels.length, p] };
-}
-
-/** Coefficients of the samples for some voxels, means over the delays, one voxel after the other: `[nVoxels, nSamples]`. */
-function dualRows(
-  { delays, delayOptions }: RidgeModel | FittedGroupRidge,
-  dualCoef: HostMatrix,
-  voxels: readonly number[],
-): Float32Array<ArrayBuffer> {
-  const own = takeColumns(dualCoef, voxels), [n, v] = own.shape;
-  const parts = delays ? delays.map((delay) => shiftedDual(own, delay, delayOptions)) : [own];
-  return Float32Array.from({ length: n * v }, (_, at) => {
-    const from = at % n * v + Math.floor(at / n);
-    return parts.reduce((sum, { data }) => sum + data[from], 0) / parts.length;
-  });
-}
-
-/** Weights of some voxels from coefficients of the samples: `C·X`, a slab of features at a time. */
-async function rowsOfDual(
-  gpu: Gpu,
-  model: RidgeModel | FittedGroupRidge,
-  voxels: readonly number[],
-): Promise<HostMatrix> {
-  const { dualCoef, xFit, fitIntercept, delays } = model;
-  if (!dualCoef || !xFit) throw new Error("unreachable: a ridge model has coefficients");
-  const [n, p] = xFit.shape;
-  const out = new Float32Array(voxels.length * p);
-  // Where coefficients sum to 0 a mean may come off the samples: f32 keeps more of what is left.
-  const isCentred = fitIntercept && !delays;
-  const means = isCentred ? columnMeans(xFit, range(n)) : new Float64Array(p);
-  const step = Math.max(1, Math.floor(slabValues(gpu) / Math.max(n, voxels.length)));
-  using coefficients = Tensor.from(gpu, dualRows(model, dualCoef, voxels), [voxels.length, n]);
-  for (let start = 0; start < p; start += step) {
-    const end = Math.min(p, start + step);
-    const part = centredPart(xFit, range(n), means, { start, end });
-    using product = tidy(
-      gpu,
-      () => matmul(coefficients, Tensor.from(gpu, part, [n, end - start])),
-    );
-    const values = await product.data();
-    voxels.forEach((_, v) => {
-      out.set(values.subarray(v * (end - start), (v + 1) * (end - start)), v * p + start);
-    });
+  const out = new Float32Array(nVoxels * p);
+  for (let at = 0; at < out.length; at++) {
+    const v = Math.floor(at / p), j = at % p;
+    let sum = 0;
+    for (let d = 0; d < nDelays; d++) sum += data[(d * p + j) * nVoxels + v];
+    out[at] = sum / nDelays;
   }
-  if (model instanceof FittedGroupRidge) weighBands(out, model, voxels);
-  return { data: out, shape: [voxels.length, p] };
-}
-
-/** Coefficients of samples are those of features that were multiplied by the weights of their bands. */
-function weighBands(
-  rows: Float32Array,
-  { bands: { bandOf }, gammas, bestGammas }: FittedGroupRidge,
-  voxels: readonly number[],
-): void {
-  const p = bandOf.length;
-  voxels.forEach((voxel, v) => {
-    const gamma = gammas[bestGammas[voxel]];
-    for (let j = 0; j < p; j++) rows[v * p + j] *= gamma[bandOf[j]];
-  });
-}
-
-async function rowsOf(
-  gpu: Gpu,
-  model: EncodingModel,
-  voxels: readonly number[],
-): Promise<HostMatrix> {
-  const isRidge = model instanceof RidgeModel || model instanceof FittedGroupRidge;
-  if (model.coef) return rowsOfCoef(model.coef, voxels, isRidge ? model.delays?.length ?? 1 : 1);
-  if (isRidge) return await rowsOfDual(gpu, model, voxels);
-  throw new InputError("Cannot read voxels out: the encoder has no coefficients");
+  return { data: out, shape: [nVoxels, p] };
 }
 
 function requireVoxels(voxels: readonly number[], nTargets: number): void {
@@ -139,7 +59,7 @@ export async function imageReadouts(
 ): Promise<ImageReadouts> {
   const list = Array.from(voxels);
   requireVoxels(list, model.nTargets);
-  const { data, shape } = await rowsOf(gpu, model, list);
+  const { data, shape } = rowsOf(await featureWeights(gpu, model, list), delaysOf(model).length);
   const p = shape[1];
   const intercept = Float64Array.from(list, (v) => model.intercept[v]);
   if (kind === "zscore" && mean && std) {

@@ -29,6 +29,14 @@ export {
   withGap,
 } from "./cross_validation.ts";
 export {
+  averageClips,
+  type AverageClipsOptions,
+  type Clip,
+  clipsByLabel,
+  clipsByLength,
+  type FrameArrays,
+} from "./clips.ts";
+export {
   averageDelays,
   type CrossDelayOptions,
   delayedGram,
@@ -58,9 +66,26 @@ export {
   type RecipeLayer,
   recipeLength,
 } from "./feature_recipe.ts";
+export {
+  type FeatureLayer,
+  type FeatureStage,
+  featureStages,
+  layerGroups,
+  layerStages,
+  stageGroups,
+} from "./feature_layers.ts";
+export { featureWeights } from "./feature_weights.ts";
 export { type HostMatrix, hostMatrix } from "./host_matrix.ts";
 export { type ImageReadouts, imageReadouts } from "./image_readouts.ts";
 export { hrfConvolve, hrfKernel, type HrfName } from "./hrf.ts";
+export {
+  type LayerSplit,
+  type LayerSplitOptions,
+  splitByLayer,
+  type SplitSamples,
+  type StageSums,
+  sumStages,
+} from "./layer_split.ts";
 export {
   type EncodingModel,
   LinearModel,
@@ -109,6 +134,13 @@ export type { ScoreStore, ScoreUnit } from "./ridge_scores.ts";
 export type { RidgePrecision } from "./ridge_solver.ts";
 export { zscorePerRun } from "./runs.ts";
 export { correlationScore, l2NegLoss, r2Score, type Scoring } from "./scoring.ts";
+export {
+  modelTapWeights,
+  type ModelTapWeightsOptions,
+  type TapWeights,
+  tapWeights,
+  type TapWeightsOptions,
+} from "./tap_weights.ts";
 export { correlationScoreSplit, r2ScoreSplit, type R2SplitOptions } from "./variance_split.ts";
 export {
   type FeatureNormalizer,

@@ -14,6 +14,8 @@ export interface ImageSource extends Disposable {
   readonly names: readonly string[];
   /** The files that are read, or the one that holds all. */
   readonly files: readonly string[];
+  /** Folder of each image, where they come from several or from a list: a clip or run of frames. */
+  readonly folders?: readonly string[];
   /**
    * Image `i`, counted from 0.
    *
@@ -32,7 +34,11 @@ function namesOf(paths: readonly string[]): string[] {
   return stems.map((stem, i) => `${String(i).padStart(digits, "0")}_${stem}`);
 }
 
-async function fromPaths(source: string, paths: readonly string[]): Promise<ImageSource> {
+async function fromPaths(
+  source: string,
+  paths: readonly string[],
+  folders?: readonly string[],
+): Promise<ImageSource> {
   // Loaded when images are: the decoder takes longer to load than the rest of the library.
   const { loadPng } = await import("./png.ts");
   const close = () => {};
@@ -41,6 +47,7 @@ async function fromPaths(source: string, paths: readonly string[]): Promise<Imag
     n: paths.length,
     names: namesOf(paths),
     files: paths,
+    folders,
     read(i) {
       if (!(i in paths)) throw new RangeError(`Cannot read image ${i} of ${paths.length}`);
       return loadPng(paths[i]);
@@ -50,22 +57,41 @@ async function fromPaths(source: string, paths: readonly string[]): Promise<Imag
   };
 }
 
-/** The .png files of a folder, image2 before image10. */
-function fromFolder(source: string, folder: string): Promise<ImageSource> {
-  const entries = withFileErrors("list", folder, () => [...Deno.readDirSync(folder)]);
-  const files = entries.map((entry) => entry.name).filter((name) => !name.startsWith("."));
-  const names = files.filter((name) => /\.png$/i.test(name));
-  if (names.length === 0) {
-    const other = files.filter((name) => /\.(jpe?g|webp|gif|bmp|tiff?)$/i.test(name)).length;
-    const hint = other > 0 ? `, ${other} in other formats, which have to be converted to PNG` : "";
-    throw new InputError(
-      `Cannot read images from the folder ${quote(source)}: it has no .png files${hint}`,
-    );
-  }
-  // The locale is fixed: the order of images must not depend on the machine.
+/** Names in natural order. The locale is fixed: the order of images must not depend on the machine. */
+function inNaturalOrder(names: readonly string[]): string[] {
   const { compare } = new Intl.Collator("en", { numeric: true });
-  names.sort((a, b) => compare(a, b) || (a < b ? -1 : 1));
-  return fromPaths(source, names.map((name) => `${folder.replace(/\/+$/, "")}/${name}`));
+  return names.toSorted((a, b) => compare(a, b) || (a < b ? -1 : 1));
+}
+
+/** Names of the .png files among entries of a folder, image2 before image10. */
+function pngNames(entries: readonly Deno.DirEntry[]): string[] {
+  const names = entries.map(({ name }) => name);
+  return inNaturalOrder(names.filter((name) => !name.startsWith(".") && /\.png$/i.test(name)));
+}
+
+/** The .png files of a folder, or where it has none those of the folders in it, one after the other. */
+function fromFolder(source: string, folder: string): Promise<ImageSource> {
+  const list = (path: string) => withFileErrors("list", path, () => [...Deno.readDirSync(path)]);
+  const root = folder.replace(/\/+$/, "");
+  const entries = list(folder);
+  const names = pngNames(entries);
+  if (names.length > 0) return fromPaths(source, names.map((name) => `${root}/${name}`));
+  const inner = inNaturalOrder(
+    entries.filter(({ name, isDirectory }) => isDirectory && !name.startsWith("."))
+      .map(({ name }) => name),
+  );
+  const found = inner.flatMap((name) =>
+    pngNames(list(`${root}/${name}`)).map((png) => ({ path: `${root}/${name}/${png}`, name }))
+  );
+  if (found.length > 0) {
+    return fromPaths(source, found.map(({ path }) => path), found.map(({ name }) => name));
+  }
+  const other =
+    entries.filter(({ name }) => /^[^.].*\.(jpe?g|webp|gif|bmp|tiff?)$/i.test(name)).length;
+  const hint = other > 0 ? `, ${other} in other formats, which have to be converted to PNG` : "";
+  throw new InputError(
+    `Cannot read images from the folder ${quote(source)}: it has no .png files${hint}`,
+  );
 }
 
 /** The images that a text file lists, one path a line, relative to the list. */
@@ -89,7 +115,8 @@ function fromList(source: string, list: string): Promise<ImageSource> {
   if (paths.length === 0) {
     throw new InputError(`Cannot read images from the list ${quote(source)}: it names no files`);
   }
-  return fromPaths(source, paths);
+  const folders = paths.map((path) => path.replace(/\/?[^/]*$/, ""));
+  return fromPaths(source, paths, folders);
 }
 
 /** Images of an array of bytes, as NSD's `imgBrick`. */
@@ -120,8 +147,8 @@ async function fromArray(text: string): Promise<ImageSource> {
 }
 
 /**
- * Opens the images that a reference means: a folder of .png files (in natural order of their names), a .txt file
- * that lists paths of .png files, one .png file, or an array of bytes `[n, height, width, 3]` in an HDF5,
+ * Opens the images that a reference means: a folder of .png files (in natural order of their names), a folder of such folders (clips or
+ * runs of frames, one after the other), a .txt file that lists paths of .png files, one .png file, or an array of bytes `[n, height, width, 3]` in an HDF5,
  * safetensors or .npy file (`nsd_stimuli.hdf5:imgBrick`). Needs the permission to read them.
  *
  * @throws {InputError} when there are none, or the array has another type or shape

@@ -160,6 +160,18 @@ Deno.test("openImages() reads a folder in natural order, a list, a file and an a
     assert.deepEqual(images.names, ["0_img2", "1_img2"], "equal names are numbered");
     assert.deepEqual([images.read(0).data[0], images.read(1).data[0]], [2, 7]);
   });
+  await t.step("folder of folders", async () => {
+    for (const name of ["run10", "run9", "empty"]) {
+      Deno.mkdirSync(folder.at(`movies/${name}`), { recursive: true });
+    }
+    for (const [i, name] of ["run10/a", "run9/f10", "run9/f9"].entries()) {
+      savedPng(folder, `movies/${name}.png`, i);
+    }
+    using images = await openImages(folder.at("movies"));
+    assert.deepEqual(images.folders, ["run9", "run9", "run10"]);
+    assert.deepEqual([0, 1, 2].map((i) => images.read(i).data[0]), [2, 1, 0]);
+    assert.deepEqual(images.names, ["f9", "f10", "a"]);
+  });
   await t.step("file", async () => {
     using images = await openImages(folder.at("set/img10.png"));
     assert.deepEqual([images.n, images.names, images.read(0).data[0]], [1, ["img10"], 10]);

@@ -13,3 +13,11 @@ export function openTestGpu(options: OpenOptions = {}): Promise<Gpu> {
   const kernels = Deno.env.get("GYRUS_TEST_KERNELS") === "naive" ? "naive" : "auto";
   return Gpu.open({ backend, kernels, ...options });
 }
+
+/**
+ * Opens the device for tests of what a whole method finds or how much memory it takes: with naive kernels, which the tests of kernels and
+ * blocks run through, these would say the same after minutes, so that the run with naive kernels leaves their files out.
+ */
+export function openMethodGpu(options: OpenOptions = {}): Promise<Gpu> {
+  return openTestGpu(options);
+}

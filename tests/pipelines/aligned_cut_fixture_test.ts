@@ -27,10 +27,10 @@ import { permutation } from "../../pipelines/encoding/cross_validation.ts";
 import { type HostMatrix, hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
 import { spectralTsne } from "../../pipelines/spectral/spectral_tsne.ts";
 import { permutedOrders, shiftOrders } from "../../pipelines/stats/spatial_nulls.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { alignToyNets } from "./toy_alignment.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const [nTrain, nHeld, patches] = [72, 24, 64];

@@ -16,9 +16,9 @@ import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
 import { preprocess, stretched } from "../../pipelines/images/preprocess.ts";
 import { loadPhantomNet, phantomNets } from "../../pipelines/phantom/nets.ts";
 import { makePhantom, type Phantom } from "../../pipelines/phantom/phantom.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const SIDE = 64;

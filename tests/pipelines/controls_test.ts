@@ -15,10 +15,10 @@ import { TOY_CATEGORIES } from "../../pipelines/aligned_cut/toy_scenes.ts";
 import { tokensInMemory } from "../../pipelines/encoding/alignment/tokens.ts";
 import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
 import { permutedOrders } from "../../pipelines/stats/spatial_nulls.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { assertInputError } from "./io_fixtures.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const nets = makeToyNets({ key: randomKey(1), nImages: 120, nLayers: 2, categoryLayer: 1 });

@@ -9,12 +9,12 @@ import { main } from "../../pipelines/cli/main.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { NpyWriter } from "../../pipelines/io/npy.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { TestFolder } from "./io_fixtures.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
 
-(await openTestGpu())[Symbol.dispose](); // the command opens its own
+(await openMethodGpu())[Symbol.dispose](); // the command opens its own
 
 const N = 1000;
 const SIDE = 48;

@@ -18,9 +18,9 @@ import {
 } from "../../pipelines/spectral/orthogonal_rows.ts";
 import { propagate } from "../../pipelines/spectral/propagate.ts";
 import { GoldenFile } from "../golden_file.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 const COSINE: Affinity = { kind: "cosine", gamma: 0.5 };
 
 /** `groups` clusters of unequal sizes around random centres, and which one each row is of. */

@@ -16,10 +16,10 @@ import {
   Tensor,
   type VisionModel,
 } from "../../mod.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { colorShares, directionEnergies, quarterEnergies, TunedNet } from "./optvis_tuned.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const SIDE = 24, SEEDS = 2, VALUES = 3 * SIDE * SIDE;

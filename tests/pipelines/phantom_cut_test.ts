@@ -12,9 +12,9 @@ import { preprocess, stretched } from "../../pipelines/images/preprocess.ts";
 import { loadPhantomNet } from "../../pipelines/phantom/nets.ts";
 import { makePhantom } from "../../pipelines/phantom/phantom.ts";
 import { Ncut } from "../../pipelines/spectral/ncut.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const SIDE = 64, GRID = [8, 8] as const;

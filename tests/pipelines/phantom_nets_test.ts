@@ -15,7 +15,7 @@ import { CATEGORIES, randomScene, sceneCategories } from "../../pipelines/phanto
 import { phantomNets } from "../../pipelines/phantom/train.ts";
 import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
 import { normalizedPixels, type TrainingScenes } from "../../pipelines/phantom/train_data.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 
 const SIZE = 64;
 const GRID = 8;
@@ -88,7 +88,7 @@ async function categoryEmbeddings(model: VisionModel): Promise<Float32Array[]> {
 }
 
 Deno.test("the shipped networks are 4 MB together and load as their families", async () => {
-  using gpu = await openTestGpu();
+  using gpu = await openMethodGpu();
   let bytes = 0;
   for (const net of phantomNets) {
     bytes += Deno.statSync(phantomNetFiles(net).weights).size;
@@ -110,7 +110,7 @@ Deno.test("the shipped networks are 4 MB together and load as their families", a
 });
 
 Deno.test("the shipped CLIP names what is in held-out scenes, and where it is", async () => {
-  using gpu = await openTestGpu();
+  using gpu = await openMethodGpu();
   const data = heldOut();
   {
     using model = await loadPhantomNet(gpu, "clip");
@@ -147,7 +147,7 @@ Deno.test("the shipped CLIP names what is in held-out scenes, and where it is", 
 });
 
 Deno.test("the shipped DINOv2 keeps what two pictures of one kind share", async () => {
-  using gpu = await openTestGpu();
+  using gpu = await openMethodGpu();
   const data = heldOut();
   {
     using model = await loadPhantomNet(gpu, "dinov2");
@@ -172,7 +172,7 @@ Deno.test("the shipped DINOv2 keeps what two pictures of one kind share", async 
 });
 
 Deno.test("the shipped RADIO says of held-out scenes what its teacher says, through its adaptor", async () => {
-  using gpu = await openTestGpu();
+  using gpu = await openMethodGpu();
   const data = heldOut();
   {
     using teacher = await loadPhantomNet(gpu, "clip");

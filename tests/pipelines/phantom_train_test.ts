@@ -22,11 +22,11 @@ import {
 } from "../../pipelines/phantom/train_camera.ts";
 import { normalizedPixels, renderTrainingScenes } from "../../pipelines/phantom/train_data.ts";
 import { startsFrom } from "../../pipelines/phantom/train_resume.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 
 for (const net of phantomNets) {
   Deno.test(`trainPhantomNet("${net}") gives the same bits twice and lowers its loss`, async () => {
-    using gpu = await openTestGpu();
+    using gpu = await openMethodGpu();
     const run = () => trainPhantomNet(gpu, { net, seed: 3, steps: 3, nScenes: 4, batch: 4 });
     const [first, second] = [await run(), await run()];
     assert.deepEqual(first.losses, second.losses);
@@ -150,7 +150,7 @@ Deno.test("positionWindows() reads a table as the model resizes it, and a part o
 });
 
 Deno.test("trainPhantomNet() refuses steps that are no whole number", async () => {
-  using gpu = await openTestGpu();
+  using gpu = await openMethodGpu();
   await assert.rejects(trainPhantomNet(gpu, { net: "clip", steps: 0.5 }), {
     name: "InputError",
     message: /steps must be a whole number from 1 to 1000000, got 0.5/,

@@ -4,11 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { Gpu, hostMatrix, normal, randomKey, RidgeCV, type RidgeCVOptions } from "../../mod.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 
 const SCALE = 20;
 const BUDGET = 8 * 2 ** 30 / SCALE ** 2;
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 
 /** Standard normals without the cost of drawing each: rows of a few thousand are repeated with other signs. */
 function matrix(seed: number, rows: number, columns: number) {

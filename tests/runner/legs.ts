@@ -10,7 +10,7 @@ export interface Leg {
   readonly name: string;
   readonly backend: "deno" | "dawn";
   readonly kernels: "auto" | "naive";
-  /** Only the files that open a device through `tests/_gpu.ts`: the others would not differ. */
+  /** Only the files that open a device through `openTestGpu()`: the others would not differ, or are of whole methods. */
   readonly gpuOnly: boolean;
   /** Only the files whose path matches. */
   readonly paths?: RegExp;
@@ -40,7 +40,7 @@ export async function listTestFiles(folder = "tests"): Promise<TestFile[]> {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory) files.push(...await listTestFiles(path));
     else if (entry.name.endsWith("_test.ts")) {
-      const usesGpu = /from "[^"]*\/_gpu\.ts"/.test(await Deno.readTextFile(path));
+      const usesGpu = /\bopenTestGpu\b/.test(await Deno.readTextFile(path));
       files.push({ path, usesGpu });
     }
   }

@@ -101,6 +101,17 @@ export {
 export { InputError } from "./pipelines/errors.ts";
 export * from "./pipelines/io/mod.ts";
 export type { RgbImage } from "./pipelines/images/rgb_image.ts";
+export type { FlatMap } from "./pipelines/report/flat_map.ts";
+export { type SlicePlaces, slicePlaces } from "./pipelines/report/slice_places.ts";
+export {
+  type GalleryColoring,
+  type GalleryImage,
+  type GalleryOptions,
+  type GalleryPage,
+  type GalleryTarget,
+  type VoxelGallery,
+  voxelGallery,
+} from "./pipelines/report/voxel_gallery.ts";
 export {
   type ColormapName,
   colormapNames,

@@ -6,6 +6,7 @@ import { register as cut } from "./cut.ts";
 import { register as demo } from "./demo.ts";
 import { register as encode } from "./encode.ts";
 import { register as features } from "./features.ts";
+import { register as gallery } from "./gallery.ts";
 import { register as info } from "./info.ts";
 import { register as inspect } from "./inspect.ts";
 import { register as localize } from "./localize.ts";
@@ -27,6 +28,7 @@ export const commands: readonly Register[] = [
   cut,
   localize,
   report,
+  gallery,
   bench,
   bundle,
 ];

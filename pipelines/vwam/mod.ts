@@ -46,3 +46,16 @@ export {
   type ResponseLoss,
   responseLosses,
 } from "./experiment_changes.ts";
+export {
+  type ConditionData,
+  type ConditionFindings,
+  type Experiment,
+  type ExperimentData,
+  type ExperimentOptions,
+  type OwnResponse,
+  runExperiment,
+  type SubjectData,
+  type SubjectExperiment,
+} from "./experiment.ts";
+export { readVoxelResponses, saveExperiment } from "./experiment_file.ts";
+export { type MadeImages, openMadeImages } from "./made_images.ts";

@@ -10,6 +10,7 @@ import { register as gallery } from "./gallery.ts";
 import { register as info } from "./info.ts";
 import { register as inspect } from "./inspect.ts";
 import { register as localize } from "./localize.ts";
+import { register as maximize } from "./maximize.ts";
 import { register as phantom } from "./phantom.ts";
 import { register as report } from "./report.ts";
 
@@ -27,6 +28,7 @@ export const commands: readonly Register[] = [
   align,
   cut,
   localize,
+  maximize,
   report,
   gallery,
   bench,

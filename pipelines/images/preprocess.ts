@@ -184,8 +184,8 @@ export function centerCrop(image: RgbImage, { height, width }: ImageSize): RgbIm
   return { height, width, data };
 }
 
-/** Where a crop of `to` starts in a side of `from`; negative where padding comes first (the smaller half of it). */
-function cropOffset(from: number, to: number): number {
+/** Where a crop of `to` starts in a side of `from`; negative where padding comes first (the smaller half of it). @internal */
+export function cropOffset(from: number, to: number): number {
   return to > from ? -Math.floor((to - from) / 2) : roundHalfEven((from - to) / 2);
 }
 
@@ -224,8 +224,8 @@ export interface PreprocessOptions {
   size?: ImageSize;
 }
 
-/** Size that covers another and keeps the aspect ratio of an image, see {@link resizeToCover}. */
-function coverSize(image: ImageSize, { height, width }: ImageSize): ImageSize {
+/** Size that covers another and keeps the aspect ratio of an image, see {@link resizeToCover}. @internal */
+export function coverSize(image: ImageSize, { height, width }: ImageSize): ImageSize {
   // Python computes int(side * long / short): product first, then one true division, then truncation.
   const fitHeight = height * image.width >= width * image.height;
   return fitHeight

@@ -285,6 +285,7 @@ export async function maximize(
       curve.push(stage.step(pass, done, learningRate(optimizer, done, steps)));
       if (curve.waiting >= readEvery || done === steps - 1) {
         await curve.read();
+        await new Promise((resolve) => setTimeout(resolve)); // lets an interruption in
         onProgress?.({ stage: "steps", done: done + 1, total: steps });
       }
     }

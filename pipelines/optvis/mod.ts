@@ -22,6 +22,7 @@ export {
 export { complexParam, type ComplexParamOptions } from "./param_complex.ts";
 export { fourierParam, type FourierParamOptions, growFourier } from "./param_fourier.ts";
 export { macoParam, type MacoParamOptions } from "./param_maco.ts";
+export { budgetParam, type PixelBudget } from "./param_budget.ts";
 export { pixelParam, type PixelParamOptions } from "./param_pixel.ts";
 export { type SeedParam, seedParam, type SeedParamOptions } from "./param_seed.ts";
 export {
@@ -53,6 +54,7 @@ export {
   neuronObjective,
   type NeuronOptions,
   readoutObjective,
+  type ReadoutOptions,
   type ReadoutPart,
 } from "./objectives.ts";
 export {
@@ -145,5 +147,6 @@ export {
   type MaximizeReadoutsOptions,
   type ReadoutImages,
   type ReadoutLayer,
+  type ReadoutSource,
 } from "./maximize_readouts.ts";
 export { imageModelOf } from "./vision_model.ts";

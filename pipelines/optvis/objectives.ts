@@ -1,4 +1,5 @@
 import {
+  add,
   addScalar,
   clamp,
   div,
@@ -148,7 +149,8 @@ export interface ReadoutPart {
 
 /** A layer's features in the order of their weights, `[n, p]`. @internal */
 export function flatFeatures(x: Tensor, { grid, pool = "max" }: ReadoutPart): Tensor {
-  const pooled = grid === undefined
+  const isMap = x.shape.length === 4; // a vector has no grid
+  const pooled = grid === undefined || !isMap
     ? x
     : pool === "max"
     ? adaptiveMaxPool2d(x, grid)
@@ -156,32 +158,70 @@ export function flatFeatures(x: Tensor, { grid, pool = "max" }: ReadoutPart): Te
   return pooled.reshape([x.shape[0], -1]);
 }
 
+/** Options of {@link readoutObjective}. */
+export interface ReadoutOptions {
+  /** What it is, for records. */
+  readonly name?: string;
+  /** `"l2"` divides the features of all parts by their common Euclidean length before they are weighted. */
+  readonly normalization?: "l2" | "none";
+}
+
+/** Features of one part for every view, `[n, crops, p]`, and its weights beside them. */
+function weighedPart(
+  part: ReadoutPart,
+  { crops, activation }: ObjectiveContext,
+): { features: Tensor; rows: Tensor } {
+  const features = flatFeatures(activation(part.layer), part);
+  const [views, p] = features.shape, { shape } = part.weights;
+  const n = views / crops;
+  if (shape.at(-1) !== p || !(shape.length === 1 || shape.length === 2 && shape[0] === n)) {
+    throw new InputError(
+      `Cannot read ${part.layer} out: weights must be [${p}] or [${n},${p}], got [${shape}]`,
+    );
+  }
+  const rows = part.weights.reshape(shape.length === 1 ? [1, 1, p] : [n, 1, p]);
+  return { features: features.reshape([n, crops, p]), rows };
+}
+
+/** Added to the squared length of features: one of zeros has a readout of 0, and a slope. @internal */
+export const LEAST_SQUARE = 1e-24;
+
 /**
  * What a linear encoder predicts, without its intercept: `Σ_layers w · pooled features`. With a row of weights per image every image has
  * a voxel, region or contrast of its own.
  *
  * @throws {InputError} when there is no part, or the weights do not fit the layers where it is scored
  */
-export function readoutObjective(parts: readonly ReadoutPart[], name = "readout"): Objective {
-  const one = (part: ReadoutPart): Objective => ({
+export function readoutObjective(
+  parts: readonly ReadoutPart[],
+  { name = "readout", normalization = "none" }: ReadoutOptions = {},
+): Objective {
+  const dotOf = ({ features, rows }: ReturnType<typeof weighedPart>) =>
+    sumOfEach(mul(features, rows), 2);
+  if (normalization === "none") {
+    const one = (part: ReadoutPart): Objective => ({
+      name,
+      layers: [part.layer],
+      score: (context) =>
+        tidy(context.image.gpu, () => meanOfEach(dotOf(weighedPart(part, context)))),
+    });
+    return { ...addObjectives(...parts.map(one)), name };
+  }
+  if (parts.length === 0) {
+    throw new InputError("Cannot read out: there must be at least one layer");
+  }
+  return {
     name,
-    layers: [part.layer],
-    score: ({ image, crops, activation }) =>
-      tidy(image.gpu, () => {
-        const features = flatFeatures(activation(part.layer), part);
-        const [views, p] = features.shape, { shape } = part.weights;
-        const n = views / crops;
-        if (shape.at(-1) !== p || !(shape.length === 1 || shape.length === 2 && shape[0] === n)) {
-          throw new InputError(
-            `Cannot read ${part.layer} out: weights must be [${p}] or [${n},${p}], got [${shape}]`,
-          );
-        }
-        const rows = part.weights.reshape(shape.length === 1 ? [1, 1, p] : [n, 1, p]);
-        const each = sumOfEach(mul(features.reshape([n, crops, p]), rows), 2);
-        return meanOfEach(each);
+    layers: [...new Set(parts.map(({ layer }) => layer))],
+    score: (context) =>
+      tidy(context.image.gpu, () => {
+        const weighed = parts.map((part) => weighedPart(part, context));
+        const dots = weighed.map(dotOf).reduce((a, b) => add(a, b));
+        const squares = weighed.map(({ features }) => sumOfEach(square(features), 2));
+        const length = sqrt(addScalar(squares.reduce((a, b) => add(a, b)), LEAST_SQUARE));
+        return meanOfEach(div(dots, length));
       }),
-  });
-  return { ...addObjectives(...parts.map(one)), name };
+  };
 }
 
 /**

@@ -1,11 +1,11 @@
 import { add, addScalar, div, scale, sub } from "../../engine/ops/elementwise.ts";
 import { resize } from "../../engine/ops/resize.ts";
-import { stack } from "../../engine/ops/shape.ts";
+import { flip, slice, stack } from "../../engine/ops/shape.ts";
 import { affineWarp } from "../../engine/ops/warp.ts";
 import { foldIn, type Key } from "../../engine/random.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
-import type { ImageSize, Rgb } from "../images/preprocess.ts";
+import { coverSize, cropOffset, type ImageSize, type Rgb } from "../images/preprocess.ts";
 import { requireSteps, transformMap, type TransformStep } from "./transforms.ts";
 
 /** Random views of images, as data. */
@@ -84,31 +84,60 @@ export function transformImages(
 export interface ModelInput {
   /** Size of its input; views of another size are resized, antialiased. */
   readonly size?: ImageSize;
+  /** Views are resized to cover this, their aspect ratio kept, and the middle of `size` is cut out; straight to `size` when absent. */
+  readonly cover?: ImageSize;
   /** The filter (default bilinear, torchvision's). */
   readonly filter?: "bilinear" | "bicubic";
+  /** Whether the network takes blue first. */
+  readonly isBgr?: boolean;
   /** Subtracted from colours in 0…1. */
   readonly mean?: Rgb;
   /** Divides what is left. */
   readonly std?: Rgb;
 }
 
+function resized(x: Tensor, to: ImageSize, filter: "bilinear" | "bicubic"): Tensor {
+  const [, , height, width] = x.shape;
+  if (to.height === height && to.width === width) return x;
+  return resize(x, [to.height, to.width], { mode: filter, antialias: true });
+}
+
+/** The middle of images, `size` of them. */
+function middle(x: Tensor, size: ImageSize): Tensor {
+  const [, , height, width] = x.shape;
+  if (size.height > height || size.width > width) {
+    throw new InputError(
+      `Cannot cut ${size.height}x${size.width} out of ${height}x${width}: it must cover the network's input`,
+    );
+  }
+  const cut = (t: Tensor, axis: 2 | 3, from: number, to: number) => {
+    if (from === to) return t;
+    const start = cropOffset(from, to);
+    return slice(t, { axis, start, end: start + to });
+  };
+  return cut(cut(x, 2, height, size.height), 3, width, size.width);
+}
+
 /**
- * Images as a network takes them, differentiable: resized and normalised.
+ * Images as a network takes them, differentiable: resized, cut and normalised.
  *
- * @param x `[n, 3, height, width]`, colours in 0…1
+ * @param x `[n, 3, height, width]`, red, green and blue in 0…1
  * @returns `[n, 3, …size]`
+ * @throws {InputError} when what is covered does not cover the size
  */
 export function modelInput(
   x: Tensor,
-  { size, filter = "bilinear", mean = [0, 0, 0], std = [1, 1, 1] }: ModelInput,
+  { size, cover, filter = "bilinear", isBgr, mean = [0, 0, 0], std = [1, 1, 1] }: ModelInput,
 ): Tensor {
   const [, , height, width] = x.shape;
   return tidy(x.gpu, () => {
-    const fits = !size || size.height === height && size.width === width;
-    const fitted = fits
+    const fitted = !size
       ? x
-      : resize(x, [size.height, size.width], { mode: filter, antialias: true });
+      : cover
+      ? middle(resized(x, coverSize({ height, width }, cover), filter), size)
+      : resized(x, size, filter);
+    const ordered = isBgr ? flip(fitted, [1]) : fitted;
     const colour = (values: Rgb) => Tensor.from(x.gpu, values, [1, 3, 1, 1]);
-    return div(sub(fitted, colour(mean)), colour(std));
+    return div(sub(ordered, colour(mean)), colour(std));
   });
 }

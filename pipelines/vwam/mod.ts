@@ -59,3 +59,19 @@ export {
 } from "./experiment.ts";
 export { readVoxelResponses, saveExperiment } from "./experiment_file.ts";
 export { type MadeImages, openMadeImages } from "./made_images.ts";
+export { type ImageEncoder, type ImageEncoderParts, openImageEncoder } from "./image_encoder.ts";
+export {
+  type ImageTarget,
+  imageTargets,
+  type TargetOptions,
+  type TargetRequest,
+  targetResponses,
+} from "./targets.ts";
+export { changedPreset, presetFor, presetNames } from "./settings.ts";
+export {
+  countImages,
+  maximizeVoxels,
+  type MaximizeVoxelsOptions,
+  type VoxelImage,
+  type VoxelImages,
+} from "./maximize_voxels.ts";

@@ -224,6 +224,11 @@ export {
   type PermutationResult,
   permutationTest,
 } from "./pipelines/stats/permutation.ts";
+export {
+  type SignFlipOptions,
+  type SignFlipResult,
+  signFlipTest,
+} from "./pipelines/stats/sign_flip.ts";
 export { nearestRows, type Neighbors, type RowMetric } from "./pipelines/stats/nearest_rows.ts";
 export { pinvHost, type Svd, svdHost } from "./pipelines/stats/svd.ts";
 export {

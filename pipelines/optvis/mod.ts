@@ -13,6 +13,14 @@ export {
   inverseColorMatrix,
 } from "./colors.ts";
 export { radialFrequencies, spectrumScale } from "./frequencies.ts";
+export {
+  colorShares,
+  contrastCenter,
+  directionEnergies,
+  HUE_ANGLES,
+  hueShares,
+  quarterEnergies,
+} from "./image_measures.ts";
 export type { ImageParam, ImageRange } from "./image_param.ts";
 export {
   type MagnitudeTemplate,

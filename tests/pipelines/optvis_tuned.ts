@@ -1,6 +1,5 @@
 /**
- * A network whose features are known: energies of gratings in four directions, three colours, over the four quarters of an image, and
- * scorers of images that share nothing with it.
+ * A network whose features are known: energies of gratings in four directions, three colours, over the four quarters of an image.
  *
  * @module
  */
@@ -55,53 +54,4 @@ export class TunedNet implements ImageModel, Disposable {
     this.#gratings.dispose();
     this.#colors.dispose();
   }
-}
-
-/** Share of the energy of neighbour differences along each of the four directions, from a structure tensor: `cos²` of the angle between. */
-export function directionEnergies(image: Float32Array, side: number): number[] {
-  const plane = side * side;
-  const luma = Array.from(
-    { length: plane },
-    (_, p) => LUMA.reduce((s, w, c) => s + w * image[c * plane + p], 0),
-  );
-  let xx = 0, xy = 0, yy = 0;
-  for (let i = 1; i < side - 1; i++) {
-    for (let j = 1; j < side - 1; j++) {
-      const dx = luma[i * side + j + 1] - luma[i * side + j - 1];
-      const dy = luma[(i + 1) * side + j] - luma[(i - 1) * side + j];
-      xx += dx * dx;
-      xy += dx * dy;
-      yy += dy * dy;
-    }
-  }
-  return [0, 1, 2, 3].map((k) => {
-    const [c, s] = [Math.cos(k * Math.PI / 4), Math.sin(k * Math.PI / 4)];
-    return (c * c * xx + 2 * c * s * xy + s * s * yy) / (xx + yy);
-  });
-}
-
-/** How far each colour's mean lies above the mean of all. */
-export function colorShares(image: Float32Array): number[] {
-  const plane = image.length / 3;
-  const means = [0, 1, 2].map((c) =>
-    image.subarray(c * plane, (c + 1) * plane).reduce((s, v) => s + v, 0) / plane
-  );
-  const middle = (means[0] + means[1] + means[2]) / 3;
-  return means.map((m) => m - middle);
-}
-
-/** Share of the squared differences of neighbours that lies in each quarter: top left, top right, bottom left, bottom right. */
-export function quarterEnergies(image: Float32Array, side: number): number[] {
-  const sums = [0, 0, 0, 0], plane = side * side;
-  for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < side - 1; i++) {
-      for (let j = 0; j < side - 1; j++) {
-        const p = c * plane + i * side + j;
-        const energy = (image[p + 1] - image[p]) ** 2 + (image[p + side] - image[p]) ** 2;
-        sums[2 * Number(i >= side / 2) + Number(j >= side / 2)] += energy;
-      }
-    }
-  }
-  const total = sums.reduce((s, v) => s + v);
-  return sums.map((v) => v / total);
 }

@@ -3,12 +3,15 @@
  */
 import assert from "node:assert/strict";
 import {
+  colorShares,
   diagonalDominance,
+  directionEnergies,
   fourierParam,
   imageModelOf,
   maximizeReadouts,
   type MaximizeReadoutsOptions,
   predictResponses,
+  quarterEnergies,
   randomKey,
   type ReadoutImages,
   shuffledReadout,
@@ -17,7 +20,7 @@ import {
   type VisionModel,
 } from "../../mod.ts";
 import { openMethodGpu } from "../_gpu.ts";
-import { colorShares, directionEnergies, quarterEnergies, TunedNet } from "./optvis_tuned.ts";
+import { TunedNet } from "./optvis_tuned.ts";
 
 const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
@@ -59,29 +62,30 @@ async function made(readouts: readonly ArrayLike<number>[], more = {}): Promise<
   return images;
 }
 
+const seen = (data: Float32Array) => ({ height: SIDE, width: SIDE, data });
 const best = (scores: readonly number[]) => scores.indexOf(Math.max(...scores));
 const images = await made(ALL);
 const seedsOf = (k: number) => images.slice(SEEDS * k, SEEDS * (k + 1));
 
 Deno.test("images of direction-tuned readouts vary along their direction", () => {
   DIRECTIONS.forEach((_, k) =>
-    seedsOf(k).forEach((image) => assert.equal(best(directionEnergies(image, SIDE)), k))
+    seedsOf(k).forEach((image) => assert.equal(best(directionEnergies(seen(image))), k))
   );
 });
 
 Deno.test("images of colour-tuned readouts have their colour", () => {
   COLORS.forEach((_, k) =>
     seedsOf(4 + k).forEach((image) => {
-      assert.equal(best(colorShares(image)), k);
-      const others = images.slice(0, 4 * SEEDS).map((other) => colorShares(other)[k]);
-      assert(colorShares(image)[k] > 2 * Math.max(...others)); // those were made for directions
+      assert.equal(best(colorShares(seen(image))), k);
+      const others = images.slice(0, 4 * SEEDS).map((other) => colorShares(seen(other))[k]);
+      assert(colorShares(seen(image))[k] > 2 * Math.max(...others)); // those were made for directions
     })
   );
 });
 
 Deno.test("images of readouts of one quarter have their contrast there", () => {
   QUARTERS.forEach((_, k) =>
-    seedsOf(7 + k).forEach((image) => assert.equal(best(quarterEnergies(image, SIDE)), k))
+    seedsOf(7 + k).forEach((image) => assert.equal(best(quarterEnergies(seen(image))), k))
   );
 });
 

@@ -156,6 +156,7 @@ export {
 } from "./engine/ops/neighbors.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";
+export * from "./pipelines/diffusion/mod.ts";
 export * from "./pipelines/optvis/mod.ts";
 export * from "./pipelines/spectral/mod.ts";
 export * from "./pipelines/aligned_cut/mod.ts";

@@ -269,6 +269,16 @@ export {
   type TapOptions,
   type TapPlan,
 } from "./pipelines/models/tap_features.ts";
+export {
+  LinearReducers,
+  linearReducers,
+  type LinearReducersOptions,
+  type LinearReduction,
+  linearReductions,
+  type ReducedNetwork,
+  reducedNetwork,
+  type ReducedTap,
+} from "./pipelines/models/linear_reducers.ts";
 export type { InceptionOptions } from "./pipelines/models/inception_weights.ts";
 export type { TokenRows } from "./pipelines/models/clip_text.ts";
 export {

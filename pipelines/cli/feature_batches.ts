@@ -6,12 +6,13 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { extractFeatures, type FeatureRequest } from "../dense/features.ts";
+import type { Clip } from "../encoding/clips.ts";
 import { InputError } from "../errors.ts";
 import type { Hdf5Writer } from "../io/hdf5_writer.ts";
-import { hostArray, type HostTensor, hostTensor } from "../io/state_dict.ts";
+import { hostArray, hostTensor, toFloat32 } from "../io/state_dict.ts";
 import type { StepArrays } from "../io/step_log.ts";
 import type { VisionModel } from "../models/model.ts";
-import { letSignalsIn } from "./output.ts";
+import { imageSteps } from "./image_steps.ts";
 import type { PixelSource } from "./pixel_source.ts";
 import type { Progress } from "./progress.ts";
 
@@ -28,6 +29,8 @@ export interface BatchJob {
   readonly step: number;
   /** Half-precision bits of `/dense`; single precision when left out. */
   readonly encodeDense?: (values: Float32Array<ArrayBuffer>, m: number) => Uint16Array<ArrayBuffer>;
+  /** Which images are frames of one clip, where frames are averaged. */
+  readonly clips?: readonly Clip[];
   readonly progress: Progress;
 }
 
@@ -47,33 +50,39 @@ export function batchSize(
   return Math.min(n, asked ?? Math.max(1, Math.floor(TOKENS_AT_ONCE / tokens)));
 }
 
-/** Features of every batch from number `first` on, by their paths on disk. */
+/** `/dense` in half precision. */
+function encoded(
+  arrays: StepArrays,
+  encodeDense: NonNullable<BatchJob["encodeDense"]>,
+): StepArrays {
+  return new Map([...arrays].map(([path, array]) => {
+    if (path !== "/dense") return [path, array];
+    const bits = encodeDense(toFloat32(array), array.shape[3]);
+    return [path, hostTensor(bits, array.shape, { dtype: "f16" })];
+  }));
+}
+
+/** Features of every batch, or of every step of whole clips, from number `first` on, by their paths on disk. */
 export async function* featureBatches(job: BatchJob, first: number): AsyncGenerator<StepArrays> {
-  const { model, source, request, step, progress } = job;
-  const { n, channels, size: { height, width } } = source;
-  for (let start = first * step; start < n; start += step) {
-    progress.update({ stage: "features", done: start, total: n });
-    await letSignalsIn();
-    const end = Math.min(n, start + step);
+  const { model, source, request, encodeDense } = job;
+  const { channels, size: { height, width } } = source;
+  const arraysOf = async (start: number, end: number): Promise<StepArrays> => {
     const values = source.read(start, end);
     using pixels = Tensor.from(job.gpu, values, [end - start, channels, height, width]);
-    const arrays = new Map<string, HostTensor>();
-    for (const [path, { shape, data }] of await extractFeatures(model, pixels, request)) {
-      const bits = path === "/dense" ? job.encodeDense?.(data, shape[3]) : undefined;
-      arrays.set(
-        path,
-        bits ? hostTensor(bits, shape, { dtype: "f16" }) : hostTensor(data, shape),
-      );
-    }
-    yield arrays;
+    const features = await extractFeatures(model, pixels, request);
+    return new Map(
+      [...features].map(([path, { shape, data }]) => [path, hostTensor(data, shape)]),
+    );
+  };
+  for await (const arrays of imageSteps({ ...job, n: source.n, arraysOf }, first)) {
+    yield encodeDense ? encoded(arrays, encodeDense) : arrays;
   }
-  progress.update({ stage: "features", done: n, total: n });
 }
 
 /**
  * Writes batches into a file as they come: memory does not grow with the number of images.
  *
- * @param n images of all batches
+ * @param n rows of all batches: images, or clips
  * @returns shapes of the datasets
  */
 export async function writeBatches(

@@ -26,6 +26,7 @@ import { archOf, NACLIP_STD } from "../models/vit.ts";
 import type { VitConfig } from "../models/vit_config.ts";
 import { readCaptions, writeCaptions } from "./captions.ts";
 import { openCheckpoint } from "./checkpoint.ts";
+import { addClipOptions, type ClipCliOptions, CLIPS_HELP, clipsOf, writeClips } from "./clips.ts";
 import {
   type BatchJob,
   batchSize,
@@ -57,7 +58,7 @@ import { paperOptions } from "./paper_options.ts";
 import { openPixels, type PixelSource } from "./pixel_source.ts";
 import { Progress } from "./progress.ts";
 
-interface FeaturesOptions extends ModelCliOptions, TapCliOptions {
+interface FeaturesOptions extends ModelCliOptions, TapCliOptions, ClipCliOptions {
   readonly images?: string;
   readonly pixels?: string;
   readonly layers?: string;
@@ -99,7 +100,7 @@ times the sum over the augmentations that show a patch, not divided by their num
 
 With --paper: 896 pixels, naclip with a window of 10 and 51 augmentations for CLIP; 518, maskclip and 25 for DINOv2;
 768, maskclip and 25 for RADIO; what is said explicitly wins.
-${TAPS_HELP}
+${TAPS_HELP}${CLIPS_HELP}
 Example:
   gyrus phantom --out data
   gyrus features --model clip.safetensors --images data/images/train --save cls --out train.h5
@@ -161,7 +162,7 @@ export function register(program: Command): void {
       "keep finished batches there; the same command goes on after a stop",
     )
     .addHelpText("after", HELP);
-  addTapOptions(command)
+  addTapOptions(addClipOptions(command))
     .action(async (_, command: Command) => await features(command.optsWithGlobals()));
 }
 
@@ -212,18 +213,21 @@ async function featuresOfTokens(
   };
   const { shifts } = request;
   const step = batchSize(model, source, options.batch);
-  const facts = { request, step, halfScale, layout: options.layout, fit: fitOf(options) };
+  const plan = await clipsOf(options, source), clips = plan?.clips;
+  const facts = { request, step, halfScale, layout: options.layout, fit: fitOf(options), clips };
   using log = openCheckpoint(options, { gpu, source, options: facts });
   const encodeDense = encoderOf(options, { model, source, shifts, halfScale });
-  const job = { gpu, model, source, request, step, encodeDense, progress };
+  const job = { gpu, model, source, request, step, clips, encodeDense, progress };
   const batches = resumeSteps(log, (first) => featureBatches(job, first));
   const wantsNone = save.length === 0 && request.layers?.length === 0;
   let shapes: Record<string, readonly number[]> = {};
   {
     using file = await Hdf5Writer.create(output.partial, { inPlace: true });
-    if (isPerImage) shapes = await writeImageDatasets(file, batches, source.names!);
-    else if (!wantsNone) shapes = await writeBatches(file, batches, { n: source.n, halfScale });
-    if (source.names && !isPerImage) file.writeStrings("/names", source.names);
+    const names = plan?.names ?? source.names, n = clips?.length ?? source.n;
+    if (isPerImage) shapes = await writeImageDatasets(file, batches, names!);
+    else if (!wantsNone) shapes = await writeBatches(file, batches, { n, halfScale });
+    if (plan && !isPerImage) writeClips(file, plan);
+    else if (names && !isPerImage) file.writeStrings("/names", names);
     if (shifts && !isPerImage) writeOffsets(file, shifts);
     if (captions) shapes["/captions"] = await writeCaptions(model, file, await captions);
     describe(file, { model, source, options });

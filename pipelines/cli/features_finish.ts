@@ -16,6 +16,7 @@ interface FileOptions extends GlobalOptions {
   readonly pixels?: string;
   readonly captions?: string;
   readonly tokenizer?: string;
+  readonly clips?: string;
 }
 
 /** What was done. */
@@ -33,7 +34,10 @@ export function finishFeatures(
   { gpu, family, started, shapes }: FinishedFeatures,
 ): void {
   const { model: weights, config, images, pixels, captions, tokenizer, out } = options;
-  const given = Object.entries({ model: weights, config, images, pixels, captions, tokenizer })
+  const clips = options.clips === "folders" ? undefined : options.clips;
+  const given = Object.entries({
+    ...{ model: weights, config, images, pixels, captions, tokenizer, clips },
+  })
     .filter((entry): entry is [string, string] => entry[1] !== undefined);
   const results = { family, shapes };
   const record = runRecord({

@@ -18,6 +18,8 @@ export interface TapRecipeFacts {
   readonly source: PixelSource;
   readonly pool?: "max" | "avg";
   readonly bgr?: boolean;
+  /** Makes random projections. */
+  readonly seed: number;
 }
 
 function keep(file: Hdf5Writer, path: string, recipe: FeatureRecipe): void {
@@ -28,9 +30,12 @@ function keep(file: Hdf5Writer, path: string, recipe: FeatureRecipe): void {
 export function writeTapRecipes(
   file: Hdf5Writer,
   plan: readonly TapPlan[],
-  { family, choice, source, pool = "max", bgr = false }: TapRecipeFacts,
+  { family, choice, source, pool = "max", bgr = false, seed }: TapRecipeFacts,
 ): void {
-  const layers = plan.map(({ name, channels, grid, length }) => ({ name, channels, grid, length }));
+  const layers = plan.map(({ name, channels, grid, length, linear }) => ({
+    ...{ name, channels, grid, length },
+    ...(linear ? { linear: { kind: linear, seed } } : {}),
+  }));
   const recipe: FeatureRecipe = {
     ...{ family, layers, pool, channelOrder: bgr ? "BGR" : "RGB" },
     ...inputRecipe(source.recipe, source.size),

@@ -11,15 +11,23 @@ import { InputError } from "../errors.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { hostTensor } from "../io/state_dict.ts";
 import { resumeSteps, type StepArrays } from "../io/step_log.ts";
+import {
+  type LinearReducers,
+  linearReducers,
+  type LinearReduction,
+  linearReductions,
+} from "../models/linear_reducers.ts";
 import { planTaps, pooledTaps, type TapPlan } from "../models/tap_features.ts";
 import { tapFamilyNames, type TapModel } from "../models/tap_model.ts";
 import { openCheckpoint } from "./checkpoint.ts";
+import { type ClipCliOptions, clipsOf, writeClips } from "./clips.ts";
 import { writeBatches } from "./feature_batches.ts";
 import { finishFeatures } from "./features_finish.ts";
 import { writeTapRecipes } from "./features_recipe.ts";
+import { type ImagePass, imageSteps } from "./image_steps.ts";
 import { fitOf, type ModelCliOptions } from "./model_options.ts";
 import { wholeNumber } from "./options.ts";
-import { letSignalsIn, type Output } from "./output.ts";
+import type { Output } from "./output.ts";
 import { openTapPixels, type PixelSource } from "./pixel_source.ts";
 import { Progress } from "./progress.ts";
 
@@ -28,11 +36,12 @@ export interface TapCliOptions {
   readonly taps?: string;
   readonly budget?: number;
   readonly pool?: "max" | "avg";
+  readonly linear?: LinearReduction | "none";
   readonly bgr?: boolean;
 }
 
 /** Options of `features` that this path reads. */
-export interface TapFeaturesOptions extends ModelCliOptions, TapCliOptions {
+export interface TapFeaturesOptions extends ModelCliOptions, TapCliOptions, ClipCliOptions {
   readonly images?: string;
   readonly pixels?: string;
   readonly batch?: number;
@@ -49,6 +58,8 @@ Output with torchvision's Inception V3 or a VGG (any of its kind), recognised by
                                          rounded down, at least 1 and at most the map's side; layers without places are kept whole
   /features    [n, p]                    all of them side by side, for encode; 31,032 of Inception V3 at 299 pixels and 2500
 Taps of a VGG are features.N after each ReLU and pooling, avgpool, and classifier.N.
+With --linear weights_pca the outputs of a linear layer (fc, classifier.N) become coordinates along the principal components of
+its weights, over its inputs; with random_projection along random directions of --seed: as many as --budget, at most one per output.
 Images are resized so that the shorter side is --size (299; a VGG 224), the middle is cut out, ImageNet's mean and std
 are taken, or those of the configuration.
 `;
@@ -68,6 +79,12 @@ export function addTapOptions(command: Command): Command {
     .addOption(
       new Option("--pool <how>", "Inception V3, VGG: what is kept of a cell (default: max)")
         .choices(["max", "avg"]),
+    )
+    .addOption(
+      new Option(
+        "--linear <how>",
+        "Inception V3, VGG: what becomes of linear layers (default: none)",
+      ).choices(["none", ...linearReductions]),
     )
     .option("--bgr", "Inception V3, VGG: blue first, as OpenCV reads images");
 }
@@ -102,8 +119,8 @@ function refuseTransformerOptions(
  *
  * @throws {InputError} naming the first
  */
-export function refuseTapOptions({ taps, budget, pool, bgr }: TapCliOptions): void {
-  const given = Object.entries({ taps, budget, pool, bgr }).find(([, value]) =>
+export function refuseTapOptions({ taps, budget, pool, linear, bgr }: TapCliOptions): void {
+  const given = Object.entries({ taps, budget, pool, linear, bgr }).find(([, value]) =>
     value !== undefined
   );
   if (given === undefined) return;
@@ -128,29 +145,23 @@ interface TapJob {
   readonly model: TapModel;
   readonly source: PixelSource;
   readonly plan: readonly TapPlan[];
+  readonly reducers?: LinearReducers;
   readonly options: TapFeaturesOptions;
-  readonly step: number;
-  readonly progress: Progress;
 }
 
-async function* tapBatches(job: TapJob, first: number): AsyncGenerator<StepArrays> {
-  const { gpu, model, source, plan, options: { budget, pool }, step, progress } = job;
-  const { n, size: { height, width } } = source;
+/** Pooled taps of the images `start` to before `end`, by their paths on disk. */
+async function tapArrays(job: TapJob, start: number, end: number): Promise<StepArrays> {
+  const { gpu, model, source, plan, reducers, options: { budget, pool } } = job;
+  const { size: { height, width } } = source;
   const taps = plan.map(({ name }) => name);
-  for (let start = first * step; start < n; start += step) {
-    progress.update({ stage: "features", done: start, total: n });
-    await letSignalsIn();
-    const end = Math.min(n, start + step);
-    using pixels = Tensor.from(gpu, source.read(start, end), [end - start, 3, height, width]);
-    const pooled = pooledTaps(model, pixels, { taps, budget, pool });
-    using all = concat([...pooled.values()], 1);
-    const tensors = [...pooled.values(), all];
-    const values = await readAll(tensors);
-    const paths = [...taps.map((name) => `/taps/${name}`), "/features"];
-    for (const tap of pooled.values()) tap.dispose();
-    yield new Map(paths.map((path, i) => [path, hostTensor(values[i], tensors[i].shape)]));
-  }
-  progress.update({ stage: "features", done: n, total: n });
+  using pixels = Tensor.from(gpu, source.read(start, end), [end - start, 3, height, width]);
+  const pooled = pooledTaps(model, pixels, { taps, budget, pool, reducers });
+  using all = concat([...pooled.values()], 1);
+  const tensors = [...pooled.values(), all];
+  const values = await readAll(tensors);
+  const paths = [...taps.map((name) => `/taps/${name}`), "/features"];
+  for (const tap of pooled.values()) tap.dispose();
+  return new Map(paths.map((path, i) => [path, hostTensor(values[i], tensors[i].shape)]));
 }
 
 /** Runs a network on images and saves its pooled taps. */
@@ -165,22 +176,30 @@ export async function featuresOfTaps(
 ): Promise<void> {
   refuseTransformerOptions({ ...given }, model.family);
   const progress = new Progress({ silent: given.json });
-  const { bgr, budget, pool } = given;
+  const { bgr, budget, pool, seed } = given;
+  const linear = given.linear === "none" ? undefined : given.linear;
   using source = await openTapPixels({ ...given, fit: fitOf(given), bgr }, model);
-  const plan = planTaps(model, source.size, { taps: tapNames(given.taps), budget });
+  const clips = await clipsOf(given, source);
+  const plan = planTaps(model, source.size, { taps: tapNames(given.taps), budget, linear });
+  using reducers = linear && await linearReducers(gpu, model, plan, { linear, seed });
   const step = imagesAtOnce(source, given.batch);
-  const facts = { plan, pool, bgr, step, fit: fitOf(given) };
-  using log = openCheckpoint(given, { gpu, source, options: facts });
-  const job: TapJob = { gpu, model, source, plan, options: given, step, progress };
+  const facts = { plan, pool, bgr, step, fit: fitOf(given), clips: clips?.clips };
+  using log = openCheckpoint(given, { gpu, source, options: linear ? { ...facts, seed } : facts });
+  const job: TapJob = { gpu, model, source, plan, reducers, options: given };
+  const pass: ImagePass = {
+    ...{ n: source.n, step, clips: clips?.clips, progress },
+    arraysOf: (start, end) => tapArrays(job, start, end),
+  };
   let shapes: Record<string, readonly number[]> = {};
   {
     using file = await Hdf5Writer.create(output.partial, { inPlace: true });
-    shapes = await writeBatches(file, resumeSteps(log, (first) => tapBatches(job, first)), {
-      n: source.n,
+    shapes = await writeBatches(file, resumeSteps(log, (first) => imageSteps(pass, first)), {
+      n: clips?.clips.length ?? source.n,
     });
-    if (source.names) file.writeStrings("/names", source.names);
+    if (clips) writeClips(file, clips);
+    else if (source.names) file.writeStrings("/names", source.names);
     describe(file, plan, { ...given, size: source.size, family: model.family });
-    writeTapRecipes(file, plan, { family: model.family, choice: given, source, pool, bgr });
+    writeTapRecipes(file, plan, { family: model.family, choice: given, source, pool, bgr, seed });
     file.commit();
   }
   output.commit();

@@ -32,6 +32,8 @@ export interface PixelSource extends Disposable {
   readonly recipe: Preprocessing;
   /** Names of the images, where they have any. */
   readonly names?: readonly string[];
+  /** Folder of each image, where they come from several. */
+  readonly folders?: readonly string[];
   /** The files that are read. */
   readonly files: readonly string[];
   /** The images `start` to before `end` as the model takes them, `[end − start, channels, height, width]`. */
@@ -146,6 +148,7 @@ async function fromImages(
     channels: 3,
     ...{ size, recipe: family },
     names: source.names,
+    folders: source.folders,
     files: source.files,
     image: (i) => source.read(i),
     read(start, end) {

@@ -6,6 +6,7 @@
 import { InputError } from "../errors.ts";
 import type { Preprocessing, Rgb } from "../images/preprocess.ts";
 import { openArray } from "../io/array_ref.ts";
+import { type LinearReduction, linearReductions } from "../models/linear_reducers.ts";
 import { type JsonShape, shapeMismatch } from "../io/json_shape.ts";
 import { parseJsonObject, quote } from "../io/strict_json.ts";
 
@@ -17,8 +18,10 @@ export interface RecipeLayer {
   readonly channels: number;
   /** Rows and columns of the grid that its map is pooled to; 1 for a vector. */
   readonly grid: number;
-  /** Columns: `channels · grid²`, channel by channel, each row by row. */
+  /** Columns: `channels · grid²`, channel by channel, each row by row; of a reduced linear layer fewer. */
   readonly length: number;
+  /** How a linear layer is reduced to fewer columns, as `linearReducers` does again from the same weights; its outputs themselves without. */
+  readonly linear?: { readonly kind: LinearReduction; readonly seed: number };
 }
 
 /** How features were made from an image. */
@@ -51,7 +54,10 @@ export interface FeatureRecipe {
 
 const SHAPE: JsonShape = {
   family: "text",
-  layers: [{ name: "text", channels: "number", grid: "number", length: "number" }],
+  layers: [{
+    ...{ name: "text", channels: "number", grid: "number", length: "number" },
+    "linear?": { kind: "text", seed: "number" },
+  }],
   ...{ pool: "text", channelOrder: "text", size: ["number"], resize: ["number"] },
   ...{ fit: "text", filter: "text", mean: ["number"], std: ["number"] },
   ...{ "posInterpolation?": "text", "weights?": "text" },
@@ -85,6 +91,10 @@ export function inputRecipe(
   return { size: [height, width], resize: [side(height), side(width)], fit, filter, mean, std };
 }
 
+function isReduction(name: string): name is LinearReduction {
+  return (linearReductions as readonly string[]).includes(name);
+}
+
 /** What is wrong with values of the right shape, if anything. */
 function problemOf(recipe: FeatureRecipe): string | undefined {
   for (const [key, words] of Object.entries(WORDS)) {
@@ -103,8 +113,15 @@ function problemOf(recipe: FeatureRecipe): string | undefined {
     recipe.std.length === 3 && recipe.std.every((s) => s > 0 && s < Infinity);
   if (!isColor) return `mean and std must be three numbers each, std positive`;
   if (recipe.layers.length === 0) return "it has no layer";
-  const bad = recipe.layers.find(({ channels, grid, length }) =>
-    !isCount(channels) || !isCount(grid) || length !== channels * grid * grid
+  const unknown = recipe.layers.find(({ linear }) => linear && !isReduction(linear.kind));
+  if (unknown) {
+    return `layer ${quote(unknown.name)} is reduced by ${quote(unknown.linear!.kind)}, not by ${
+      linearReductions.join(" or ")
+    }`;
+  }
+  const bad = recipe.layers.find(({ channels, grid, length, linear }) =>
+    !isCount(channels) || !isCount(grid) || !isCount(length) ||
+    (linear ? grid !== 1 || length > channels : length !== channels * grid * grid)
   );
   if (bad) {
     return `layer ${

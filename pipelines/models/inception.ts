@@ -147,6 +147,11 @@ export class InceptionModel implements TapModel {
     return new Map(names.map((name) => [name, captures.taken[name]]));
   }
 
+  /** Weights `[channels, inputs]` of `fc`; undefined for other taps. */
+  linearWeight(name: string): Tensor | undefined {
+    return name === "fc" ? this.weights.get("fc.weight") : undefined;
+  }
+
   #captures(names: readonly string[]): Captures {
     if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
     checkCaptures(

@@ -10,6 +10,7 @@ import { concat } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { ImageSize } from "../images/preprocess.ts";
+import { type LinearReducers, type LinearReduction, reducedNetwork } from "./linear_reducers.ts";
 import type { TapModel, TapRunOptions } from "./tap_model.ts";
 
 /** Features of one tap at most (`max_fs` of VWAM's demo). */
@@ -23,10 +24,15 @@ export interface TapOptions {
   readonly budget?: number;
   /** What is kept of a cell of the grid (default `max`, VWAM's). */
   readonly pool?: "max" | "avg";
+  /** What becomes of linear layers, by default nothing: reduced ones keep as many features as the budget, at most one per channel. */
+  readonly linear?: LinearReduction;
 }
 
 /** Options of {@link tapFeatures}. */
-export interface TapFeatureOptions extends TapOptions, TapRunOptions {}
+export interface TapFeatureOptions extends Omit<TapOptions, "linear">, TapRunOptions {
+  /** Projections of linear layers, made by `linearReducers` for the same taps and budget. */
+  readonly reducers?: LinearReducers;
+}
 
 /** What becomes of one tap. */
 export interface TapPlan {
@@ -38,8 +44,10 @@ export interface TapPlan {
   readonly grid: number;
   /** Its first feature among all. */
   readonly start: number;
-  /** Its features, channel by channel, each channel row by row: `channels · grid²`. */
+  /** Its features, channel by channel, each channel row by row: `channels · grid²`; of a reduced linear layer fewer. */
   readonly length: number;
+  /** How it is reduced, where it is a linear layer and reduced. */
+  readonly linear?: LinearReduction;
 }
 
 /**
@@ -51,7 +59,7 @@ export interface TapPlan {
 export function planTaps(
   model: TapModel,
   size: ImageSize,
-  { taps = model.tapNames, budget = TAP_BUDGET }: TapOptions = {},
+  { taps = model.tapNames, budget = TAP_BUDGET, linear }: TapOptions = {},
 ): TapPlan[] {
   const unknown = taps.find((name, i) => !model.tapNames.includes(name) || taps.indexOf(name) < i);
   if (unknown !== undefined || taps.length === 0) {
@@ -68,10 +76,22 @@ export function planTaps(
   return model.tapShapes(size).filter(({ name }) => taps.includes(name)).map(({ name, shape }) => {
     const [channels, height, width] = shape;
     const grid = Math.max(1, Math.min(height, width, Math.floor(Math.sqrt(budget / channels))));
-    const plan = { name, channels, grid, start, length: channels * grid * grid };
-    start += plan.length;
+    const weight = linear && model.linearWeight(name);
+    const length = weight ? reducedLength(weight, budget, linear) : channels * grid * grid;
+    const plan = { name, channels, grid, start, length, ...(weight ? { linear } : {}) };
+    start += length;
     return plan;
   });
+}
+
+/** Components are as many as their inputs tell apart, at most. */
+function reducedLength(
+  { shape: [channels, inputs] }: Tensor,
+  budget: number,
+  linear: LinearReduction,
+): number {
+  const most = linear === "weights_pca" ? Math.min(channels, inputs) : channels;
+  return Math.min(most, Math.floor(budget));
 }
 
 /**
@@ -84,12 +104,14 @@ export function planTaps(
 export function pooledTaps(
   model: TapModel,
   pixels: Tensor,
-  { pool = "max", ...options }: TapFeatureOptions = {},
+  { pool = "max", reducers, ...options }: TapFeatureOptions = {},
 ): ReadonlyMap<string, Tensor> {
   const [n, , height, width] = pixels.shape;
-  const plan = planTaps(model, { height, width }, options);
+  const linear = reducers?.options.linear;
+  const plan = planTaps(model, { height, width }, { ...options, linear });
+  const network = reducers ? reducedNetwork(model, reducers) : model;
   const pooled = tidy(pixels.gpu, () => {
-    const taps = model.taps(pixels, plan.map(({ name }) => name), options);
+    const taps = network.taps(pixels, plan.map(({ name }) => name), options);
     return Object.fromEntries(plan.map(({ name, grid, length }) => {
       const tap = taps.get(name)!;
       const isMap = tap.shape.length === 4;

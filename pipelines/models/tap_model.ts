@@ -53,6 +53,8 @@ export interface TapModel extends Disposable {
     names: readonly string[],
     options?: TapRunOptions,
   ): ReadonlyMap<string, Tensor>;
+  /** Weights `[channels, inputs]` of the linear layer that a tap is the output of; undefined for other taps. Stays the model's. */
+  linearWeight(name: string): Tensor | undefined;
 }
 
 /** What a family is called in sentences. */

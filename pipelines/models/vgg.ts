@@ -138,6 +138,11 @@ export class VggModel implements TapModel {
     return new Map(names.map((name) => [name, taken[name]]));
   }
 
+  /** Weights `[channels, inputs]` of the linear layer that a tap is the output of; undefined for other taps. */
+  linearWeight(name: string): Tensor | undefined {
+    return this.#layers.find(({ tap, kind }) => tap === name && kind === "linear")?.weight;
+  }
+
   #run(
     pixels: Tensor,
     names: readonly string[],

@@ -1,0 +1,275 @@
+/**
+ * Features of videos and of reduced linear layers, from frames on disk to a fitted encoder.
+ */
+import assert from "node:assert/strict";
+import { normal, randomKey, uniform } from "../../engine/random.ts";
+import { sum } from "../../engine/ops/reduce.ts";
+import { Tape } from "../../engine/tape.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
+import { delayRows } from "../../pipelines/encoding/delays.ts";
+import { parseRecipe } from "../../pipelines/encoding/feature_recipe.ts";
+import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
+import { Hdf5File } from "../../pipelines/io/hdf5.ts";
+import { writeNpy } from "../../pipelines/io/npy.ts";
+import { writePng } from "../../pipelines/io/png.ts";
+import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
+import { hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
+import { loadInception } from "../../pipelines/models/inception.ts";
+import { linearReducers } from "../../pipelines/models/linear_reducers.ts";
+import { planTaps, tapFeatures } from "../../pipelines/models/tap_features.ts";
+import { openTestGpu } from "../_gpu.ts";
+import { gyrus } from "../console.ts";
+import { assertInputError, TestFolder } from "./io_fixtures.ts";
+import { TinyInception } from "./inception_reference.ts";
+import { assertNear, oracleFits } from "./ridge_oracle.ts";
+
+const gpu = await openTestGpu();
+Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
+
+const net = new TinyInception(randomKey(7));
+const folder = new TestFolder();
+const model = folder.at("inception.safetensors");
+saveSafetensors(model, net.stateDict);
+
+/** Frames of two movies, 13 and 8, as a folder of folders. */
+const MOVIES = { run1: 13, run2: 8 };
+const frames = Object.entries(MOVIES).flatMap(([movie, count], m) => {
+  Deno.mkdirSync(folder.at(`movies/${movie}`), { recursive: true });
+  return Array.from({ length: count }, (_, i) => {
+    const data = Uint8Array.from(uniform(randomKey(100 * m + i), 80 * 80 * 3), (v) => 256 * v);
+    folder.write(`movies/${movie}/${i}.png`, writePng({ width: 80, height: 80, data }));
+    return data;
+  });
+});
+
+async function features(out: string, ...more: string[]) {
+  return await gyrus(
+    ...["features", "--model", model, "--images", folder.at("movies"), "--size", "80"],
+    ...["--taps", "Mixed_5b,Mixed_6a,fc", "--budget", "40", "--batch", "4"],
+    ...["--out", folder.at(out), ...more],
+  );
+}
+
+async function read(out: string, ...names: string[]) {
+  using file = await Hdf5File.open(folder.at(out));
+  return names.map((name) => ({ shape: file.info(name).shape, data: toFloat32(file.read(name)) }));
+}
+
+/** Means of rows by definition. */
+function means(
+  { data, shape: [, width] }: { data: Float32Array; shape: readonly number[] },
+  spans: readonly (readonly [number, number])[],
+): number[] {
+  return spans.flatMap(([start, end]) =>
+    Array.from({ length: width }, (_, j) => {
+      let total = 0;
+      for (let i = start; i < end; i++) total += data[i * width + j];
+      return total / (end - start);
+    })
+  );
+}
+
+Deno.test("features averages the frames of TRs, of folders and of numbered clips, and goes on", async () => {
+  const plain = await features("frames.h5");
+  assert.equal(plain.code, 0, plain.text);
+  const [all, fc] = await read("frames.h5", "/features", "/taps/fc");
+  assert.equal(all.shape[0], frames.length);
+  // Frames of a clip are not those of a batch in the other run, and sums of products depend on that: a few roundings of f32.
+  const near = (got: ArrayLike<number>, want: ArrayLike<number>) =>
+    assertNear(got, want, 1e-5, "means of frames");
+
+  const trs = await features(
+    "trs.h5",
+    "--frames-per-clip",
+    "2.5",
+    "--checkpoint",
+    folder.at("log"),
+  );
+  assert.equal(trs.code, 0, trs.text);
+  const spans = [
+    ...[[0, 3], [3, 5], [5, 8], [8, 10], [10, 13]] as const,
+    ...[[13, 16], [16, 18], [18, 21]] as const,
+  ];
+  const [ofTrs, fcOfTrs, counts, runs] = await read(
+    ...["trs.h5", "/features", "/taps/fc", "/frames", "/runs"] as const,
+  );
+  near(ofTrs.data, means(all, spans));
+  near(fcOfTrs.data, means(fc, spans));
+  assert.deepEqual([...counts.data], spans.map(([start, end]) => end - start));
+  assert.deepEqual([...runs.data], [0, 0, 0, 0, 0, 1, 1, 1]);
+  {
+    using file = await Hdf5File.open(folder.at("trs.h5"));
+    assert.deepEqual(file.readStrings("/names").slice(4, 6), ["run1_4", "run2_0"]);
+  }
+  const bytes = Deno.readFileSync(folder.at("log"));
+  for (const [out, kept] of [["again.h5", 1], ["torn.h5", 0.6]] as const) {
+    folder.write("log", bytes.subarray(0, Math.floor(kept * bytes.length)));
+    const again = await features(out, "--frames-per-clip", "2.5", "--checkpoint", folder.at("log"));
+    assert.equal(again.code, 0, again.text);
+    assert.deepEqual(Deno.readFileSync(folder.at(out)), Deno.readFileSync(folder.at("trs.h5")));
+  }
+  const other = await features("x.h5", "--frames-per-clip", "2", "--checkpoint", folder.at("log"));
+  assert.match(other.text, /options/);
+
+  const clips = await features("clips.h5", "--clips", "folders");
+  assert.equal(clips.code, 0, clips.text);
+  const [ofClips] = await read("clips.h5", "/features");
+  near(ofClips.data, means(all, [[0, 13], [13, 21]]));
+  const labels = frames.map((_, i) => i < 4 ? 9 : i < 20 ? 2 : 5);
+  const ref = folder.write("labels.npy", writeNpy(hostTensor(Float32Array.from(labels), [21])));
+  const numbered = await features("numbered.h5", "--clips", ref, "--linear", "none");
+  assert.equal(numbered.code, 0, numbered.text);
+  const [ofNumbered, own] = await read("numbered.h5", "/features", "/clips");
+  near(ofNumbered.data, means(all, [[0, 4], [4, 20], [20, 21]]));
+  assert.deepEqual([...own.data], [9, 2, 5]);
+});
+
+Deno.test("features says what is wrong with clips", async () => {
+  const short = folder.write("short.npy", writeNpy(hostTensor(new Float32Array(3), [3])));
+  const cases: [string[], RegExp][] = [
+    [["--clips", "folders", "--frames-per-clip", "2"], /exclude each other/],
+    [["--clips", short], /21 values are needed, one per image/],
+    [["--frames-per-clip", "0"], /clips of 0/],
+    [["--images", folder.at("movies/run1"), "--clips", "folders"], /has no folders in it/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, text } = await features("none.h5", ...args);
+    assert.equal(code, 2, text);
+    assert.match(text, message);
+  }
+});
+
+Deno.test("features of frames, averaged by TR and delayed within runs, fit the ridge regression of their definition", async () => {
+  const n = 8, T = 3;
+  const responses = hostMatrix(normal(randomKey(3), n * T), [n, T]);
+  const y = folder.write("y.npy", writeNpy(hostTensor(responses.data, [n, T])));
+  const given = ["--features", folder.at("trs.h5:/features"), "--runs", folder.at("trs.h5:/runs")];
+  const { code, text } = await gyrus(
+    ...["encode", "fit", ...given, "--responses", y, "--delays", "1,2", "--alphas", "100"],
+    ...["--cv", "2", "--coef", "--out", folder.at("model.h5")],
+  );
+  assert.equal(code, 0, text);
+  const [x] = await read("trs.h5", "/features"), [coef] = await read("model.h5", "/coef");
+  const runs = [0, 0, 0, 0, 0, 1, 1, 1];
+  const delayed = delayRows(hostMatrix(x.data, [n, x.shape[1]]), [1, 2], { runs });
+  // The first TR of the second run has no past: its delayed features are 0.
+  assert(delayed.data.subarray(5 * delayed.shape[1], 6 * delayed.shape[1]).every((v) => v === 0));
+  const [want] = oracleFits(delayed, responses, { alphas: [100] });
+  // f32 Gram matrices of features of unit size, at an alpha of their size.
+  assertNear(coef.data, want.coef, 1e-4, "weights");
+});
+
+Deno.test("linearReducers() projects fc on components of its weights, or on random directions", async () => {
+  using model = await loadInception(gpu, net.stateDict);
+  const weight = model.linearWeight("fc")!, [channels, inputs] = weight.shape;
+  assert.equal(model.linearWeight("avgpool"), undefined);
+  const size = { height: 75, width: 75 }, choice = { budget: 6, taps: ["Mixed_7a", "fc"] };
+  const plan = planTaps(model, size, { ...choice, linear: "weights_pca" });
+  assert.deepEqual(plan.map(({ length }) => length), [model.channels.get("Mixed_7a"), 6]);
+  assert.equal(planTaps(model, size, { linear: "weights_pca" }).at(-1)!.length, channels);
+  using pca = await linearReducers(gpu, model, plan, { linear: "weights_pca" });
+  using again = await linearReducers(gpu, model, plan, { linear: "weights_pca" });
+  using random = await linearReducers(gpu, model, plan, { linear: "random_projection", seed: 4 });
+  using other = await linearReducers(gpu, model, plan, { linear: "random_projection", seed: 5 });
+  /** What units and their absence become: rows of V, and −mean·V. */
+  const maps = async (reducers: typeof pca) => {
+    const rows = new Float32Array((channels + 1) * channels);
+    for (let c = 0; c < channels; c++) rows[c * (channels + 1)] = 1;
+    using x = Tensor.from(gpu, rows, [channels + 1, channels]);
+    using y = reducers.reduce("fc", x);
+    const values = Float32Array.from(await y.data());
+    const zero = values.slice(6 * channels);
+    return { v: values.slice(0, 6 * channels).map((value, i) => value - zero[i % 6]), zero };
+  };
+  const { v, zero } = await maps(pca);
+  assert.deepEqual(await maps(again), { v, zero });
+
+  // VWAM's PCA(weight.T): means over the inputs, eigenvectors of the covariance of the outputs.
+  const w = Float32Array.from(await weight.data());
+  const mean = Float64Array.from(
+    { length: channels },
+    (_, c) => w.subarray(c * inputs, (c + 1) * inputs).reduce((s, value) => s + value, 0) / inputs,
+  );
+  const covariance = (a: number, b: number) => {
+    let total = 0;
+    for (let i = 0; i < inputs; i++) {
+      total += (w[a * inputs + i] - mean[a]) * (w[b * inputs + i] - mean[b]);
+    }
+    return total / (inputs - 1);
+  };
+  const all = Float64Array.from(
+    { length: channels ** 2 },
+    (_, at) => covariance(Math.floor(at / channels), at % channels),
+  );
+  let last = Infinity;
+  for (let k = 0; k < 6; k++) {
+    const column = Array.from({ length: channels }, (_, c) => v[c * 6 + k]);
+    const product = column.map((_, a) =>
+      column.reduce((s, value, b) => s + all[a * channels + b] * value, 0)
+    );
+    const eigenvalue = product.reduce((s, value, c) => s + value * column[c], 0);
+    // V is rounded to f32, and read as differences of values of its size.
+    product.forEach((value, c) => assert(Math.abs(value - eigenvalue * column[c]) < 1e-6 * all[0]));
+    assert(Math.abs(Math.hypot(...column) - 1) < 1e-6 && eigenvalue <= last);
+    last = eigenvalue;
+    const offset = -column.reduce((s, value, c) => s + value * mean[c], 0);
+    assert(Math.abs(zero[k] - offset) < 1e-6);
+  }
+  const drawn = await maps(random);
+  assert.deepEqual([...drawn.zero], Array(6).fill(0));
+  assert.notDeepEqual((await maps(other)).v, drawn.v);
+  // Lengths of 6 channels' images: the mean of channels · 6 squares of normal values by 6.
+  const size2 = drawn.v.reduce((s, value) => s + value * value, 0) / channels;
+  assert(Math.abs(size2 - 1) < 4 * Math.sqrt(2 / (6 * channels)), `${size2}`);
+  assertInputError(() => pca.reduce("avgpool", weight), /avgpool: it is no layer to be reduced/);
+
+  const image = Float32Array.from(uniform(randomKey(3), 3 * 75 * 75), (u) => 4 * u - 2);
+  using pixels = Tensor.from(gpu, image, [1, 3, 75, 75]);
+  using reduced = tapFeatures(model, pixels, { ...choice, reducers: pca });
+  using plain = tapFeatures(model, pixels, choice);
+  const [got, whole] = [await reduced.data(), await plain.data()];
+  const start = plan[1].start;
+  assert.deepEqual(got.slice(0, start), whole.slice(0, start));
+  const want = Array.from({ length: 6 }, (_, k) => {
+    let total = zero[k];
+    for (let c = 0; c < channels; c++) total += whole[start + c] * v[c * 6 + k];
+    return total;
+  });
+  assertNear(got.subarray(start), want, 1e-5, "coordinates of the logits");
+  using tape = new Tape();
+  using watched = tape.watch(pixels);
+  using loss = tidy(
+    gpu,
+    () => sum(tapFeatures(model, watched, { ...choice, reducers: pca, taps: ["fc"] })),
+  );
+  const [gradient] = tape.gradient(loss, [watched]);
+  using held = gradient;
+  assert(Math.hypot(...await held.data()) > 0);
+});
+
+Deno.test("features --linear keeps in the recipe how a layer was reduced", async () => {
+  for (const [kind, seed] of [["weights_pca", "0"], ["random_projection", "3"]] as const) {
+    const { code, text } = await features(
+      "linear.h5",
+      "--linear",
+      kind,
+      "--seed",
+      seed,
+      "--budget",
+      "5",
+    );
+    assert.equal(code, 0, text);
+    using file = await Hdf5File.open(folder.at("linear.h5"));
+    const [, p] = file.info("/features").shape;
+    const recipe = parseRecipe(String(file.attributes("/features").recipe), "linear.h5", p);
+    const { linear, length, channels } = recipe.layers[2];
+    assert.deepEqual([linear, length, channels], [{ kind, seed: Number(seed) }, 5, 10]);
+    assert.equal(recipe.layers[1].linear, undefined);
+    assert.deepEqual(file.info("/taps/fc").shape, [21, 5]);
+  }
+});
+
+Deno.test("remove the files and close the device", () => {
+  folder[Symbol.dispose]();
+  gpu[Symbol.dispose]();
+});

@@ -15,7 +15,7 @@ import { quote } from "../io/strict_json.ts";
 import { type MagnitudeTemplate, magnitudeTemplate } from "../optvis/magnitude_template.ts";
 import { compareWithNatural } from "../optvis/response_matrix.ts";
 import type { OptvisPreset } from "../optvis/presets.ts";
-import { type ImageEncoder, openImageEncoder } from "../vwam/image_encoder.ts";
+import { type ImageEncoder, openImageEncoder, recipeReducers } from "../vwam/image_encoder.ts";
 import { countImages, maximizeVoxels, type VoxelImage } from "../vwam/maximize_voxels.ts";
 import { presetNames } from "../vwam/settings.ts";
 import { imageTargets, type TargetOptions, type TargetRequest } from "../vwam/targets.ts";
@@ -258,7 +258,8 @@ async function maximize(options: MaximizeCliOptions): Promise<void> {
   const encoder = await loadEncoder(gpu, options.encoder);
   using model = await loadAnyModelFile(gpu, options);
   const weights = encoder.recipe?.weights && digestOfModel(options);
-  const image = openImageEncoder(gpu, { model, encoder, weights });
+  using reducers = encoder.recipe && await recipeReducers(gpu, model, encoder.recipe);
+  const image = openImageEncoder(gpu, { model, encoder, weights, reducers });
   const study = await readStudy(image, options);
   const progress = new Progress({ silent: options.json });
   const { requests, settings, size, start } = study;

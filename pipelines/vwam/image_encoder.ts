@@ -9,6 +9,7 @@ import type { Encoder } from "../encoding/encoder.ts";
 import { type FeatureRecipe, recipeLength } from "../encoding/feature_recipe.ts";
 import { InputError } from "../errors.ts";
 import { type AnyModel, isTapModel } from "../models/any_model.ts";
+import { type LinearReducers, linearReducers, reducedNetwork } from "../models/linear_reducers.ts";
 import { type PosEmbedConvention, posEmbedConventions } from "../models/pos_embed.ts";
 import type { ImageModel } from "../optvis/maximize.ts";
 import type { ReadoutLayer } from "../optvis/maximize_readouts.ts";
@@ -39,6 +40,8 @@ export interface ImageEncoderParts {
   readonly encoder: Encoder;
   /** SHA-256 of the network's weights as the recipe has it, where they should be compared. */
   readonly weights?: string;
+  /** Projections of its linear layers from {@link recipeReducers}, where its features have some; stay the caller's. */
+  readonly reducers?: LinearReducers;
 }
 
 function fail(problem: string): never {
@@ -72,8 +75,34 @@ function isConvention(name: string): name is PosEmbedConvention {
   return (posEmbedConventions as readonly string[]).includes(name);
 }
 
-function imageModel(model: AnyModel, { posInterpolation }: FeatureRecipe): ImageModel {
-  if (isTapModel(model)) return model;
+/**
+ * Makes the projections of linear layers again that the features of an encoder went through; undefined where they went through none.
+ *
+ * @throws {InputError} when its layers are reduced in different ways, or one is too large to be decomposed
+ */
+export async function recipeReducers(
+  gpu: Gpu,
+  model: AnyModel,
+  { layers }: Pick<FeatureRecipe, "layers">,
+): Promise<LinearReducers | undefined> {
+  const reduced = layers.filter(({ linear }) => linear);
+  const [first] = reduced;
+  if (!first?.linear || !isTapModel(model)) return undefined;
+  const { kind, seed } = first.linear;
+  if (reduced.some(({ linear }) => linear!.kind !== kind || linear!.seed !== seed)) {
+    fail("its layers are reduced in different ways");
+  }
+  return await linearReducers(gpu, model, reduced, { linear: kind, seed });
+}
+
+function imageModel(
+  model: AnyModel,
+  { layers, posInterpolation }: FeatureRecipe,
+  reducers?: LinearReducers,
+): ImageModel {
+  const missing = layers.find(({ name, linear }) => linear && !reducers?.has(name));
+  if (missing) fail(`its features of ${missing.name} are reduced, and there is no projection`);
+  if (isTapModel(model)) return reducers ? reducedNetwork(model, reducers) : model;
   const known = posInterpolation !== undefined && isConvention(posInterpolation);
   return imageModelOf(model, known ? { posInterpolation } : {});
 }
@@ -85,7 +114,7 @@ function imageModel(model: AnyModel, { posInterpolation }: FeatureRecipe): Image
  */
 export function openImageEncoder(
   gpu: Gpu,
-  { model, encoder, weights }: ImageEncoderParts,
+  { model, encoder, weights, reducers }: ImageEncoderParts,
 ): ImageEncoder {
   const { recipe } = encoder;
   if (!recipe) {
@@ -106,7 +135,7 @@ export function openImageEncoder(
   const [height, width] = recipe.size, [coverHeight, coverWidth] = recipe.resize;
   const { filter, mean, std, pool } = recipe;
   return {
-    ...{ gpu, model: imageModel(model, recipe), encoder, recipe },
+    ...{ gpu, model: imageModel(model, recipe, reducers), encoder, recipe },
     layers: recipe.layers.map(({ name: layer, length: size, grid }) => ({
       ...{ layer, size, grid, pool },
     })),

@@ -59,7 +59,12 @@ export {
 } from "./experiment.ts";
 export { readVoxelResponses, saveExperiment } from "./experiment_file.ts";
 export { type MadeImages, openMadeImages } from "./made_images.ts";
-export { type ImageEncoder, type ImageEncoderParts, openImageEncoder } from "./image_encoder.ts";
+export {
+  type ImageEncoder,
+  type ImageEncoderParts,
+  openImageEncoder,
+  recipeReducers,
+} from "./image_encoder.ts";
 export {
   type ImageTarget,
   imageTargets,

@@ -7,8 +7,15 @@ import { sum } from "../../engine/ops/reduce.ts";
 import { Tape } from "../../engine/tape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { delayRows } from "../../pipelines/encoding/delays.ts";
-import { parseRecipe } from "../../pipelines/encoding/feature_recipe.ts";
+import { fitEncoder } from "../../pipelines/encoding/encoder.ts";
+import {
+  type FeatureRecipe,
+  inputRecipe,
+  parseRecipe,
+} from "../../pipelines/encoding/feature_recipe.ts";
 import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
+import { imageReadouts } from "../../pipelines/encoding/image_readouts.ts";
+import { preprocessings } from "../../pipelines/images/preprocess.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { writePng } from "../../pipelines/io/png.ts";
@@ -17,6 +24,10 @@ import { hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { loadInception } from "../../pipelines/models/inception.ts";
 import { linearReducers } from "../../pipelines/models/linear_reducers.ts";
 import { planTaps, tapFeatures } from "../../pipelines/models/tap_features.ts";
+import { predictResponses } from "../../pipelines/optvis/predict_responses.ts";
+import { splitReadouts } from "../../pipelines/optvis/readout_weights.ts";
+import { modelInput } from "../../pipelines/optvis/transform_images.ts";
+import { openImageEncoder, recipeReducers } from "../../pipelines/vwam/image_encoder.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { gyrus } from "../console.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
@@ -245,6 +256,49 @@ Deno.test("linearReducers() projects fc on components of its weights, or on rand
   const [gradient] = tape.gradient(loss, [watched]);
   using held = gradient;
   assert(Math.hypot(...await held.data()) > 0);
+});
+
+Deno.test("openImageEncoder() reads an encoder of reduced layers out of the network", async () => {
+  using model = await loadInception(gpu, net.stateDict);
+  const size = { height: 75, width: 75 }, choice = { budget: 5, taps: ["Mixed_7a", "fc"] };
+  const plan = planTaps(model, size, { ...choice, linear: "weights_pca" });
+  const linear = { kind: "weights_pca", seed: 0 } as const;
+  const recipe: FeatureRecipe = {
+    ...{ family: "inception", pool: "max", channelOrder: "RGB" },
+    layers: plan.map(({ name, channels, grid, length }) => ({
+      ...{ name, channels, grid, length, ...(name === "fc" ? { linear } : {}) },
+    })),
+    ...inputRecipe({ ...preprocessings.inception, resizeSide: undefined }, size),
+  };
+  using reducers = await recipeReducers(gpu, model, recipe);
+  using images = Tensor.from(gpu, uniform(randomKey(8), 6 * 3 * 75 * 75), [6, 3, 75, 75]);
+  const { mean, std } = preprocessings.inception;
+  using pixels = tidy(gpu, () => modelInput(images, { size, mean, std }));
+  using all = tapFeatures(model, pixels, { ...choice, reducers });
+  const features = hostMatrix(Float32Array.from(await all.data()), [6, all.shape[1]]);
+  const responses = hostMatrix(normal(randomKey(9), 12), [6, 2]);
+  const ridge = { alphas: [1], cv: 2, coef: true };
+  const encoder = await fitEncoder(gpu, features, responses, { ridge, recipe });
+  assertInputError(
+    () => openImageEncoder(gpu, { model, encoder }),
+    /features of fc are reduced, and there is no projection/,
+  );
+  const image = openImageEncoder(gpu, { model, encoder, reducers });
+  const { weights, intercept } = await imageReadouts(gpu, encoder, [0, 1]);
+  const split = splitReadouts(
+    [0, 1].map((v) => weights.data.subarray(v * features.shape[1], (v + 1) * features.shape[1])),
+    image.layers,
+  );
+  const parts = image.layers.map(({ layer, size, grid, pool }) => ({
+    ...{ layer, grid, pool, weights: Tensor.from(gpu, split.get(layer)!, [2, size]) },
+  }));
+  const { data } = await predictResponses(images, image.model, parts, {
+    ...{ input: image.input, intercept },
+  });
+  for (const part of parts) part.weights.dispose();
+  const want = await encoder.predict(features);
+  // The same features in f32, weighted in another order.
+  assertNear(data, want.data, 1e-5, "predicted responses");
 });
 
 Deno.test("features --linear keeps in the recipe how a layer was reduced", async () => {

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { normal, randomKey, uniform } from "../../engine/random.ts";
+import { eighHost } from "../../engine/ops/eigh.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { Tape } from "../../engine/tape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
@@ -22,7 +23,7 @@ import { writePng } from "../../pipelines/io/png.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { loadInception } from "../../pipelines/models/inception.ts";
-import { linearReducers } from "../../pipelines/models/linear_reducers.ts";
+import { type LinearReducers, linearReducers } from "../../pipelines/models/linear_reducers.ts";
 import { planTaps, tapFeatures } from "../../pipelines/models/tap_features.ts";
 import { predictResponses } from "../../pipelines/optvis/predict_responses.ts";
 import { splitReadouts } from "../../pipelines/optvis/readout_weights.ts";
@@ -170,76 +171,92 @@ Deno.test("features of frames, averaged by TR and delayed within runs, fit the r
   assertNear(coef.data, want.coef, 1e-4, "weights");
 });
 
-Deno.test("linearReducers() projects fc on components of its weights, or on random directions", async () => {
-  using model = await loadInception(gpu, net.stateDict);
-  const weight = model.linearWeight("fc")!, [channels, inputs] = weight.shape;
-  assert.equal(model.linearWeight("avgpool"), undefined);
-  const size = { height: 75, width: 75 }, choice = { budget: 6, taps: ["Mixed_7a", "fc"] };
-  const plan = planTaps(model, size, { ...choice, linear: "weights_pca" });
-  assert.deepEqual(plan.map(({ length }) => length), [model.channels.get("Mixed_7a"), 6]);
-  assert.equal(planTaps(model, size, { linear: "weights_pca" }).at(-1)!.length, channels);
-  using pca = await linearReducers(gpu, model, plan, { linear: "weights_pca" });
-  using again = await linearReducers(gpu, model, plan, { linear: "weights_pca" });
-  using random = await linearReducers(gpu, model, plan, { linear: "random_projection", seed: 4 });
-  using other = await linearReducers(gpu, model, plan, { linear: "random_projection", seed: 5 });
-  /** What units and their absence become: rows of V, and −mean·V. */
-  const maps = async (reducers: typeof pca) => {
-    const rows = new Float32Array((channels + 1) * channels);
-    for (let c = 0; c < channels; c++) rows[c * (channels + 1)] = 1;
-    using x = Tensor.from(gpu, rows, [channels + 1, channels]);
-    using y = reducers.reduce("fc", x);
-    const values = Float32Array.from(await y.data());
-    const zero = values.slice(6 * channels);
-    return { v: values.slice(0, 6 * channels).map((value, i) => value - zero[i % 6]), zero };
-  };
-  const { v, zero } = await maps(pca);
-  assert.deepEqual(await maps(again), { v, zero });
+/** What units of `fc` and their absence become: rows of V `[channels, 6]`, and −mean·V. */
+async function mapsOf(reducers: LinearReducers, channels: number) {
+  const rows = new Float32Array((channels + 1) * channels);
+  for (let c = 0; c < channels; c++) rows[c * (channels + 1)] = 1;
+  using x = Tensor.from(gpu, rows, [channels + 1, channels]);
+  using y = reducers.reduce("fc", x);
+  const values = Float32Array.from(await y.data());
+  const zero = values.slice(6 * channels);
+  return { v: values.slice(0, 6 * channels).map((value, i) => value - zero[i % 6]), zero };
+}
 
-  // VWAM's PCA(weight.T): means over the inputs, eigenvectors of the covariance of the outputs.
-  const w = Float32Array.from(await weight.data());
+/** Means over the inputs of `weight: [channels, inputs]`, and the covariance of the outputs. */
+function momentsOf(w: Float32Array, channels: number) {
+  const inputs = w.length / channels;
   const mean = Float64Array.from(
     { length: channels },
     (_, c) => w.subarray(c * inputs, (c + 1) * inputs).reduce((s, value) => s + value, 0) / inputs,
   );
-  const covariance = (a: number, b: number) => {
+  const covariance = Float64Array.from({ length: channels ** 2 }, (_, at) => {
+    const a = Math.floor(at / channels), b = at % channels;
     let total = 0;
     for (let i = 0; i < inputs; i++) {
       total += (w[a * inputs + i] - mean[a]) * (w[b * inputs + i] - mean[b]);
     }
     return total / (inputs - 1);
-  };
-  const all = Float64Array.from(
-    { length: channels ** 2 },
-    (_, at) => covariance(Math.floor(at / channels), at % channels),
-  );
-  let last = Infinity;
+  });
+  return { mean, covariance };
+}
+
+const REDUCED = { budget: 6, taps: ["Mixed_7a", "fc"] };
+const SIZE = { height: 75, width: 75 };
+
+Deno.test("linearReducers() finds the components of the weights of fc, as VWAM's PCA(weight.T)", async () => {
+  using model = await loadInception(gpu, net.stateDict);
+  const weight = model.linearWeight("fc")!, [channels] = weight.shape;
+  assert.equal(model.linearWeight("avgpool"), undefined);
+  const plan = planTaps(model, SIZE, { ...REDUCED, linear: "weights_pca" });
+  assert.deepEqual(plan.map(({ length }) => length), [model.channels.get("Mixed_7a"), 6]);
+  assert.equal(planTaps(model, SIZE, { linear: "weights_pca" }).at(-1)!.length, channels);
+  using pca = await linearReducers(gpu, model, plan, { linear: "weights_pca" });
+  using again = await linearReducers(gpu, model, plan, { linear: "weights_pca" });
+  const { v, zero } = await mapsOf(pca, channels);
+  assert.deepEqual(await mapsOf(again, channels), { v, zero });
+  assertInputError(() => pca.reduce("avgpool", weight), /avgpool: it is no layer to be reduced/);
+  const { mean, covariance } = momentsOf(Float32Array.from(await weight.data()), channels);
+  const largest = [...eighHost(covariance, channels).values].reverse();
   for (let k = 0; k < 6; k++) {
     const column = Array.from({ length: channels }, (_, c) => v[c * 6 + k]);
     const product = column.map((_, a) =>
-      column.reduce((s, value, b) => s + all[a * channels + b] * value, 0)
+      column.reduce((s, value, b) => s + covariance[a * channels + b] * value, 0)
     );
-    const eigenvalue = product.reduce((s, value, c) => s + value * column[c], 0);
     // V is rounded to f32, and read as differences of values of its size.
-    product.forEach((value, c) => assert(Math.abs(value - eigenvalue * column[c]) < 1e-6 * all[0]));
-    assert(Math.abs(Math.hypot(...column) - 1) < 1e-6 && eigenvalue <= last);
-    last = eigenvalue;
+    product.forEach((value, c) =>
+      assert(Math.abs(value - largest[k] * column[c]) < 1e-6 * largest[0])
+    );
+    assert(Math.abs(Math.hypot(...column) - 1) < 1e-6);
     const offset = -column.reduce((s, value, c) => s + value * mean[c], 0);
     assert(Math.abs(zero[k] - offset) < 1e-6);
   }
-  const drawn = await maps(random);
-  assert.deepEqual([...drawn.zero], Array(6).fill(0));
-  assert.notDeepEqual((await maps(other)).v, drawn.v);
-  // Lengths of 6 channels' images: the mean of channels · 6 squares of normal values by 6.
-  const size2 = drawn.v.reduce((s, value) => s + value * value, 0) / channels;
-  assert(Math.abs(size2 - 1) < 4 * Math.sqrt(2 / (6 * channels)), `${size2}`);
-  assertInputError(() => pca.reduce("avgpool", weight), /avgpool: it is no layer to be reduced/);
+});
 
+Deno.test("linearReducers() draws directions by the seed that keep lengths on average", async () => {
+  using model = await loadInception(gpu, net.stateDict);
+  const channels = model.outputWidth,
+    plan = planTaps(model, SIZE, { ...REDUCED, linear: "random_projection" });
+  using random = await linearReducers(gpu, model, plan, { linear: "random_projection", seed: 4 });
+  using other = await linearReducers(gpu, model, plan, { linear: "random_projection", seed: 5 });
+  const { v, zero } = await mapsOf(random, channels);
+  assert.deepEqual([...zero], Array(6).fill(0));
+  assert.notDeepEqual((await mapsOf(other, channels)).v, v);
+  // The mean over the channels of 6 squares of normal values by 6, four deviations.
+  const squared = v.reduce((s, value) => s + value * value, 0) / channels;
+  assert(Math.abs(squared - 1) < 4 * Math.sqrt(2 / (6 * channels)), `${squared}`);
+});
+
+Deno.test("tapFeatures() with reducers has coordinates in place of the outputs, on the tape too", async () => {
+  using model = await loadInception(gpu, net.stateDict);
+  const channels = model.outputWidth,
+    plan = planTaps(model, SIZE, { ...REDUCED, linear: "weights_pca" });
+  using reducers = await linearReducers(gpu, model, plan, { linear: "weights_pca" });
   const image = Float32Array.from(uniform(randomKey(3), 3 * 75 * 75), (u) => 4 * u - 2);
   using pixels = Tensor.from(gpu, image, [1, 3, 75, 75]);
-  using reduced = tapFeatures(model, pixels, { ...choice, reducers: pca });
-  using plain = tapFeatures(model, pixels, choice);
+  using reduced = tapFeatures(model, pixels, { ...REDUCED, reducers });
+  using plain = tapFeatures(model, pixels, REDUCED);
   const [got, whole] = [await reduced.data(), await plain.data()];
-  const start = plan[1].start;
+  const { start } = plan[1], { v, zero } = await mapsOf(reducers, channels);
   assert.deepEqual(got.slice(0, start), whole.slice(0, start));
   const want = Array.from({ length: 6 }, (_, k) => {
     let total = zero[k];
@@ -251,7 +268,7 @@ Deno.test("linearReducers() projects fc on components of its weights, or on rand
   using watched = tape.watch(pixels);
   using loss = tidy(
     gpu,
-    () => sum(tapFeatures(model, watched, { ...choice, reducers: pca, taps: ["fc"] })),
+    () => sum(tapFeatures(model, watched, { budget: 6, reducers, taps: ["fc"] })),
   );
   const [gradient] = tape.gradient(loss, [watched]);
   using held = gradient;

@@ -67,6 +67,7 @@ export {
   irfft2,
   rfft2,
 } from "./engine/ops/fft.ts";
+export { PreparedWeights } from "./engine/ops/prepared_weights.ts";
 export { AxisTable } from "./engine/ops/fft_axis.ts";
 export * from "./engine/ops/matmul.ts";
 export * from "./engine/ops/norm.ts";

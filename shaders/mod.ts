@@ -18,6 +18,11 @@ import { choleskyKernel, triangularSolveKernel } from "./linalg/factor.ts";
 import { tridiagonalColumnKernel, tridiagonalProductKernel } from "./linalg/tridiagonal.ts";
 import { conv2dKernel, convTranspose2dKernel } from "./conv/conv2d.ts";
 import { conv2dWeightGradientKernel } from "./conv/conv2d_weight_gradient.ts";
+import {
+  winogradInputKernel,
+  winogradOutputKernel,
+  winogradWeightsKernel,
+} from "./conv/winograd.ts";
 import { distancesOfProductsKernel } from "./spectral/distances.ts";
 import { farthestPointsKernel } from "./spectral/farthest_points.ts";
 import { productTopKKernel, rowTopKKernel, weightedRowsKernel } from "./spectral/nearest_rows.ts";
@@ -108,6 +113,9 @@ export const kernels: readonly KernelSpec[] = [
   conv2dKernel,
   convTranspose2dKernel,
   conv2dWeightGradientKernel,
+  winogradWeightsKernel,
+  winogradInputKernel,
+  winogradOutputKernel,
   resampleAxisKernel,
   fftStageKernel,
   maxPool2dKernel,

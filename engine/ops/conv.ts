@@ -17,7 +17,9 @@ import {
   type WindowOptions,
 } from "./conv_geometry.ts";
 import * as elementwise from "./elementwise.ts";
+import type { PreparedWeights } from "./prepared_weights.ts";
 import { sum } from "./reduce.ts";
+import { convolveWinograd, type KeptForms, usesWinograd } from "./winograd.ts";
 import { type Activation, activationCodes } from "../../shaders/elementwise/unary.ts";
 import { ceilDiv, type KernelSpec } from "../../shaders/kernel.ts";
 import { conv2dKernel, convTranspose2dKernel } from "../../shaders/conv/conv2d.ts";
@@ -31,6 +33,8 @@ export interface Conv2dOptions extends WindowOptions {
   readonly groups?: number;
   /** Applied after the bias (default none). */
   readonly activation?: Activation;
+  /** Where forms of the weight are kept that some kernels take, for weights that do not change; made anew in every call when absent. */
+  readonly prepared?: PreparedWeights;
 }
 
 /** Options of {@link convTranspose2d}. */
@@ -43,7 +47,12 @@ export interface ConvTranspose2dOptions extends Conv2dOptions {
 interface Geometry {
   readonly window: Window;
   readonly groups: number;
+  readonly prepared?: KeptForms;
 }
+
+/** The forms of a weight that a caller keeps, under the handle that it gave: a tape's own are made anew in every call. */
+const keptForms = (weight: Tensor, prepared?: PreparedWeights): KeptForms | undefined =>
+  prepared && ((name, make) => prepared.form(weight, name, make));
 
 const channelsOf = (t: Tensor) => t.shape[1];
 const areaOf = (t: Tensor): [number, number] => [t.shape[2], t.shape[3]];
@@ -52,7 +61,7 @@ const areaOf = (t: Tensor): [number, number] => [t.shape[2], t.shape[3]];
 function convolve(
   spec: KernelSpec,
   [x, weight, bias]: readonly [Tensor, Tensor, Tensor?],
-  { window, groups }: Geometry,
+  { window, groups, prepared }: Geometry,
   { cout, size, activation = "none" }: {
     cout: number;
     size: readonly [number, number];
@@ -61,6 +70,11 @@ function convolve(
 ): Tensor {
   const [n, cin, h, w] = x.shape;
   const [kh, kw] = window.kernel;
+  const plan = { window, groups, prepared, cout, size };
+  const isTransposed = spec === convTranspose2dKernel;
+  if (usesWinograd(x, { ...plan, isTransposed })) {
+    return convolveWinograd([x, weight, bias], { ...plan, isTransposed }, activation);
+  }
   const other = bias ?? weight; // a kernel without bias binds another buffer in its place
   const [y] = run(spec, [x, weight, other], {
     dims: {
@@ -145,7 +159,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   }
   const { cout, kernel } = check("conv2d", x, weight, { bias, groups, inAxis: 1 });
   const window = windowOf("conv2d", kernel, options);
-  const geometry = { window, groups };
+  const geometry = { window, groups, prepared: keptForms(weight, options.prepared) };
   const size = windowCount("conv2d", areaOf(x), window);
   const y = convolve(conv2dKernel, [x, weight, bias], geometry, { cout, size, activation });
   return record(y, [x, weight, bias], isRelu ? [x, weight, y] : [x, weight], (g, saved) => {
@@ -196,7 +210,7 @@ export function convTranspose2d(
       `Cannot ${op} [${x.shape}] to ${size} with output padding ${extra}: sizes must be at least 1 and the padding from 0 below the stride ${stride}`,
     );
   }
-  const geometry = { window, groups };
+  const geometry = { window, groups, prepared: keptForms(weight, options.prepared) };
   const y = convolve(convTranspose2dKernel, [x, weight, bias], geometry, {
     cout,
     size,

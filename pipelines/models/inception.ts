@@ -10,6 +10,7 @@ import { conv2d } from "../../engine/ops/conv.ts";
 import { add, relu } from "../../engine/ops/elementwise.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { maxPool2d } from "../../engine/ops/pool.ts";
+import { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { avgPool2d } from "../../engine/ops/resize.ts";
 import { concat } from "../../engine/ops/shape.ts";
@@ -72,6 +73,7 @@ export class InceptionModel implements TapModel {
   readonly weights: Weights;
   /** Storage of weights and activations. */
   readonly dtype: "f32" | "f16";
+  readonly #prepared = new PreparedWeights();
   #disposed = false;
 
   /** @internal Use {@link loadInception}. */
@@ -169,7 +171,7 @@ export class InceptionModel implements TapModel {
     { last = inceptionTaps.length - 1, reluGradient }: TapRunOptions & { last?: number },
   ): Tensor | undefined {
     checkPixels(pixels);
-    const pass = { weights: this.weights, reluGradient };
+    const pass = { weights: this.weights, prepared: this.#prepared, reluGradient };
     let x = pixels.dtype === this.dtype ? pixels.reshape(pixels.shape) : cast(pixels, this.dtype);
     for (const stage of inceptionStages.slice(0, last + 1)) {
       const from = x;
@@ -194,6 +196,7 @@ export class InceptionModel implements TapModel {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#prepared[Symbol.dispose]();
     for (const tensor of this.weights.values()) tensor.dispose();
   }
 }
@@ -222,6 +225,7 @@ function checkPixels({ shape, size }: Tensor): void {
 /** What every step of a pass reads. */
 interface Pass {
   readonly weights: Weights;
+  readonly prepared: PreparedWeights;
   readonly reluGradient?: "standard" | "redirected";
 }
 
@@ -245,20 +249,20 @@ function runStep(
 }
 
 function runConv(
-  { weights, reluGradient }: Pass,
+  { weights, prepared, reluGradient }: Pass,
   { name, conv: { stride, padding, averaged } }: { name: string; conv: InceptionConv },
   x: Tensor,
 ): Tensor {
   const weight = weights.get(`${name}.weight`)!, bias = weights.get(`${name}.bias`)!;
   if (averaged) {
     // A mean that counts its zeros and a 1×1 convolution commute, and after it there is a quarter to a tenth of the channels.
-    const pooled = avgPool2d(conv2d(x, weight), 3, { stride: 1, padding: 1 });
+    const pooled = avgPool2d(conv2d(x, weight, { prepared }), 3, { stride: 1, padding: 1 });
     return relu(add(pooled, bias.reshape([1, bias.size, 1, 1])), { grad: reluGradient });
   }
   if (reluGradient !== "redirected") {
-    return conv2d(x, weight, { bias, stride, padding, activation: "relu" });
+    return conv2d(x, weight, { bias, stride, padding, prepared, activation: "relu" });
   }
-  return relu(conv2d(x, weight, { bias, stride, padding }), { grad: reluGradient });
+  return relu(conv2d(x, weight, { bias, stride, padding, prepared }), { grad: reluGradient });
 }
 
 function upload(gpu: Gpu, folded: FoldedInception, dtype: "f32" | "f16"): Weights {

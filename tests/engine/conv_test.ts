@@ -2,12 +2,31 @@
  * Convolutions as ops: values by hand, options, refusals.
  */
 import assert from "node:assert/strict";
-import { conv2d, convTranspose2d, relu, Tape, Tensor, tidy } from "../../mod.ts";
+import {
+  conv2d,
+  convTranspose2d,
+  Gpu,
+  PreparedWeights,
+  readAll,
+  relu,
+  slice,
+  Tape,
+  Tensor,
+  tidy,
+} from "../../mod.ts";
 import { normal, randomKey } from "../../engine/random.ts";
+import { usesWinograd } from "../../engine/ops/winograd.ts";
+import { windowOf } from "../../engine/ops/conv_geometry.ts";
+import { worstError } from "../../bench/check_kernel.ts";
 import { openTestGpu } from "../_gpu.ts";
 
 const gpu = await openTestGpu();
-Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
+const plain = Gpu.from(gpu.device, {
+  ...gpu.options,
+  features: [...gpu.caps.features],
+  kernels: "naive",
+});
+Deno.test.afterEach(() => assert.equal(gpu.liveBytes + plain.liveBytes, 0));
 const randn = (seed: number, shape: readonly number[]) =>
   Tensor.from(gpu, normal(randomKey(seed), shape.reduce((a, b) => a * b, 1)), shape);
 
@@ -42,6 +61,62 @@ Deno.test("conv2d() gives the same with the activation fused, apart, and on a ta
   const expected = [...await apart.data()];
   assert.deepEqual([...await fused.data()], expected);
   assert.deepEqual([...await taped.data()], expected);
+});
+
+/** A convolution of two images and its gradient by them, and of the second image alone. */
+async function bothWays(on: Gpu, { padding, prepared }: { padding: number; prepared: boolean }) {
+  using forms = new PreparedWeights();
+  const tensors = tidy(on, () => {
+    const made = (seed: number, shape: readonly number[]) =>
+      Tensor.from(on, normal(randomKey(seed), shape.reduce((a, b) => a * b, 1)), shape);
+    const x = made(1, [2, 40, 30, 34]), weight = made(2, [70, 40, 3, 3]), bias = made(3, [70]);
+    const g = made(4, [2, 70, 28 + 2 * padding, 32 + 2 * padding]);
+    const kept = prepared ? forms : undefined;
+    const run = (x: Tensor) =>
+      conv2d(x, weight, { bias, padding, activation: "relu", prepared: kept });
+    using tape = new Tape();
+    const watched = tape.watch(x), y = run(watched);
+    const [dx] = tape.gradient(y, [watched], { seed: g });
+    const second = run(slice(x, { start: [1] }));
+    return [y, dx, second];
+  });
+  const values = await readAll(tensors);
+  tensors.forEach((t) => t.dispose());
+  return values;
+}
+
+Deno.test("conv2d() by products at points equals plain sums, forward and back, in any batch", async () => {
+  for (const padding of [0, 2]) {
+    const [y, dx, second] = await bothWays(gpu, { padding, prepared: false });
+    const [wantY, wantDx] = await bothWays(plain, { padding, prepared: false });
+    // 360 and 630 products; points double the error of f32 sums, 6e-8·√630, of which the worst of 10⁵ values is five
+    assert.ok(worstError(y, wantY).value < 2e-5, `${padding} ${worstError(y, wantY).value}`);
+    assert.ok(worstError(dx, wantDx).value < 2e-5, `${padding} ${worstError(dx, wantDx).value}`);
+    assert.deepEqual(second, y.subarray(y.length / 2));
+    assert.deepEqual(await bothWays(gpu, { padding, prepared: true }), [y, dx, second]);
+  }
+});
+
+Deno.test("usesWinograd() takes stride 1, 3x3 taps and full tiles, whatever the batch", () => {
+  if (gpu.caps.subgroupMinSize !== 8 || !gpu.caps.isSoftware || gpu.options.kernels === "naive") {
+    return;
+  }
+  const takes = (
+    shape: readonly number[],
+    { taps = 3, stride = 1, groups = 1, side = shape[2] } = {},
+  ) => {
+    using x = Tensor.zeros(gpu, shape);
+    const window = windowOf("conv2d", [taps, taps], { stride, padding: 1 });
+    return usesWinograd(x, { window, groups, cout: 64, size: [side, side], isTransposed: false });
+  };
+  assert.equal(takes([1, 64, 35, 35]), true);
+  assert.equal(takes([3, 64, 35, 35]), true);
+  assert.equal(takes([1, 64, 8, 8]), false);
+  assert.equal(takes([64, 64, 8, 8]), false);
+  assert.equal(takes([1, 8, 35, 35]), false);
+  assert.equal(takes([1, 64, 35, 35], { taps: 5 }), false);
+  assert.equal(takes([1, 64, 35, 35], { stride: 2, side: 18 }), false);
+  assert.equal(takes([1, 64, 35, 35], { groups: 2 }), false);
 });
 
 Deno.test("conv2d() refuses what does not fit, by name", () => {

@@ -1,0 +1,47 @@
+/**
+ * Weights in the forms that kernels take them.
+ *
+ * @module
+ */
+import type { Tensor } from "../tensor.ts";
+
+/**
+ * Forms of weights that are made once and kept, for weights that do not change while it lives. Whoever makes it disposes it, before or
+ * after the weights.
+ *
+ * @example
+ * ```ts
+ * import { conv2d, Gpu, PreparedWeights, Tensor } from "@gyrus/gyrus";
+ * using gpu = await Gpu.open();
+ * using prepared = new PreparedWeights();
+ * using weight = Tensor.from(gpu, new Float32Array(64 * 64 * 9).fill(0.1), [64, 64, 3, 3]);
+ * for (const value of [1, 2]) {
+ *   using x = Tensor.from(gpu, new Float32Array(64 * 35 * 35).fill(value), [1, 64, 35, 35]);
+ *   using y = conv2d(x, weight, { padding: 1, prepared });
+ *   console.log(y.shape);
+ * }
+ * ```
+ */
+export class PreparedWeights implements Disposable {
+  readonly #forms = new Map<Tensor, Map<string, Tensor>>();
+
+  /** The form of a name, made where it is not there yet. @internal */
+  form(weight: Tensor, name: string, make: () => Tensor): Tensor {
+    const forms = this.#forms.get(weight) ?? new Map<string, Tensor>();
+    this.#forms.set(weight, forms);
+    const known = forms.get(name);
+    if (known) return known;
+    const made = make();
+    made.gpu.scopes.at(-1)?.delete(made); // it outlives the scope it is made in
+    forms.set(name, made);
+    return made;
+  }
+
+  /** Frees all forms. */
+  [Symbol.dispose](): void {
+    for (const forms of this.#forms.values()) {
+      for (const tensor of forms.values()) tensor.dispose();
+    }
+    this.#forms.clear();
+  }
+}

@@ -124,12 +124,12 @@ export function diffusersProcess(
  * @param timestep of its first step
  * @throws {InputError} when the process has no such step
  */
-export function processFrom(process: DiffusionProcess, timestep: number): DiffusionProcess {
-  const at = process.findIndex((step) => step.timestep === timestep);
-  if (at >= 0) return process.slice(at);
+export function processFrom(levels: DiffusionProcess, timestep: number): DiffusionProcess {
+  const at = levels.findIndex((step) => step.timestep === timestep);
+  if (at >= 0) return levels.slice(at);
   throw new InputError(
     `Cannot begin at step ${timestep}: the process has the steps ${
-      process.map((step) => step.timestep).join(", ")
+      levels.map((step) => step.timestep).join(", ")
     }`,
   );
 }
@@ -141,10 +141,10 @@ export function processFrom(process: DiffusionProcess, timestep: number): Diffus
  * @throws {InputError} when there are fewer than two steps
  */
 export function inverted(
-  process: DiffusionProcess,
+  levels: DiffusionProcess,
   evaluateAt: "current" | "next",
 ): DiffusionProcess {
-  const rising = [...process].reverse();
+  const rising = [...levels].reverse();
   if (rising.length < 2) {
     throw new InputError(
       `Cannot invert samples through ${rising.length} steps: there must be two or more`,

@@ -5,15 +5,17 @@
  */
 import type { Command } from "commander";
 import type { Gpu } from "../../engine/gpu.ts";
+import type { RoiVoxels } from "../dense/relevance.ts";
 import { parseRoiTable } from "../dense/roi_table.ts";
 import type { Encoder } from "../encoding/encoder.ts";
-import type { FeatureLayer } from "../encoding/feature_layers.ts";
-import { layerStages } from "../encoding/feature_layers.ts";
+import { type FeatureLayer, layerStages } from "../encoding/feature_layers.ts";
 import { type LayerSplit, splitByLayer, sumStages } from "../encoding/layer_split.ts";
 import { modelTapWeights, type TapWeights } from "../encoding/tap_weights.ts";
+import { InputError } from "../errors.ts";
 import { requireSameRows } from "../io/checks.ts";
 import { csvOf } from "../io/csv.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
+import { quote } from "../io/strict_json.ts";
 import { tapRecords, tapReport } from "../report/tap_report.ts";
 import { requireFeatures, requireTargets } from "./encode_apply.ts";
 import { readFeatureLayers } from "./feature_layers.ts";
@@ -94,6 +96,21 @@ async function splitOf(
   return await splitByLayer(gpu, encoder, samples, layers, { onProgress: progress.update });
 }
 
+function readRegions(path: string | undefined, nTargets: number): RoiVoxels[] | undefined {
+  if (path === undefined) return undefined;
+  const regions = parseRoiTable(readText(path), path);
+  for (const { name, voxels } of regions) {
+    const bad = Array.from(voxels).find((voxel) => voxel >= nTargets);
+    if (bad === undefined) continue;
+    throw new InputError(
+      `Cannot use the table of regions ${
+        quote(path)
+      }: ${name} has voxel ${bad}, the encoder ${nTargets} voxels, counted from 0`,
+    );
+  }
+  return regions;
+}
+
 /** Writes the report into a folder; returns what there is to tell. */
 export async function reportTo(
   gpu: Gpu,
@@ -106,9 +123,7 @@ export async function reportTo(
   requireFeatures(encoder, options.features, p);
   const layers = await readFeatureLayers(options.features, p);
   const names = layers.map(({ name }) => name);
-  const regions = options.roiTable === undefined
-    ? undefined
-    : parseRoiTable(readText(options.roiTable), options.roiTable);
+  const regions = readRegions(options.roiTable, encoder.nTargets);
   const weights = await modelTapWeights(gpu, encoder.model, layers, {
     onProgress: progress.update,
   });

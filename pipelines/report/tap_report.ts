@@ -16,6 +16,7 @@ import { intervalChart } from "./interval_chart.ts";
 import type { Interval } from "./numbers.ts";
 import type { DataTable } from "./table.ts";
 import { tableBlock } from "./table_block.ts";
+import { type ValueMatrix, valueMatrix } from "./value_matrix.ts";
 
 /** What {@link tapReport} is made of. */
 export interface TapReportData {
@@ -49,16 +50,17 @@ function countOf(argmax: Uint32Array, tap: number): number {
   return argmax.reduce((count, own) => count + Number(own === tap), 0);
 }
 
-function byTap(values: Float64Array, names: readonly string[], axis: string): Html {
-  const nVoxels = values.length / names.length;
-  return intervalChart({
-    groups: names,
-    series: [{
-      name: "voxels",
-      points: names.map((_, row) => quartiles(values, { row, nVoxels })),
-    }],
-    ...{ axis, bars: true, digits: 3 },
-  });
+/** Means over the voxels of each region, taps down and regions across. */
+function byRegion(data: TapReportData, values: Float64Array): ValueMatrix {
+  const { names } = data.weights, groups = groupsOf(data), nVoxels = values.length / names.length;
+  const meanOf = (row: number, { voxels }: RoiVoxels) =>
+    Array.from(voxels).reduce((sum, v) => sum + values[row * nVoxels + v], 0) / voxels.length;
+  return {
+    rows: names,
+    columns: groups.map(({ name }) => name),
+    values: names.flatMap((_, row) => groups.map((group) => meanOf(row, group))),
+    ...{ rowTitle: "tap", columnTitle: "region", digits: 3 },
+  };
 }
 
 /** Everything about the taps in numbers. */
@@ -85,23 +87,23 @@ function tapTable({ weights, split }: TapReportData): DataTable {
   };
 }
 
-function weightsFigure({ weights }: TapReportData): Html {
+function weightsFigure(data: TapReportData): Html {
   return figureBlock({
     title: WEIGHTS_TITLE,
     lead:
-      "The share of the squared length of a voxel's weights that lies in each tap: median and quartiles over voxels.",
-    body: byTap(weights.share, weights.names, "share of the squared length of the weights"),
+      "The share of the squared length of a voxel's weights that lies in each tap, mean over the voxels of a region.",
+    body: valueMatrix(byRegion(data, data.weights.share)),
     note:
       "A tap of small activations needs large weights: what a tap explains is better seen in the parts of held-out R².",
   });
 }
 
-function splitFigure({ r2, names }: LayerSplit): Html {
+function splitFigure(data: TapReportData, { r2 }: LayerSplit): Html {
   return figureBlock({
     title: SPLIT_TITLE,
     lead:
-      "The product measure splits the held-out R² of a voxel over the taps: median and quartiles over voxels. The parts sum to R²; one can be below 0.",
-    body: byTap(r2, names, "part of held-out R²"),
+      "The product measure splits the held-out R² of a voxel over the taps: mean over the voxels of a region. The parts sum to R²; one can be below 0.",
+    body: valueMatrix(byRegion(data, r2)),
   });
 }
 
@@ -181,7 +183,7 @@ export function tapReport(data: TapReportData): string {
     downloads: [csvDownload("voxels.csv", tapRecords(data), "voxels, CSV")],
   });
   const figures = [
-    ...(split ? [splitFigure(split), stagesFigure(data, split)] : []),
+    ...(split ? [splitFigure(data, split), stagesFigure(data, split)] : []),
     ...[weightsFigure(data), table],
   ];
   const titles = [...(split ? [SPLIT_TITLE, STAGES_TITLE] : []), WEIGHTS_TITLE, TABLE_TITLE];

@@ -55,7 +55,7 @@ Deno.test("encode fit --bands taps and early-mid-late take bands from the featur
     assert.deepEqual([...toFloat64(file.read("/band_of"))], [...groups]);
     assert.deepEqual(JSON.parse(String(file.attributes().options)).bandNames, Object.keys(TAPS));
   }
-  using file = await fit("stages.h5", "--bands", "early-mid-late", ...search);
+  using file = await fit("stages.h5", "--bands", "early-mid-late", "--delays", "0,1", ...search);
   assert.deepEqual([...toFloat64(file.read("/band_of"))], [...groups].map((t) => [0, 1, 2, 2][t]));
   const { code, text } = await gyrus(
     ...["encode", "score", "--encoder", folder.at("stages.h5"), "--features", testFeatures],
@@ -112,6 +112,10 @@ Deno.test("encode report writes weights and parts of scores by tap, a table and 
   const wrong = await gyrus(...report.map((arg) => arg === testFeatures ? testResponses : arg));
   assert.equal(wrong.code, 2);
   assert.match(wrong.text, /fitted on 30 features, it has 4/);
+  folder.write("rois.csv", "voxel,roi\n9,V1\n");
+  const beyond = await gyrus(...report);
+  assert.equal(beyond.code, 2);
+  assert.match(beyond.text, /V1 has voxel 9, the encoder 4 voxels/);
 });
 
 Deno.test("encode fit with the options of VWAM's demo is its ridge regression in float64", async () => {

@@ -5,6 +5,7 @@ import { register as bundle } from "./bundle.ts";
 import { register as cut } from "./cut.ts";
 import { register as demo } from "./demo.ts";
 import { register as encode } from "./encode.ts";
+import { register as experiment } from "./experiment.ts";
 import { register as features } from "./features.ts";
 import { register as gallery } from "./gallery.ts";
 import { register as info } from "./info.ts";
@@ -30,6 +31,7 @@ export const commands: readonly Register[] = [
   localize,
   maximize,
   report,
+  experiment,
   gallery,
   bench,
   bundle,

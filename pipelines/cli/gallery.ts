@@ -4,7 +4,6 @@
  * @module
  */
 import type { Command } from "commander";
-import { chooseRois, parseRoiTable } from "../dense/roi_table.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
 import { InputError } from "../errors.ts";
 import { openArray } from "../io/array_ref.ts";
@@ -21,18 +20,18 @@ import {
   regionOfVoxels,
   rgbOfTargets,
 } from "../vwam/voxel_gallery.ts";
+import { readRegions } from "./maximize_options.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
 import { beginOutput, letSignalsIn, writeOutput } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { readSamples } from "./read_matrix.ts";
-import { readText } from "./read_text.ts";
 
 interface GalleryCliOptions extends GlobalOptions {
   readonly images: readonly string[];
   readonly flat?: string;
   readonly coords?: string;
   readonly hemisphere?: string;
-  readonly roiTable?: string;
+  readonly rois?: string;
   readonly value: readonly string[];
   readonly experiment?: string;
   readonly subject?: string;
@@ -50,7 +49,7 @@ the arrow keys, or its address (page.html#voxel=12, page.html#region=FFA) show i
 gyrus experiment.
 
 Example:
-  gyrus gallery --images made/ --flat data/responses_subj01.h5:flat --roi-table data/rois_subj01.csv --out gallery.html
+  gyrus gallery --images made/ --flat data/responses_subj01.h5:flat --rois data/rois_subj01.csv --out gallery.html
   gyrus gallery --images made/ --flat data/responses_subj01.h5:flat --value r2=scores.h5:/r2 \\
     --experiment found/experiment.h5 --rgb EBA,FFA,RSC --size 224 --out gallery.html
 `;
@@ -63,7 +62,7 @@ export function register(program: Command): void {
     .option("--flat <ref>", "flat-map coordinates of the voxels [voxels, 2]")
     .option("--coords <ref>", "coordinates of the voxels in a volume [voxels, 3]")
     .option("--hemisphere <ref>", "0 left, 1 right [voxels]: regions are named on both")
-    .option("--roi-table <file>", "CSV with the columns voxel and roi, as in rois_subj01.csv")
+    .option("--rois <file>", "table with the columns voxel and roi, or JSON, as for maximize")
     .option("--value <name=ref...>", "numbers of the voxels [voxels] to colour the map by", [])
     .option("--experiment <file>", "experiment.h5 of gyrus experiment, for --rgb")
     .option("--subject <name>", "subject of the experiment (default: the first)")
@@ -155,9 +154,7 @@ async function describe(
   folders: readonly MadeImages[],
 ): Promise<{ gallery: VoxelGallery; read: ReturnType<typeof gallerySource>["read"] }> {
   const { targets, read } = gallerySource(folders);
-  const regions: RoiVoxels[] = options.roiTable === undefined
-    ? []
-    : chooseRois(parseRoiTable(readText(options.roiTable), options.roiTable), undefined);
+  const regions: RoiVoxels[] = options.rois === undefined ? [] : readRegions(options.rois);
   const most = Math.max(
     0,
     ...targets.map(({ voxel }) => (voxel ?? -1) + 1),

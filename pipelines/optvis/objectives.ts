@@ -148,7 +148,10 @@ export interface ReadoutPart {
 }
 
 /** A layer's features in the order of their weights, `[n, p]`. @internal */
-export function flatFeatures(x: Tensor, { grid, pool = "max" }: ReadoutPart): Tensor {
+export function flatFeatures(
+  x: Tensor,
+  { grid, pool = "max" }: Pick<ReadoutPart, "grid" | "pool">,
+): Tensor {
   const isMap = x.shape.length === 4; // a vector has no grid
   const pooled = grid === undefined || !isMap
     ? x

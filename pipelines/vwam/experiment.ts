@@ -67,6 +67,8 @@ export interface SubjectData {
   readonly measured?: MeasuredTrials;
   /** Whether its own encoder had a part in the images. */
   readonly isOwn?: boolean;
+  /** Regions that images are for in its part of the experiment, where it does not take all images. */
+  readonly targets?: readonly number[];
 }
 
 /** What an experiment is made of. */
@@ -278,7 +280,10 @@ export function runExperiment(
     );
   }
   const found = subjects.map((subject, s) =>
-    subjectExperiment(subject, targets, { ...options, key: foldIn(options.key, s) })
+    subjectExperiment(subject, subject.targets ?? targets, {
+      ...options,
+      key: foldIn(options.key, s),
+    })
   );
   const measured = found.flatMap((subject) => subject.measured ? [subject.measured.findings] : []);
   return {

@@ -99,10 +99,10 @@ const interval = (
 ): Interval | undefined =>
   mean === undefined ? undefined : { mean, low: ends.low[r], high: ends.high[r] };
 
-/** Region by region: what its own images do, and the tests. */
-export function ownTable(
+/** Region by region: what its own images do. */
+export function preferenceTable(
   regions: readonly string[],
-  { selectivity, intervals, tests }: RegionFindings,
+  { selectivity, intervals }: RegionFindings,
   voxels: VoxelFindings,
   units = "images",
 ): DataTable {
@@ -113,42 +113,85 @@ export function ownTable(
       { name: "others" },
       { name: `own − others, over ${units}`, about: "with a bootstrap interval" },
       { name: "over voxels", about: "the same difference with an interval over voxels" },
-      { name: "index", about: "(own − others) / (|own| + |others|)" },
+      { name: "index", about: "(own − others) / (|own| + |others|)", digits: 2 },
       { name: "rank", about: "of its own images among all targets" },
+    ],
+    rows: regions.map((region, r): Cell[] => {
+      const own = selectivity[r];
+      return [
+        ...[region, own?.on, own?.off],
+        interval(own?.difference, intervals.difference, r),
+        interval(own?.difference, voxels.difference, r),
+        ...[own?.index, own?.rank],
+      ];
+    }),
+  };
+}
+
+/** Region by region: its own images against those of the next best target. */
+export function testTable(
+  regions: readonly string[],
+  { tests }: RegionFindings,
+  voxels: VoxelFindings,
+): DataTable {
+  return {
+    columns: [
+      { name: "region" },
       { name: "next", about: "the other target that drives it most" },
       { name: "own − next" },
       { name: "p", about: "one-sided, images exchanged between the two", digits: 4 },
       { name: "Holm", digits: 4 },
       { name: "q", digits: 4 },
-      { name: "t" },
+      { name: "t", digits: 2 },
       { name: "df", digits: 1 },
-      { name: "d", about: "Hedges' g, or Cohen's d of paired differences" },
+      { name: "d", about: "Hedges' g, or Cohen's d of paired differences", digits: 2 },
       { name: "p of t", digits: 4 },
       { name: "Holm of t", digits: 4 },
-      {
-        name: "Holm over voxels",
-        about: "paired t over voxels, which are not independent",
-        digits: 4,
-      },
+      { name: "Holm, voxels", about: "paired t over voxels, which are not independent", digits: 4 },
     ],
-    rows: regions.map((region, r): Cell[] => {
-      const own = selectivity[r], test = tests.find(({ roi }) => roi === r);
-      return [
-        region,
-        own?.on,
-        own?.off,
-        interval(own?.difference, intervals.difference, r),
-        interval(own?.difference, voxels.difference, r),
-        own?.index,
-        own?.rank,
-        test && regions[test.runnerUp],
-        test?.difference,
-        ...[test?.exchanged.p, test?.exchanged.holm, test?.exchanged.q],
-        ...[test?.student?.t, test?.student?.df, test?.student?.effect],
-        ...[test?.studentP?.p, test?.studentP?.holm, voxels.tests[r]?.corrected.holm],
-      ];
-    }),
+    rows: tests.map(({ roi, runnerUp, difference, exchanged, student, studentP }): Cell[] => [
+      ...[regions[roi], regions[runnerUp], difference],
+      ...[exchanged.p, exchanged.holm, exchanged.q],
+      ...[student?.t, student?.df, student?.effect, studentP?.p, studentP?.holm],
+      voxels.tests[roi]?.corrected.holm,
+    ]),
   };
+}
+
+/** Both tables with headings. */
+export function ownTables(
+  regions: readonly string[],
+  findings: RegionFindings,
+  voxels: VoxelFindings,
+  units?: string,
+): Html {
+  return html`<h4>Own images and others'</h4>${
+    dataTable(preferenceTable(regions, findings, voxels, units))
+  }<h4>Own images and the next best</h4>${dataTable(testTable(regions, findings, voxels))}`;
+}
+
+/** Links to the numbers of both. */
+export function ownDownloads(
+  name: string,
+  label: string,
+  { regions, findings, voxels }: {
+    readonly regions: readonly string[];
+    readonly findings: RegionFindings;
+    readonly voxels: VoxelFindings;
+  },
+): Html[] {
+  return [
+    csvDownload(
+      `${name}.csv`,
+      tableRecords(preferenceTable(regions, findings, voxels)),
+      `${label}, CSV`,
+    ),
+    csvDownload(
+      `${name}_tests.csv`,
+      tableRecords(testTable(regions, findings, voxels)),
+      `${label}, tests, CSV`,
+    ),
+  ];
 }
 
 /** The figure. */
@@ -164,14 +207,13 @@ export function ownFigure({ regions, subjects }: Experiment): Html {
     axis: "own images less the others', predicted",
     reference: { value: 0, name: "no preference" },
   };
-  const tables = subjects.map((subject) => ownTable(regions, subject.findings, subject.voxels));
   return figureBlock({
     title: OWN_TITLE,
     lead:
       "Does a region respond more to the images that were made for it than to those made for others, and than to the next best?",
     body: html`${intervalChart(chart)}${
-      subjects.map((subject, s) => {
-        const { dominance } = subject.findings;
+      subjects.map((subject) => {
+        const { findings, findings: { dominance }, voxels } = subject;
         return html`<h3>${
           subjectTitle(subject)
         }</h3><p>${dominance.count} of ${dominance.of} regions respond most to their own images (p = ${
@@ -179,16 +221,16 @@ export function ownFigure({ regions, subjects }: Experiment): Html {
         } with images exchanged among targets); own − others is ${
           dominance.difference.toFixed(3)
         } in the mean over regions (p = ${dominance.pDifference.toFixed(4)}).</p>${
-          dataTable(tables[s])
+          ownTables(regions, findings, voxels)
         }`;
       })
     }`,
     note:
-      "The next best is chosen by looking, so that its tests are careful. Tests over images ask whether other images of the same making would do the same; with few images no p-value can be small, and intervals over two or three images are too narrow. Voxels of a region resemble each other: tests over them say that the region is alike, not that a finding would be found again.",
+      "A count of regions has few values, and so has its p-value; the mean over regions tells more. The next best is chosen by looking, so that its tests are careful. Tests over images ask whether other images of the same making would do the same; with few images no p-value can be small, and intervals over two or three images are too narrow. Voxels of a region resemble each other: tests over them say that the region is alike, not that a finding would be found again.",
     downloads: [
       csvDownload("own_chart.csv", intervalRecords(chart), "chart, CSV"),
-      ...tables.map((table, s) =>
-        csvDownload(`own_${s}.csv`, tableRecords(table), `${subjects[s].name}, CSV`)
+      ...subjects.flatMap(({ name, findings, voxels }, s) =>
+        ownDownloads(`own_${s}`, name, { regions, findings, voxels })
       ),
     ],
   });

@@ -16,7 +16,8 @@ import {
   drawMatrix,
   MATRIX_COLUMNS,
   matrixRecords,
-  ownTable,
+  ownDownloads,
+  ownTables,
   subjectTitle,
 } from "./experiment_report_regions.ts";
 
@@ -190,8 +191,8 @@ function measuredPart(
     dominance.pCount.toFixed(4)
   }); own − others is ${dominance.difference.toFixed(3)} in the mean over regions (p = ${
     dominance.pDifference.toFixed(4)
-  }).</p>${chart && intervalChart(chart)}${drawMatrix(regions, findings)}${
-    dataTable(ownTable(regions, findings, voxels, units))
+  }).</p>${chart && intervalChart(chart)}<h4>Mean betas</h4>${drawMatrix(regions, findings)}${
+    ownTables(regions, findings, voxels, units)
   }`;
 }
 
@@ -210,12 +211,8 @@ export function measuredFigure({ regions, subjects }: Experiment): Html {
     body: all.map(({ subject, measured }) => measuredPart(regions, subject, measured)),
     downloads: [
       csvDownload("measured.csv", [[...MATRIX_COLUMNS], ...records]),
-      ...all.map(({ subject: { name }, measured: { findings, voxels } }, s) =>
-        csvDownload(
-          `measured_own_${s}.csv`,
-          tableRecords(ownTable(regions, findings, voxels)),
-          `${name}, tests, CSV`,
-        )
+      ...all.flatMap(({ subject: { name }, measured: { findings, voxels } }, s) =>
+        ownDownloads(`measured_own_${s}`, name, { regions, findings, voxels })
       ),
     ],
   });

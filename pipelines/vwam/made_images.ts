@@ -27,6 +27,8 @@ export interface MadeImages extends Disposable {
   readonly seeds: Float64Array<ArrayBuffer>;
   /** What the readout that it was made for predicts. */
   readonly responses: Float64Array<ArrayBuffer>;
+  /** Name of the picture that each began with, where they did with one. */
+  readonly pictures?: readonly string[];
   /** Settings, as the file has them. */
   readonly attributes: Readonly<Record<string, Hdf5Attribute>>;
   /**
@@ -74,6 +76,7 @@ function openChecked(file: Hdf5File, folder: string, path: string): MadeImages {
   requireFinite(responses, { source: `${path}:/responses` });
   return {
     ...{ folder, n, size: [height, width] as const, targets, seeds, responses },
+    pictures: there.has("/seed_images") ? file.readStrings("/seed_images") : undefined,
     attributes: file.attributes(),
     read(start, end) {
       const values = toFloat32(file.readRows("/images", start, end));

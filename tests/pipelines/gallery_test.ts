@@ -225,7 +225,7 @@ Deno.test("gyrus gallery writes one page, and says in a sentence what is wrong",
   const run = (...more: string[]) =>
     gyrus("gallery", "--images", folder.at("made"), "--out", folder.at("page.html"), ...more);
   const made = await run(
-    ...["--flat", folder.at("flat.npy"), "--roi-table", folder.at("rois.csv")],
+    ...["--flat", folder.at("flat.npy"), "--rois", folder.at("rois.csv")],
     ...["--value", `r2=${folder.at("r2.npy")}`, "--title", "Likes", "--json"],
   );
   assert.equal(made.code, 0, made.text);

@@ -68,8 +68,8 @@ export function register(program: Command): void {
     .option("--subject <name>", "subject of the experiment (default: the first)")
     .option("--rgb <names>", "three regions for red, green and blue, A,B,C")
     .option("--title <text>", "heading of the page", "What voxels like")
-    .option("--size <n>", "longer side of an image at most", wholeNumber, 256)
-    .option("--quality <n>", "JPEG quality, 1 to 100", wholeNumber, 85)
+    .option("--size <n>", "longer side of an image at most", wholeNumber, 224)
+    .option("--quality <n>", "JPEG quality, 1 to 100", wholeNumber, 80)
     .addHelpText("after", HELP)
     .action(async (_, command: Command) => await gallery(command.optsWithGlobals()));
 }

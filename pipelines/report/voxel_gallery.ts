@@ -262,7 +262,7 @@ function bodyOf(
  */
 export async function voxelGallery(
   gallery: VoxelGallery,
-  { read, size = 256, quality = 85, onImage }: GalleryOptions,
+  { read, size = 224, quality = 80, onImage }: GalleryOptions,
 ): Promise<GalleryPage> {
   requireGallery(gallery);
   if (!(Number.isSafeInteger(size) && size >= 1)) {

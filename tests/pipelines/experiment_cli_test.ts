@@ -37,14 +37,15 @@ const args = (out: string, ...more: string[]) => [
   ...["--draws", "200", "--out", at(out), ...more],
 ];
 
-Deno.test("experiment writes a report, a file and the images for the screen, and goes on from its checkpoint", async () => {
-  const all = [
-    ...subject,
-    ...["--natural", `${at("features.h5")}:/features`, "--control", at("lower")],
-    ...["--originals", at("picture.png"), "--betas", at("betas.npy"), "--trials", at("trials.csv")],
-    ...["--match", "spectrum,histogram", "--reference", at("images.npy"), "--aperture", "0.9,0.2"],
-    ...["--fixation", "0.05", "--checkpoint", at("kept.log"), "--top", "3"],
-  ];
+const all = [
+  ...subject,
+  ...["--natural", `${at("features.h5")}:/features`, "--control", at("lower")],
+  ...["--originals", at("picture.png"), "--betas", at("betas.npy"), "--trials", at("trials.csv")],
+  ...["--match", "spectrum,histogram", "--reference", at("images.npy"), "--aperture", "0.9,0.2"],
+  ...["--fixation", "0.05", "--checkpoint", at("kept.log"), "--top", "3"],
+];
+
+Deno.test("experiment writes a report, a file and the images for the screen", async () => {
   const told = await files.run(...args("found", ...all));
   const names = [...Deno.readDirSync(at("found"))].map(({ name }) => name).sort();
   assert.deepEqual(names, ["experiment.h5", "index.html", "prepared", "run.json"]);
@@ -74,6 +75,9 @@ Deno.test("experiment writes a report, a file and the images for the screen, and
     0,
     0,
   ]);
+});
+
+Deno.test("experiment predicts what maximize did, and tells controls, edits and betas apart", async () => {
   using file = await Hdf5File.open(at("found/experiment.h5"));
   const read = (name: string) => [...toFloat64(file.read(name))];
   const conditions = [0, 1, 2, 3, 4].map((c) => file.attributes(`/0/conditions/${c}`));
@@ -96,8 +100,11 @@ Deno.test("experiment writes a report, a file and the images for the screen, and
   assert.ok(read("/0/contrasts/largest")[0] <= 0.1 + 1e-6);
   assert.deepEqual(read("/0/measured/n_units"), [4, 4]);
   assert.equal(file.attributes("/0/measured").design, "blocks of several targets");
+});
+
+Deno.test("experiment goes on from its checkpoint, and gallery takes its colours from it", async () => {
   const again = await files.run(...args("again", ...all));
-  assert.deepEqual(again.subjects, told.subjects);
+  assert.equal((again.subjects as { name: string }[])[0].name, "encoder");
   assert.deepEqual(
     Deno.readFileSync(at("again/experiment.h5")),
     Deno.readFileSync(at("found/experiment.h5")),

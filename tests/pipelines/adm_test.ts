@@ -1,0 +1,203 @@
+/** Networks of guided-diffusion against float64 on the host: outputs, gradients by the images, and what a checkpoint may get wrong. */
+import assert from "node:assert/strict";
+import { mul } from "../../engine/ops/elementwise.ts";
+import { sum } from "../../engine/ops/reduce.ts";
+import { normal, randomKey } from "../../engine/random.ts";
+import { Tape } from "../../engine/tape.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
+import { InputError } from "../../pipelines/errors.ts";
+import { hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
+import { isAdm, loadAdm } from "../../pipelines/models/adm.ts";
+import { openTestGpu } from "../_gpu.ts";
+import { CLASSES, TinyAdm, type TinyAdmOptions } from "./adm_reference.ts";
+import { relativeError } from "./vit_oracle.ts";
+
+const gpu = await openTestGpu();
+Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
+
+const SIZE = 3 * 8 * 8;
+const heads = { num_heads: 2 } as const;
+const timesteps = [7, 512.25], labels = [3, 0];
+
+/** Output of two images and the gradient of its product with a readout, beside those of the host. */
+async function compare(options: TinyAdmOptions, config: Record<string, unknown>): Promise<void> {
+  const tiny = new TinyAdm(randomKey(11), options), what = JSON.stringify(options);
+  const images = normal(randomKey(5), 2 * SIZE);
+  const classLabels = options.hasClasses === false ? undefined : labels;
+  using model = await loadAdm(gpu, tiny.stateDict, config);
+  using tape = new Tape();
+  using x = Tensor.from(gpu, images, [2, 3, 8, 8]);
+  using watched = tape.watch(x);
+  const { output, captured } = model.forward(watched, { timesteps, classLabels });
+  using out = output;
+  assert.equal(captured.size, 0);
+  const values = await out.data(), each = values.length / 2;
+  const one = (s: number, image: Float64Array) => tiny.forward(image, timesteps[s], labels[s]);
+  const image = (s: number) => Float64Array.from(images.subarray(s * SIZE, (s + 1) * SIZE));
+  for (let s = 0; s < 2; s++) {
+    // Some thirty layers in f32, each rounding by about 2⁻²⁴ of its values: 20 times their root sum.
+    const error = relativeError(values.subarray(s * each, (s + 1) * each), one(s, image(s)));
+    assert.ok(error < 1e-5, `${what}, image ${s}: ${error}`);
+  }
+  const readout = normal(randomKey(6), values.length);
+  using weights = Tensor.from(gpu, readout, out.shape);
+  using loss = tidy(gpu, () => sum(mul(out, weights)));
+  const [gradient] = tape.gradient(loss, [watched]);
+  using found = gradient;
+  const slope = await found.data();
+  // Along one direction, by central differences in float64: truncated at h², 1e-8 of it.
+  const direction = normal(randomKey(7), SIZE), h = 1e-4;
+  const [up, down] = [h, -h].map((by) => one(0, image(0).map((v, i) => v + by * direction[i])));
+  const wanted = up.reduce((all, v, i) => all + (v - down[i]) * readout[i], 0) / (2 * h);
+  const own = slope.subarray(0, SIZE);
+  const along = direction.reduce((all, d, i) => all + d * own[i], 0);
+  const length = Math.hypot(...own) * Math.hypot(...direction);
+  assert.ok(Math.abs(along - wanted) < 1e-5 * length, `${what}: ${along}, not ${wanted}`);
+}
+
+Deno.test("a UNet with classes, legacy attention and residual blocks that resample equals its float64 reference", async () => {
+  await compare({}, heads);
+});
+
+Deno.test("a UNet of improved-diffusion's kind equals its reference: embedding added, convolutions that resample, new order", async () => {
+  await compare(
+    { isAdded: true, resamplesBy: "conv", isNewOrder: true, hasClasses: false },
+    { ...heads, use_new_attention_order: true },
+  );
+  await compare({ resamplesBy: "nothing", hasClasses: false }, { num_head_channels: 32 });
+});
+
+Deno.test("classifiers with either head equal their reference", async () => {
+  await compare({ head: "attention", hasClasses: false }, heads);
+  await compare({ head: "mean", hasClasses: false, resamplesBy: "conv" }, heads);
+});
+
+Deno.test("loadAdm() reads levels, blocks and attention off the keys, and compares flags with them", async () => {
+  const { stateDict } = new TinyAdm(randomKey(1));
+  const flags = {
+    ...{ image_size: 64, num_channels: 32, num_res_blocks: 1, channel_mult: "1,2", in_channels: 3 },
+    ...{ attention_resolutions: "32,8", class_cond: true, learn_sigma: true, num_heads: 2 },
+    ...{
+      num_head_channels: -1,
+      use_scale_shift_norm: true,
+      resblock_updown: true,
+      use_fp16: false,
+    },
+  };
+  using model = await loadAdm(gpu, stateDict, flags);
+  const { kind, modelChannels, channelMult, numResBlocks, attentionFactors, numClasses } =
+    model.layout;
+  assert.deepEqual(
+    { kind, modelChannels, channelMult, numResBlocks, attentionFactors, numClasses },
+    {
+      ...{ kind: "unet", modelChannels: 32, channelMult: [1, 2], numResBlocks: 1 },
+      ...{ attentionFactors: [2], numClasses: CLASSES },
+    },
+  );
+  const total = [...stateDict.values()].reduce(
+    (all, { shape }) => all + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
+  assert.equal(model.parameters, total);
+  const wrong: [Record<string, unknown>, RegExp][] = [
+    [{ num_channels: 64 }, /num_channels is 64, the checkpoint's shapes say 32/],
+    [{ learn_sigma: false }, /learn_sigma is false/],
+    [{ class_cond: false }, /class_cond is false/],
+    [{ channel_mult: [1, 2, 4] }, /channel_mult is 1,2,4, the checkpoint's shapes say 1,2/],
+    [
+      { attention_resolutions: "16" },
+      /attention_resolutions is factors , the checkpoint's shapes say factors 2/,
+    ],
+    [{ num_res_blocks: 2 }, /num_res_blocks is 2/],
+    [{ num_heads: 3 }, /64 channels, which 3 heads do not divide/],
+    [{ num_heads: 0 }, /num_heads must be a whole number from 1, it is 0/],
+    [{ use_new_attention_order: "yes" }, /must be true or false/],
+  ];
+  for (const [change, message] of wrong) {
+    await assert.rejects(loadAdm(gpu, stateDict, { ...flags, ...change }), (cause) => {
+      assert.ok(cause instanceof InputError, `${cause}`);
+      assert.match(cause.message, message);
+      return true;
+    });
+  }
+  await assert.rejects(
+    loadAdm(gpu, stateDict),
+    /no shape tells the attention heads of a unet 32 1,2/,
+  );
+});
+
+Deno.test("loadAdm() refuses checkpoints that are not whole, and takes a prefix", async () => {
+  const { stateDict } = new TinyAdm(randomKey(1));
+  const changed = (work: (all: Map<string, ReturnType<typeof hostTensor>>) => void): StateDict => {
+    const all = new Map(stateDict);
+    work(all);
+    return all;
+  };
+  const cases: [StateDict, RegExp][] = [
+    [
+      changed((all) => all.delete("middle_block.1.qkv.bias")),
+      /middle_block\.1\.qkv\.bias" is missing/,
+    ],
+    [
+      changed((all) => all.set("spare", hostTensor(new Float32Array(1), [1]))),
+      /keys that are not of the network: "spare"/,
+    ],
+    [
+      changed((all) => all.set("out.2.bias", hostTensor(new Float32Array(5), [5]))),
+      /must be \[6\], is \[5\]/,
+    ],
+    [
+      changed((all) =>
+        all.set("time_embed.0.bias", hostTensor(new Float32Array(128).fill(NaN), [128]))
+      ),
+      /value 0 is NaN/,
+    ],
+    [
+      changed((all) => all.delete("output_blocks.3.0.in_layers.0.weight")),
+      /is no layer of guided-diffusion/,
+    ],
+    [new Map(), /expected the key "input_blocks\.0\.0\.weight"/],
+  ];
+  for (const [broken, message] of cases) await assert.rejects(loadAdm(gpu, broken, heads), message);
+  const inside: StateDict = new Map([...stateDict].map(([name, t]) => [`model.${name}`, t]));
+  assert.ok(isAdm(inside) && !isAdm(inside, "") && !isAdm(new Map()));
+  using model = await loadAdm(gpu, inside, heads);
+  assert.equal(model.layout.outChannels, 6);
+});
+
+Deno.test("AdmModel.forward() refuses what does not fit, and captures by name", async () => {
+  const tiny = new TinyAdm(randomKey(1));
+  using model = await loadAdm(gpu, tiny.stateDict, heads);
+  using x = Tensor.from(gpu, normal(randomKey(2), 2 * SIZE), [2, 3, 8, 8]);
+  const given = { timesteps, classLabels: labels };
+  const cases: [() => unknown, RegExp][] = [
+    [() => model.forward(x, { timesteps }), /a class from 0 to 4 for each of 2 images, got none/],
+    [() => model.forward(x, { timesteps, classLabels: [1, 5] }), /got 1,5/],
+    [
+      () => model.forward(x, { ...given, timesteps: [1] }),
+      /a time step from 0 for each of 2 images, got 1/,
+    ],
+    [() => model.forward(x, { ...given, timesteps: [1, NaN] }), /got 1,NaN/],
+    [
+      () => model.forward(x, { ...given, capture: ["input_blocks.4"] }),
+      /Cannot capture "input_blocks\.4"/,
+    ],
+    [
+      () => tidy(gpu, () => void model.forward(x.alias([2, 3, 64, 1]), given)),
+      /sides that 2 divides/,
+    ],
+    [
+      () => tidy(gpu, () => void model.forward(x.alias([6, 1, 8, 8]), given)),
+      /images must be \[n, 3,/,
+    ],
+  ];
+  for (const [work, message] of cases) assert.throws(work, message);
+  const capture = ["time_embed", "input_blocks.2", "middle_block", "output_blocks.1"];
+  const { output, captured } = model.forward(x, { ...given, capture });
+  assert.deepEqual(capture.map((name) => captured.get(name)!.shape), [
+    ...[[2, 128], [2, 32, 4, 4], [2, 64, 4, 4], [2, 64, 8, 8]],
+  ]);
+  [output, ...captured.values()].forEach((t) => t.dispose());
+});
+
+Deno.test("close the device", () => gpu[Symbol.dispose]());

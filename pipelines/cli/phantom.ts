@@ -6,8 +6,8 @@
 import { type Command, Option } from "commander";
 import { openSafetensors } from "../io/safetensors_file.ts";
 import {
-  type PhantomNet,
-  phantomNets,
+  allPhantomNets,
+  type AnyPhantomNet,
   trainingScenes,
   trainingSteps,
   trainPhantomNet,
@@ -28,7 +28,7 @@ interface PhantomCliOptions extends GlobalOptions {
 }
 
 interface TrainCliOptions extends GlobalOptions {
-  readonly net: PhantomNet;
+  readonly net: AnyPhantomNet;
   readonly steps?: number;
   readonly scenes?: number;
   readonly from?: string;
@@ -51,7 +51,8 @@ export function register(program: Command): void {
   phantom.command("train")
     .description("train one of the phantom's networks; needs a GPU or a software driver")
     .addOption(
-      new Option("--net <name>", "which network").choices([...phantomNets]).makeOptionMandatory(),
+      new Option("--net <name>", "which network").choices([...allPhantomNets])
+        .makeOptionMandatory(),
     )
     .option("--steps <n>", "steps of AdamW (default: as the shipped network)", wholeNumber)
     .option("--scenes <n>", "scenes to train on (default: as the shipped network)", wholeNumber)
@@ -60,8 +61,8 @@ export function register(program: Command): void {
       "after",
       "\nExample:\n  gyrus phantom train --net clip --out phantom_clip --steps 20\n" +
         "\nWithout further options these are the commands of the shipped networks: an hour (clip), four minutes\n" +
-        "(dinov2) and twenty (radio, taught by the shipped clip) on two busy cores with a software driver. The\n" +
-        "same seed on the same adapter gives the same bits.\n",
+        "(dinov2), twenty (radio, taught by the shipped clip) and ten (cnn) on two busy cores with a software\n" +
+        "driver. The same seed on the same adapter gives the same bits.\n",
     )
     .action(async (_, command: Command) => await train(command.optsWithGlobals()));
 }

@@ -3,26 +3,42 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { readSafetensors } from "../io/safetensors.ts";
 import { loadModel, type VisionModel } from "../models/model.ts";
+import { loadVgg, type VggModel } from "../models/vgg.ts";
 
-/** The phantom's networks. */
+/** The phantom's vision transformers. */
 export type PhantomNet = "clip" | "dinov2" | "radio";
 
-/** Every network, for help texts; each trains from the key that its place gives. */
+/** Every vision transformer. */
 export const phantomNets: readonly PhantomNet[] = ["clip", "dinov2", "radio"];
 
-/** Where a network's files are: weights, and the configuration that tells the number of its attention heads. */
-export function phantomNetFiles(net: PhantomNet): { readonly weights: URL; readonly config: URL } {
+/** All of the phantom's networks: the transformers, and a convolutional one. */
+export type AnyPhantomNet = PhantomNet | "cnn";
+
+/** Every network, for help texts; each trains from the key that its place gives. */
+export const allPhantomNets: readonly AnyPhantomNet[] = [...phantomNets, "cnn"];
+
+/** Where a network's files are: weights, and the configuration that tells what they do not, such as the number of attention heads. */
+export function phantomNetFiles(
+  net: AnyPhantomNet,
+): { readonly weights: URL; readonly config: URL } {
   return {
     weights: new URL(`./weights/${net}.safetensors`, import.meta.url),
     config: new URL(`./weights/${net}.config.json`, import.meta.url),
   };
 }
 
+export async function loadPhantomNet(gpu: Gpu, net: PhantomNet): Promise<VisionModel>;
+export async function loadPhantomNet(gpu: Gpu, net: "cnn"): Promise<VggModel>;
 /**
- * Loads one of the phantom's networks: images of 64 × 64 pixels, patches of 8, prepared as the family's. The caller owns the model.
+ * Loads one of the phantom's networks, for images of 64 × 64 pixels prepared as the family's: a transformer of patches of 8, or the
+ * convolutional `"cnn"` in a VGG's form. The caller owns the model.
  */
-export async function loadPhantomNet(gpu: Gpu, net: PhantomNet): Promise<VisionModel> {
+export async function loadPhantomNet(
+  gpu: Gpu,
+  net: AnyPhantomNet,
+): Promise<VisionModel | VggModel> {
   const { weights, config } = phantomNetFiles(net);
   const tensors = readSafetensors(await Deno.readFile(weights));
-  return await loadModel(gpu, tensors, JSON.parse(await Deno.readTextFile(config)));
+  const said = JSON.parse(await Deno.readTextFile(config));
+  return net === "cnn" ? await loadVgg(gpu, tensors, said) : await loadModel(gpu, tensors, said);
 }

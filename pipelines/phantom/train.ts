@@ -8,38 +8,43 @@ import type { PhantomCall } from "./phantom.ts";
 import { clipTraining, trainClip } from "./train_clip.ts";
 import { clipSizes } from "./train_clip_net.ts";
 import { renderTrainingScenes } from "./train_data.ts";
-import { type PhantomNet, phantomNets } from "./nets.ts";
+import { allPhantomNets, type AnyPhantomNet } from "./nets.ts";
+import { cnnTraining, trainCnn } from "./train_cnn.ts";
+import { renderLabelledScenes } from "./train_cnn_views.ts";
 import { dinov2Training, trainDinov2 } from "./train_dinov2.ts";
 import { radioTraining, trainRadio } from "./train_radio.ts";
 import type { NetTraining, OnStep, TrainedNet } from "./train_weights.ts";
 
-export { type PhantomNet, phantomNets } from "./nets.ts";
+export { allPhantomNets, type AnyPhantomNet, type PhantomNet, phantomNets } from "./nets.ts";
 export type { TrainedNet } from "./train_weights.ts";
 
-const trainings: Readonly<Record<PhantomNet, NetTraining>> = {
+const trainings: Readonly<Record<AnyPhantomNet, NetTraining>> = {
   clip: clipTraining,
   dinov2: dinov2Training,
   radio: radioTraining,
+  cnn: cnnTraining,
 };
 
 /** Steps of the shipped networks. */
-export const trainingSteps: Readonly<Record<PhantomNet, number>> = {
+export const trainingSteps: Readonly<Record<AnyPhantomNet, number>> = {
   clip: clipTraining.steps,
   dinov2: dinov2Training.steps,
   radio: radioTraining.steps,
+  cnn: cnnTraining.steps,
 };
 
 /** Scenes of the shipped networks. */
-export const trainingScenes: Readonly<Record<PhantomNet, number>> = {
+export const trainingScenes: Readonly<Record<AnyPhantomNet, number>> = {
   clip: clipTraining.nScenes,
   dinov2: dinov2Training.nScenes,
   radio: radioTraining.nScenes,
+  cnn: cnnTraining.nScenes,
 };
 
 /** Options of {@link trainPhantomNet}. */
 export interface TrainOptions {
   /** Which network. */
-  readonly net: PhantomNet;
+  readonly net: AnyPhantomNet;
   /** Everything random follows from it. */
   readonly seed?: number;
   /** Steps of AdamW; as the shipped network when left out. */
@@ -88,9 +93,13 @@ export async function trainPhantomNet(
   const { steps = training.steps, batch = training.batch } = options;
   checkOptions({ seed, nScenes, steps, batch });
   const scenes = { seed: FIRST_SCENE_SEED + seed, count: nScenes, size: clipSizes.size };
-  const data = await renderTrainingScenes(scenes, call);
-  const key = foldIn(randomKey(seed), phantomNets.indexOf(net));
+  const key = foldIn(randomKey(seed), allPhantomNets.indexOf(net));
   const run = { steps, batch, key, onStep, from };
+  if (net === "cnn") {
+    const labelled = await renderLabelledScenes(scenes, call);
+    return await trainCnn(gpu, labelled, { ...cnnTraining, ...run }, call);
+  }
+  const data = await renderTrainingScenes(scenes, call);
   switch (net) {
     case "clip":
       return await trainClip(gpu, data, { ...clipTraining, ...run }, call);

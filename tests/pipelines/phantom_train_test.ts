@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { loadModel } from "../../pipelines/models/model.ts";
-import { phantomNets, trainPhantomNet } from "../../pipelines/phantom/train.ts";
+import { phantomNets, type TrainOptions, trainPhantomNet } from "../../pipelines/phantom/train.ts";
 import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
 import { clipStarts, writeClip } from "../../pipelines/phantom/train_clip_net.ts";
 import { dinov2Starts } from "../../pipelines/phantom/train_dinov2_net.ts";
@@ -13,7 +13,16 @@ import { positionWindows } from "../../pipelines/phantom/train_radio.ts";
 import { radioStarts, writeRadio } from "../../pipelines/phantom/train_radio_net.ts";
 import type { Start } from "../../pipelines/phantom/train_weights.ts";
 import { resizePosEmbed } from "../../pipelines/models/pos_embed.ts";
-import { clipMean, clipStd } from "../../pipelines/images/preprocess.ts";
+import { clipMean, clipStd, imagenetMean, imagenetStd } from "../../pipelines/images/preprocess.ts";
+import { toFloat32 } from "../../pipelines/io/state_dict.ts";
+import { loadVgg } from "../../pipelines/models/vgg.ts";
+import { Draws } from "../../pipelines/phantom/draws.ts";
+import {
+  CNN_TARGETS,
+  cnnTargets,
+  cnnViews,
+  renderLabelledScenes,
+} from "../../pipelines/phantom/train_cnn_views.ts";
 import { shiftedPatches } from "../../pipelines/dense/offsets.ts";
 import {
   cameraPixels,
@@ -41,6 +50,59 @@ for (const net of phantomNets) {
     assert.equal(gpu.liveBytes, 0);
   });
 }
+
+Deno.test('trainPhantomNet("cnn") gives the same bits twice and goes on from itself', async () => {
+  using gpu = await openMethodGpu();
+  const run = (options: Partial<TrainOptions>) =>
+    trainPhantomNet(gpu, { net: "cnn", seed: 3, steps: 2, nScenes: 2, batch: 2, ...options });
+  const [first, second] = [await run({}), await run({})];
+  assert.deepEqual(first.losses, second.losses);
+  for (const [name, { bytes }] of first.tensors) {
+    assert.deepEqual(bytes, second.tensors.get(name)!.bytes, name);
+  }
+  {
+    using model = await loadVgg(gpu, first.tensors, first.config);
+    assert.deepEqual(model.tapNames.slice(0, 3), ["features.2", "features.3", "features.6"]);
+  }
+  const later = await run({ from: first.tensors, steps: 1, seed: 4 });
+  const [before, after] = [first, later].map(({ tensors }) =>
+    toFloat32(tensors.get("classifier.0.weight")!)
+  );
+  // Adam's first step moves a weight by its size, 3e-3 / 20; f16 rounds weights below 0.25 to 1.3e-4; fresh ones have a spread of 0.04
+  assert.ok(before.every((v, i) => Math.abs(v - after[i]) < 5e-4));
+  const part = new Map([...first.tensors].filter(([name]) => name !== "classifier.0.bias"));
+  await assert.rejects(run({ from: part }), {
+    name: "InputError",
+    message: /"classifier.0.bias" must be \[64\], is missing/,
+  });
+  assert.equal(gpu.liveBytes, 0);
+});
+
+Deno.test("cnnViews() tells what was drawn over scenes, and where", async () => {
+  const data = await renderLabelledScenes({ seed: 5, count: 3, size: 64 });
+  const indices = Array.from({ length: 24 }, (_, i) => i % 3);
+  const { pixels, targets } = cnnViews(data, indices, new Draws(9));
+  assert.deepEqual(cnnViews(data, indices, new Draws(9)).targets, targets);
+  const start = cnnTargets.present + cnnTargets.shares;
+  let gratings = 0;
+  indices.forEach((_, i) => {
+    const row = targets.subarray(i * CNN_TARGETS, (i + 1) * CNN_TARGETS);
+    const amounts = row.subarray(start, start + cnnTargets.gratings);
+    if (amounts.some((v) => v > 0)) gratings++;
+    const shares = row.subarray(cnnTargets.present, start);
+    for (let quarter = 0; quarter < 4; quarter++) {
+      const total = [0, 1, 2, 3, 4, 5].reduce((sum, k) => sum + shares[4 * k + quarter], 0);
+      assert.ok(total <= 1 + 1e-6); // a pixel has one category at most
+    }
+    const first = start + cnnTargets.gratings; // red of the top left sixteenth
+    let red = 0;
+    for (let p = 0; p < 16 * 64; p++) {
+      if (p % 64 < 16) red += pixels[i * 3 * 4096 + p] * imagenetStd[0] + imagenetMean[0];
+    }
+    assert.ok(Math.abs(row[first] - red / 256) < 1e-5);
+  });
+  assert.ok(gratings >= 5 && gratings <= 19, `${gratings}`); // half of 24, three standard deviations
+});
 
 /** Values for every tensor, of up to eleven bits: f16 holds them exactly. */
 function countingValues(starts: ReadonlyMap<string, Start>) {

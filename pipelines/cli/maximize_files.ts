@@ -5,7 +5,6 @@
  */
 import { InputError } from "../errors.ts";
 import type { ImageSize } from "../images/preprocess.ts";
-import type { RgbImage } from "../images/rgb_image.ts";
 import { Hdf5Writer } from "../io/hdf5_writer.ts";
 import { savePng } from "../io/png.ts";
 import { hostTensor, toFloat32, toFloat64 } from "../io/state_dict.ts";
@@ -13,6 +12,7 @@ import type { StepArrays } from "../io/step_log.ts";
 import { html, htmlPage } from "../report/html.ts";
 import { MAX_SERIES } from "../report/marks.ts";
 import { lineChart } from "../report/plot.ts";
+import { bytesOf, MADE_FILE } from "../vwam/made_images.ts";
 import type { VoxelImage } from "../vwam/maximize_voxels.ts";
 
 /** What a folder holds of every image. */
@@ -25,16 +25,6 @@ export interface ImageFolderOptions {
   readonly steps: number;
   /** Names of the pictures that images start from. */
   readonly pictures?: readonly string[];
-}
-
-/** `[3, height, width]` in 0…1 as bytes. */
-export function bytesOf(image: Float32Array, { height, width }: ImageSize): RgbImage {
-  const plane = height * width;
-  const data = new Uint8Array(3 * plane);
-  for (let at = 0; at < data.length; at++) {
-    data[at] = Math.round(255 * image[at % 3 * plane + Math.floor(at / 3)]);
-  }
-  return { height, width, data };
 }
 
 /** An image as a checkpoint keeps it. */
@@ -78,10 +68,10 @@ export class ImageFolder implements Disposable {
     this.#file = file;
   }
 
-  /** Begins `maximize.h5` and `images/` in an empty folder. */
+  /** Begins the file and `images/` in an empty folder. */
   static async create(folder: string, options: ImageFolderOptions): Promise<ImageFolder> {
     Deno.mkdirSync(`${folder}/images`);
-    const file = await Hdf5Writer.create(`${folder}/maximize.h5`);
+    const file = await Hdf5Writer.create(`${folder}/${MADE_FILE}`);
     const { n, steps, size: { height, width } } = options;
     file.createDataset("/images", { shape: [n, 3, height, width], dtype: "f32" });
     file.createDataset("/losses", { shape: [n, steps], dtype: "f32" });
@@ -97,7 +87,8 @@ export class ImageFolder implements Disposable {
   add({ image, ...facts }: VoxelImage): void {
     const { number, losses } = facts;
     const name = String(number).padStart(5, "0");
-    savePng(`${this.#folder}/images/${name}.png`, bytesOf(image, this.#options.size));
+    const { height, width } = this.#options.size;
+    savePng(`${this.#folder}/images/${name}.png`, bytesOf(image, [height, width]));
     this.#file.writeRows("/images", number, image);
     this.#file.writeRows("/losses", number, losses);
     this.#facts.push(facts);

@@ -7,7 +7,7 @@ import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
 import { loadPng } from "../../pipelines/io/png.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { toFloat32, toFloat64 } from "../../pipelines/io/state_dict.ts";
-import { randomKey } from "../../mod.ts";
+import { openMadeImages, randomKey } from "../../mod.ts";
 import { gyrus } from "../console.ts";
 import { TinyInception } from "./inception_reference.ts";
 import { MaximizeFiles } from "./maximize_files.ts";
@@ -49,6 +49,8 @@ Deno.test("maximize makes images of regions, voxels and contrasts, with response
   assert(images.every((v) => v >= 0 && v <= 1) && losses.every(Number.isFinite));
   assert(responses[0] > 0 && losses[7] < losses[0]);
   assert(datasets.includes("/percentiles") && datasets.includes("/natural_z"));
+  using again = await openMadeImages(folder.at("rois"));
+  assert.deepEqual([again.n, again.size, [...again.responses]], [4, [60, 60], responses]);
   const { width, data } = loadPng(folder.at("rois/images/00003.png"));
   assert.equal(width, 60);
   const plane = 3600, last = images.subarray(3 * 3 * plane);

@@ -31,14 +31,14 @@ import {
 } from "../../mod.ts";
 import { affineWarpKernel } from "../../shaders/image/affine_warp.ts";
 import { interpolate } from "../../pipelines/images/interpolate.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { gradcheck } from "../gradcheck.ts";
 import type { FeatureMap } from "./inception_reference.ts";
 import { assertInputError } from "./io_fixtures.ts";
 import { decay, inverseReal, mixChannels, sigmoid } from "./optvis_reference.ts";
 import { N_IMAGES, N_VOXELS, net, Planted, scenes, SIDE, size } from "./vwam_fixture.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 const planted = await Planted.open(gpu);
 let held = gpu.liveBytes;
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, held));

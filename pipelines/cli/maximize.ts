@@ -9,6 +9,7 @@ import type { Gpu } from "../../engine/gpu.ts";
 import { randomKey } from "../../engine/random.ts";
 import { loadEncoder } from "../encoding/encoder_file.ts";
 import { InputError } from "../errors.ts";
+import { parseArrayRef } from "../io/array_ref.ts";
 import { withFileErrors } from "../io/files.ts";
 import { StepLog } from "../io/step_log.ts";
 import { quote } from "../io/strict_json.ts";
@@ -18,8 +19,12 @@ import type { OptvisPreset } from "../optvis/presets.ts";
 import { type ImageEncoder, openImageEncoder, recipeReducers } from "../vwam/image_encoder.ts";
 import { countImages, maximizeVoxels, type VoxelImage } from "../vwam/maximize_voxels.ts";
 import { presetNames } from "../vwam/settings.ts";
-import { imageTargets, type TargetOptions, type TargetRequest } from "../vwam/targets.ts";
-import { targetResponses } from "../vwam/targets.ts";
+import {
+  imageTargets,
+  type TargetOptions,
+  type TargetRequest,
+  targetResponses,
+} from "../vwam/targets.ts";
 import { runRecord } from "../run_record.ts";
 import { digestOfModel, loadAnyModelFile } from "./load_model.ts";
 import { ImageFolder, packImage, unpackImage } from "./maximize_files.ts";
@@ -40,8 +45,8 @@ import { Progress } from "./progress.ts";
 import { readSamples } from "./read_matrix.ts";
 
 const HELP = `
-The encoder is one of gyrus encode fit on features of gyrus features: /features (or one of /taps) of Inception V3, /cls of a vision
-transformer. Both keep how the features were made, so that nothing of it has to be said again.
+The encoder is one of gyrus encode fit on features of gyrus features: /features (or one of /taps) of Inception V3 or VGG, /cls of a
+vision transformer. Both keep how the features were made, so that nothing of it has to be said again.
 
 Output folder:
   images/00000.png …      the images
@@ -161,7 +166,8 @@ async function templateOf(
   return await magnitudeTemplate(gpu, (await readPictures(templateImages)).pictures, size);
 }
 
-function stamp(path: string): unknown {
+function stamp(reference: string): unknown {
+  const { path } = parseArrayRef(reference);
   const { size, mtime } = withFileErrors("read", path, () => Deno.statSync(path));
   return [path.replace(/^.*\//s, ""), size, mtime?.getTime()];
 }
@@ -216,26 +222,43 @@ async function makeImages(
 /** Steps between looks at the scores: a stop waits for them. */
 const READ_EVERY = 5;
 
-/** Where the responses stand among those to natural images. */
-async function ranks(
-  { image, requests, targeting, options: { natural, seeds } }: Study,
-  facts: readonly Omit<VoxelImage, "image">[],
-): Promise<Record<string, Float64Array>> {
-  if (natural === undefined) return {};
+/** Targets whose weights are on the device at once. */
+const TARGETS_AT_ONCE = 64;
+
+/** Responses of the targets to natural images, of each target one after the other; nothing where there are none. */
+async function naturalResponses(
+  { image, requests, targeting, options: { natural } }: Study,
+): Promise<Float64Array[]> {
+  if (natural === undefined) return [];
   const features = await readSamples(natural, "features");
-  const out = { "/percentiles": new Float64Array(facts.length) };
-  const z = new Float64Array(facts.length);
-  for (const [t, request] of requests.entries()) {
-    const [target] = await imageTargets(image, [request], targeting);
-    const theirs = targetResponses(image, [target], features);
-    facts.forEach(({ number, response }) => {
-      if (Math.floor(number / seeds) % requests.length !== t) return;
-      const found = compareWithNatural({ data: [response], shape: [1, 1] }, theirs);
-      out["/percentiles"][number] = found.percentiles[0];
-      z[number] = found.z[0];
+  const responses: Float64Array[] = [];
+  for (let start = 0; start < requests.length; start += TARGETS_AT_ONCE) {
+    const some = requests.slice(start, start + TARGETS_AT_ONCE);
+    const targets = await imageTargets(image, some, targeting);
+    const { data, shape: [n, k] } = await targetResponses(image, targets, features);
+    targets.forEach((_, t) => {
+      responses.push(Float64Array.from({ length: n }, (_, i) => data[i * k + t]));
     });
   }
-  return { ...out, "/natural_z": z };
+  return responses;
+}
+
+/** Where the responses stand among those to natural images. */
+function ranks(
+  facts: readonly Omit<VoxelImage, "image">[],
+  natural: readonly Float64Array[],
+  seeds: number,
+): Record<string, Float64Array> {
+  if (natural.length === 0) return {};
+  const found = facts.map(({ number, response }) => {
+    const data = natural[Math.floor(number / seeds) % natural.length];
+    const theirs = { data, shape: [data.length, 1] as const };
+    return compareWithNatural({ data: [response], shape: [1, 1] }, theirs);
+  });
+  return {
+    "/percentiles": Float64Array.from(found, ({ percentiles }) => percentiles[0]),
+    "/natural_z": Float64Array.from(found, ({ z }) => z[0]),
+  };
 }
 
 /** What made the file, kept in it. */
@@ -268,11 +291,11 @@ async function maximize(options: MaximizeCliOptions): Promise<void> {
   {
     const { steps } = settings;
     const facts = { n, size, steps, pictures: start?.names };
+    const natural = await naturalResponses(study); // what is wrong with them is said before hours of work
     using folder = await ImageFolder.create(output.partial, facts);
     await makeImages(gpu, study, { folder, progress });
     progress.end();
-    const columns = await ranks(study, folder.facts);
-    folder.finish(columns, attributesOf(study));
+    folder.finish(ranks(folder.facts, natural, options.seeds), attributesOf(study));
     results.responses = folder.facts.map(({ response }) => response);
   }
   const { encoder: file, model: path, rois, seedImage, natural, templateImages } = options;

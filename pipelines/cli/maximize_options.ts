@@ -140,10 +140,19 @@ export function requestsOf(
     );
   }
   const regions = readRegions(rois);
-  return {
-    requests: roi!.map((text) => requestOf(text, regions)),
-    competitors: suppress && chooseRois(regions, suppress),
-  };
+  const requests = roi!.map((text) => requestOf(text, regions));
+  const competitors = suppress && chooseRois(regions, suppress);
+  const used = requests.flatMap((one) => "roi" in one ? [one.roi, one.against] : []);
+  for (const region of [...used, ...competitors ?? []]) {
+    const far = region && Array.from(region.voxels).find((voxel) => voxel >= nTargets);
+    if (far === undefined) continue;
+    throw new InputError(
+      `Cannot make images for the region ${
+        quote(region!.name)
+      }: it has voxel ${far}, the encoder has ${nTargets}, counted from 0`,
+    );
+  }
+  return { requests, competitors };
 }
 
 /** How images are made: the preset, changed by the file of settings, changed by flags. */

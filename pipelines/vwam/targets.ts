@@ -5,6 +5,7 @@
  */
 import type { RoiVoxels } from "../dense/relevance.ts";
 import type { HostMatrix } from "../encoding/host_matrix.ts";
+import { LinearModel } from "../encoding/linear_model.ts";
 import { normalizeFeatures } from "../encoding/normalize.ts";
 import { type ImageReadouts, imageReadouts } from "../encoding/image_readouts.ts";
 import { InputError } from "../errors.ts";
@@ -184,26 +185,17 @@ export async function imageTargets(
  * @returns `[n, nTargets]`
  * @throws {InputError} when the features are not as many as the encoder takes
  */
-export function targetResponses(
-  { encoder }: ImageEncoder,
+export async function targetResponses(
+  { gpu, encoder }: ImageEncoder,
   targets: readonly ImageTarget[],
   features: HostMatrix,
-): UnitValues {
-  const p = encoder.nFeatures;
-  if (features.shape[1] !== p) {
-    throw new InputError(
-      `Cannot predict responses from features [${features.shape}]: the encoder takes ${p}`,
-    );
-  }
+): Promise<UnitValues> {
+  const p = encoder.nFeatures, k = targets.length;
+  const weights = new Float32Array(k * p);
+  targets.forEach(({ response }, t) => weights.set(response.weights, t * p));
+  const coef = transposed({ data: weights, shape: [k, p] });
+  const intercept = Float32Array.from(targets, ({ response }) => response.intercept);
   const isUnit = encoder.normalizer.kind === "l2";
-  const { data, shape: [n] } = isUnit ? normalizeFeatures(features, { kind: "l2" }) : features;
-  const out = new Float64Array(n * targets.length);
-  for (let i = 0; i < n; i++) {
-    targets.forEach(({ response: { weights, intercept } }, t) => {
-      let sum = intercept;
-      for (let j = 0; j < p; j++) sum += weights[j] * data[i * p + j];
-      out[i * targets.length + t] = sum;
-    });
-  }
-  return { data: out, shape: [n, targets.length] };
+  const samples = isUnit ? normalizeFeatures(features, { kind: "l2" }) : features;
+  return await new LinearModel(gpu, coef, intercept).predict(samples);
 }

@@ -138,6 +138,16 @@ Deno.test("maximize says in one sentence what cannot be", async () => {
   await refuse(/--suppress needs --roi/, ...voxel, "--suppress", "PPA");
   await refuse(/only the preset maco/, ...voxel, "--template-images", folder.at("images.npy"));
   await refuse(/the result goes there/, ...voxel, "--checkpoint", folder.at("x"));
+  folder.write("far.json", '{ "FFA": [0, 4] }');
+  await refuse(
+    /"FFA": it has voxel 4, the encoder/,
+    "--roi",
+    "FFA",
+    "--rois",
+    folder.at("far.json"),
+  );
+  await refuse(/takes|fitted on \d+ features/, ...voxel, "--natural", folder.at("responses.npy"));
+  await refuse(/none\.h5/, ...voxel, "--natural", folder.at("none.h5"));
   folder.write("bad.json", '{ "FFA": [0.5] }');
   await refuse(/"FFA" is \[0.5\]/, "--roi", "FFA", "--rois", folder.at("bad.json"));
   folder.write("set.json", '{ "optimiser": {} }');

@@ -84,7 +84,7 @@ function largest({ c, h, w, data }: FeatureMap, k: number): number[] {
 /** Responses of the targets to the images that the encoder was fitted on, target by target. */
 async function natural(requests: readonly TargetRequest[]): Promise<number[][]> {
   const targets = await imageTargets(image, requests);
-  const { data } = targetResponses(image, targets, planted.features);
+  const { data } = await targetResponses(image, targets, planted.features);
   return targets.map((_, t) =>
     Array.from({ length: N_IMAGES }, (_, i) => data[i * targets.length + t])
   );
@@ -224,7 +224,7 @@ Deno.test("an encoder of features of length 1 is optimised and predicted as such
     },
   });
   const [target] = await imageTargets(unit.image, [{ voxel: 1 }]);
-  const natural = targetResponses(unit.image, [target], unit.features);
+  const natural = await targetResponses(unit.image, [target], unit.features);
   const { data } = await unit.encoder.predict(unit.features);
   for (let i = 0; i < N_IMAGES; i++) {
     // f32 products of 600 features in the encoder, weights that are rounded once more here

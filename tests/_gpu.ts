@@ -21,3 +21,10 @@ export function openTestGpu(options: OpenOptions = {}): Promise<Gpu> {
 export function openMethodGpu(options: OpenOptions = {}): Promise<Gpu> {
   return openTestGpu(options);
 }
+
+/**
+ * Opens the device for tests of commands, which open one of their own with all kernels: the run with naive kernels leaves their files out.
+ */
+export function openCommandGpu(options: OpenOptions = {}): Promise<Gpu> {
+  return openTestGpu(options);
+}

@@ -8,7 +8,7 @@ import { randomKey } from "../engine/random.ts";
 import { loadInception } from "../pipelines/models/inception.ts";
 import { inceptionConvs } from "../pipelines/models/inception_flops.ts";
 import { gyrus } from "./console.ts";
-import { openTestGpu } from "./_gpu.ts";
+import { openCommandGpu } from "./_gpu.ts";
 
 Deno.test("bench inception tells passes and kinds of convolutions with their share of the roofline", async () => {
   const args = ["bench", "inception", "--size", "75", "--narrow", "16", "--samples", "1"];
@@ -34,7 +34,7 @@ Deno.test("bench inception tells passes and kinds of convolutions with their sha
 });
 
 Deno.test("inceptionConvs() counts what was counted by hand", async () => {
-  using gpu = await openTestGpu();
+  using gpu = await openCommandGpu();
   using model = await loadInception(gpu, makeInceptionWeights(randomKey(0)));
   // torchvision's 27,161,264 without the auxiliary classifier
   assert.equal(model.parameters, 23_834_568);

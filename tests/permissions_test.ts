@@ -9,7 +9,7 @@ import { Hdf5Writer } from "../pipelines/io/hdf5_writer.ts";
 import { writeNpy } from "../pipelines/io/npy.ts";
 import { saveSafetensors } from "../pipelines/io/safetensors_file.ts";
 import { hostTensor } from "../pipelines/io/state_dict.ts";
-import { openTestGpu } from "./_gpu.ts";
+import { openCommandGpu } from "./_gpu.ts";
 import { TestFolder } from "./pipelines/io_fixtures.ts";
 import { toStateDict } from "./pipelines/vit_fixtures.ts";
 import { clip } from "./pipelines/vit_models.ts";
@@ -40,7 +40,7 @@ function matrix(seed: number, rows: number, columns: number): Uint8Array<ArrayBu
 }
 
 // The launcher opens a device of its own: here only to know that there is one, and to be part of every leg.
-(await openTestGpu())[Symbol.dispose]();
+(await openCommandGpu())[Symbol.dispose]();
 
 Deno.test("encode fit writes its output and its record, and is denied everything else", () => {
   using folder = new TestFolder();

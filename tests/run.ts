@@ -25,6 +25,10 @@ const USAGE = `Usage: gyrus test [options]
 /** What a leg runs that is not asked for: every kernel, every gradient, the engine's own tests. */
 const SMALL = /^tests\/(kernels|gradients|compile)_test|^tests\/engine\//;
 
+/** The same without decompositions and products of many sizes, whose kernels are those of the others. */
+const VALIDATED =
+  /^tests\/(kernels|gradients|compile)_test|^tests\/engine\/(?!eigh|gram|fused_ops|matmul)/;
+
 /** What one call of the runner was asked for. */
 interface Options {
   readonly filter?: string;
@@ -83,7 +87,7 @@ async function chooseLegs(options: Options, tally: Tally): Promise<Leg[]> {
     const dawn = await findDawn();
     const wanted = backend === "dawn" || options.withDawn;
     if ("skipped" in dawn) return skip("Dawn", dawn.skipped, wanted);
-    const paths = wanted ? undefined : SMALL; // Mesa translates the rest for minutes, the first time
+    const paths = wanted ? undefined : VALIDATED; // Mesa translates the rest for minutes, the first time
     return [{ name: "Dawn", backend: "dawn", kernels, gpuOnly: true, paths, env: dawn.env }];
   };
   const everything: Leg = { name: "default", backend: "deno", kernels: "auto", gpuOnly: false };

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { findArchive } from "./runner/dawn.ts";
 import { tryDriver } from "./runner/swiftshader.ts";
+import { listTestFiles } from "./runner/legs.ts";
 import { countCases, runDeno } from "./runner/tally.ts";
 
 /** Writes a test file, runs it as the runner does, and returns its report. */
@@ -82,4 +83,15 @@ Deno.test("tryDriver() says why a driver cannot be used", async () => {
   } finally {
     await Deno.remove(manifest);
   }
+});
+
+Deno.test("listTestFiles() tells tests of kernels, of commands and of whole methods apart", async () => {
+  const files = await listTestFiles();
+  const of = (path: string) => {
+    const { usesGpu, isOfCommands } = files.find((file) => file.path === `tests/${path}`)!;
+    return { usesGpu, isOfCommands };
+  };
+  assert.deepEqual(of("kernels_test.ts"), { usesGpu: true, isOfCommands: false });
+  assert.deepEqual(of("pipelines/cut_cli_test.ts"), { usesGpu: true, isOfCommands: true });
+  assert.deepEqual(of("pipelines/ncut_test.ts"), { usesGpu: false, isOfCommands: false });
 });

@@ -6,11 +6,11 @@ import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { gyrus as run } from "../console.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { Files, N, nets } from "./align_files.ts";
 import { finish, killAt, sizeOf, start } from "./killed_process.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openCommandGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const gyrus = (...args: string[]) => run(...args, "--json");

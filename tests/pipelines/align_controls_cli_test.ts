@@ -7,11 +7,11 @@ import { writeNpy } from "../../pipelines/io/npy.ts";
 import { savePng } from "../../pipelines/io/png.ts";
 import { hostTensor } from "../../pipelines/io/state_dict.ts";
 import { gyrus } from "../console.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { Files, N, nets } from "./align_files.ts";
 
 // The command opens a device of its own: here only to know that there is one.
-(await openTestGpu())[Symbol.dispose]();
+(await openCommandGpu())[Symbol.dispose]();
 
 /** Arguments of two short runs. */
 function controls(files: Files, out: string, ...more: string[]): string[] {

@@ -12,10 +12,10 @@ import type { AlignmentOptions } from "../../pipelines/encoding/alignment/settin
 import { tokensInMemory, type TokenSource } from "../../pipelines/encoding/alignment/tokens.ts";
 import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
 import { InputError } from "../../pipelines/errors.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { TestFolder } from "./io_fixtures.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const LAYERS = 2; // figure and ground in the first, categories in the second

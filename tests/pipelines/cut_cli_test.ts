@@ -10,11 +10,11 @@ import { loadPng, savePng } from "../../pipelines/io/png.ts";
 import { hostTensor, toFloat64 } from "../../pipelines/io/state_dict.ts";
 import { adjustedRandIndex } from "../../pipelines/stats/partitions.ts";
 import { gyrus } from "../console.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { TestFolder } from "./io_fixtures.ts";
 
 // The command opens a device of its own: here only to know that there is one.
-(await openTestGpu())[Symbol.dispose]();
+(await openCommandGpu())[Symbol.dispose]();
 
 const WIDTH = 12, GRID = 4, CONCEPTS = 3;
 

@@ -11,7 +11,7 @@ import { whiteInfill } from "../../pipelines/dense/features.ts";
 import { patchShifts } from "../../pipelines/dense/offsets.ts";
 import { loadModel, type VisionModel } from "../../pipelines/models/model.ts";
 import type { ModelFamily } from "../../pipelines/models/vit_options.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { type DenseOracle, distillInFloat64 } from "./dense_oracle.ts";
 import { linearPair, makeVision, normPair, type PlainModel, random } from "./vit_fixtures.ts";
 import { toStateDict } from "./vit_fixtures.ts";
@@ -19,7 +19,7 @@ import * as write from "./vit_layout_writers.ts";
 import { prefixed } from "./vit_models.ts";
 import { relativeError } from "./vit_oracle.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 // What float32 makes of two blocks is 2e-6 of the norm (see vit_oracle.ts); a mean over views is no worse.

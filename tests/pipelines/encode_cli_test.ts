@@ -10,7 +10,7 @@ import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { Hdf5Writer } from "../../pipelines/io/hdf5_writer.ts";
 import { toFloat32, toFloat64 } from "../../pipelines/io/state_dict.ts";
 import { VERSION } from "../../pipelines/run_record.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 
 const dir = Deno.makeTempDirSync();
 const backend = Deno.env.get("GYRUS_TEST_BACKEND") === "dawn" ? "dawn" : "deno";
@@ -139,7 +139,7 @@ Deno.test("encode fit --solver probe is the same for the same seed, and z-scorin
   ];
   assert.deepEqual(two, one);
   assert.notDeepEqual(three, one);
-  using gpu = await openTestGpu();
+  using gpu = await openCommandGpu();
   const encoder = await loadEncoder(gpu, `${dir}/p1.h5`);
   assert.equal(encoder.normalizer.kind, "zscore");
   const features = { data: x.slice(0, 3 * P), shape: [3, P] as const };

@@ -11,12 +11,12 @@ import { correlationScore, r2Score } from "../../pipelines/encoding/scoring.ts";
 import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { hostTensor, toFloat32, toFloat64 } from "../../pipelines/io/state_dict.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { GoldenFile } from "../golden_file.ts";
 import { TestFolder } from "./io_fixtures.ts";
 import { assertNear, gaussian, linearData } from "./ridge_oracle.ts";
 
-const gpu = await openTestGpu({ kernels: "auto" }); // as the command line opens it
+const gpu = await openCommandGpu({ kernels: "auto" }); // as the command line opens it
 const folder = new TestFolder();
 const backend = Deno.env.get("GYRUS_TEST_BACKEND") === "dawn" ? "dawn" : "deno";
 

@@ -14,11 +14,11 @@ import {
   Tensor,
   tidy,
 } from "../../mod.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 import { GoldenFile } from "../golden_file.ts";
 import { assertOrthonormal, assertWithin, compareCuts, principalSine } from "./ncut_golden.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openMethodGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 Deno.test("golden: exactNcut() has the eigenvalues and subspaces of float64", async () => {

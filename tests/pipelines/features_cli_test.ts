@@ -12,12 +12,12 @@ import { savePng } from "../../pipelines/io/png.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { loadModel, type VisionModel } from "../../pipelines/models/model.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
 import { needs } from "../expectations.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openCommandGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const N = 5;

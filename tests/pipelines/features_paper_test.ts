@@ -13,12 +13,12 @@ import { writeNpy } from "../../pipelines/io/npy.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { hostArray, hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import type { VitConfig } from "../../pipelines/models/vit_config.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { TestFolder } from "./io_fixtures.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
 
-(await openTestGpu())[Symbol.dispose](); // the commands open their own
+(await openCommandGpu())[Symbol.dispose](); // the commands open their own
 
 const N = 3;
 const folder = new TestFolder();

@@ -18,11 +18,11 @@ import { loadPng, savePng } from "../../pipelines/io/png.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { loadModel } from "../../pipelines/models/model.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openCommandGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const folder = Deno.makeTempDirSync();

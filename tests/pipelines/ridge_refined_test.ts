@@ -6,10 +6,10 @@ import { fitRidge, hostMatrix, normal, randomKey } from "../../mod.ts";
 import { RidgeProblem } from "../../pipelines/encoding/ridge_problem.ts";
 import { RidgeSamples } from "../../pipelines/encoding/ridge_samples.ts";
 import { needs } from "../expectations.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openMethodGpu } from "../_gpu.ts";
 
-const gpu = await openTestGpu();
-const without = await openTestGpu({ without: ["shader-f64"] });
+const gpu = await openMethodGpu();
+const without = await openMethodGpu({ without: ["shader-f64"] });
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes + without.liveBytes, 0));
 
 const ALPHA = 0.02; // a condition of about 10⁵ for the features below

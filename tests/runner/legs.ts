@@ -10,7 +10,7 @@ export interface Leg {
   readonly name: string;
   readonly backend: "deno" | "dawn";
   readonly kernels: "auto" | "naive";
-  /** Only the files that open a device through `openTestGpu()`: the others would not differ, or are of whole methods. */
+  /** Only the files that open a device through `openTestGpu()` or `openCommandGpu()`: the others would not differ, or are of whole methods. */
   readonly gpuOnly: boolean;
   /** Only the files whose path matches. */
   readonly paths?: RegExp;
@@ -22,6 +22,8 @@ export interface TestFile {
   /** Relative to the repository root. */
   readonly path: string;
   readonly usesGpu: boolean;
+  /** Whether it is of commands, which open a device of their own with all kernels. */
+  readonly isOfCommands: boolean;
 }
 
 /** What to run of a leg. */
@@ -30,6 +32,9 @@ export interface LegOptions {
   readonly large?: boolean;
   readonly showOutput?: boolean;
 }
+
+/** Files that take a minute or more on some leg: begun first, lest the others wait for one of them at the end. */
+const LONGEST = /^tests\/(kernels_test|pipelines\/(study_|phantom_study|dense_paper))/;
 
 const FILE_TIMEOUT = 1200; // seconds; a hung shader never ends by itself
 
@@ -40,8 +45,10 @@ export async function listTestFiles(folder = "tests"): Promise<TestFile[]> {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory) files.push(...await listTestFiles(path));
     else if (entry.name.endsWith("_test.ts")) {
-      const usesGpu = /\bopenTestGpu\b/.test(await Deno.readTextFile(path));
-      files.push({ path, usesGpu });
+      const text = await Deno.readTextFile(path);
+      const isOfCommands = /\bopenCommandGpu\b/.test(text);
+      const usesGpu = isOfCommands || /\bopenTestGpu\b/.test(text);
+      files.push({ path, usesGpu, isOfCommands });
     }
   }
   return files.sort((a, b) => a.path < b.path ? -1 : 1);
@@ -59,11 +66,14 @@ export async function runLeg(
   // A filter that names a file runs all of it; any other is a part of test names.
   const nameFilter = byPath.length > 0 ? undefined : filter;
   const chosen = (byPath.length > 0 ? byPath : files).filter((f) =>
-    (f.usesGpu || !leg.gpuOnly) && (leg.paths?.test(f.path) ?? true)
+    (f.usesGpu || !leg.gpuOnly) && !(f.isOfCommands && leg.kernels === "naive") &&
+    (leg.paths?.test(f.path) ?? true)
   );
   if (chosen.length === 0) return;
   console.log(`\n${leg.name}: ${chosen.length} test files`);
-  const queue = [...chosen];
+  const queue = [true, false].flatMap((isLong) =>
+    chosen.filter(({ path }) => LONGEST.test(path) === isLong)
+  );
   const workers = Math.max(1, Math.min(4, navigator.hardwareConcurrency, queue.length));
   const work = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {

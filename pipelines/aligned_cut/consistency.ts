@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { patchCosines, unitPatches } from "../encoding/alignment/patch_cosines.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import { multiply, productsOf } from "../encoding/host_products.ts";
 import { InputError } from "../errors.ts";
@@ -36,23 +37,18 @@ function requireSame(a: HostMatrix, b: HostMatrix, what: string): void {
  */
 export function samePatchCosine(a: HostMatrix, b: HostMatrix): PatchCosine {
   requireSame(a, b, "patches");
-  const [n, width] = a.shape, sums = [new Float64Array(width), new Float64Array(width)];
-  let same = 0;
-  for (let i = 0; i < n; i++) {
-    const rows = [a, b].map(({ data }) => {
-      const row = Float64Array.from(data.subarray(i * width, (i + 1) * width));
-      const length = Math.hypot(...row);
-      if (!(length > 0 && length < Infinity)) {
-        throw new InputError(`Cannot compare patches: row ${i} has no direction`);
-      }
-      return row.map((value) => value / length);
-    });
-    rows.forEach((row, side) => row.forEach((value, c) => sums[side][c] += value));
-    same += rows[0].reduce((dot, value, c) => dot + value * rows[1][c], 0);
+  const [n, width] = a.shape;
+  for (const { data } of [a, b]) {
+    for (let i = 0; i < n; i++) {
+      const length = Math.hypot(...data.subarray(i * width, (i + 1) * width));
+      if (length > 0 && length < Infinity) continue;
+      throw new InputError(`Cannot compare patches: row ${i} has no direction`);
+    }
   }
-  const all = sums[0].reduce((dot, value, c) => dot + value * sums[1][c], 0);
-  const other = (all - same) / (n * (n - 1));
-  return { same: same / n, other, margin: same / n - other };
+  // Each patch an image of its own: those of other images are all others.
+  const { same, other } = patchCosines(unitPatches(a, n), unitPatches(b, n));
+  const [own, others] = [same, other].map((v) => v.reduce((sum, value) => sum + value, 0) / n);
+  return { same: own, other: others, margin: own - others };
 }
 
 /** Agreement of two layers of a joint graph. */

@@ -5,6 +5,7 @@
  */
 import type { Gpu } from "../../engine/gpu.ts";
 import { type Key, randomKey } from "../../engine/random.ts";
+import { patchCosines, unitPatches } from "../encoding/alignment/patch_cosines.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
 import { InputError } from "../errors.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
@@ -102,53 +103,21 @@ function lastSlices({ slices }: SharedSpace): number[] {
   );
 }
 
-/** Rows of unit length in float64; a row without direction stays 0. */
-function unitRows(
-  { data, shape: [n, width] }: { data: Float32Array; shape: readonly [number, number] },
-): Float64Array<ArrayBuffer> {
-  const out = Float64Array.from(data);
-  for (let i = 0; i < n; i++) {
-    const row = out.subarray(i * width, (i + 1) * width);
-    const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
-    if (length > 0) row.forEach((value, c) => row[c] = value / length);
-  }
-  return out;
-}
-
 /**
  * Mean cosine, over an image, of its patches in one network with the same ones in another; and less their mean cosine with all patches
- * of all other images, both ways, by sums of unit rows.
+ * of all other images, both ways.
  */
 function cosines(
-  space: SharedSpace,
+  { nImages, slices }: SharedSpace,
   pairs: readonly Pair[],
 ): { readonly cosine: Float64Array; readonly margin: Float64Array } {
-  const { nImages, grid, slices } = space, patches = grid ** 2;
-  const width = slices[0].features.shape[1];
-  const units = slices.map(({ features }) => unitRows(features));
-  const sums = units.map((unit) => {
-    const perImage = new Float64Array(nImages * width), all = new Float64Array(width);
-    unit.forEach((value, at) => {
-      perImage[Math.floor(at / width / patches) * width + at % width] += value;
-      all[at % width] += value;
-    });
-    return { perImage, all };
-  });
+  const units = slices.map(({ features }) => unitPatches(features, nImages));
   const cosine = new Float64Array(nImages), margin = new Float64Array(nImages);
   for (const [a, b] of pairs) {
+    const { same, other } = patchCosines(units[a], units[b]);
     for (let i = 0; i < nImages; i++) {
-      let same = 0, other = 0;
-      for (let at = i * patches * width; at < (i + 1) * patches * width; at++) {
-        same += units[a][at] * units[b][at];
-      }
-      for (let c = 0; c < width; c++) {
-        const [own, there] = [sums[a], sums[b]].map(({ perImage }) => perImage[i * width + c]);
-        other += own * (sums[b].all[c] - there) + there * (sums[a].all[c] - own);
-      }
-      same /= patches;
-      other /= 2 * patches * patches * Math.max(1, nImages - 1);
-      cosine[i] += same / pairs.length;
-      margin[i] += (same - other) / pairs.length;
+      cosine[i] += same[i] / pairs.length;
+      margin[i] += (same[i] - other[i]) / pairs.length;
     }
   }
   return { cosine, margin };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { patchCosines, unitPatches } from "../../pipelines/encoding/alignment/patch_cosines.ts";
 import { foldIn, normal, randomKey } from "../../mod.ts";
 import {
   compareSlices,
@@ -11,7 +12,7 @@ import {
 import { joinGraph } from "../../pipelines/aligned_cut/joint_graph.ts";
 import { conceptAreas, measuredMaps } from "../../pipelines/aligned_cut/measured_maps.ts";
 import { regionScores, regionTest } from "../../pipelines/aligned_cut/roi_correspondence.ts";
-import { hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
+import { type HostMatrix, hostMatrix } from "../../pipelines/encoding/host_matrix.ts";
 import { adjustedMutualInfo } from "../../pipelines/stats/partitions.ts";
 import { PointTree } from "../../pipelines/stats/point_tree.ts";
 import {
@@ -225,6 +226,32 @@ Deno.test("conceptAreas() and measuredMaps() relate concepts to measured respons
     () => measuredMaps(areas, hostMatrix([1, 2], [2, 1])),
     refusal(/3 images .* responses to 2/),
   );
+});
+
+Deno.test("patchCosines() are means over all pairs of patches, of the channels that both have", () => {
+  const [nImages, patches, widths] = [4, 3, [5, 4]] as const, n = nImages * patches;
+  const [a, b] = widths.map((width, i) =>
+    hostMatrix(normal(randomKey(40 + i), n * width), [n, width])
+  );
+  const cosine = (i: number, j: number) => {
+    const row = (
+      { data, shape: [, width] }: HostMatrix,
+      at: number,
+    ) => [...data.subarray(at * width, (at + 1) * width)];
+    const [x, y] = [row(a, i), row(b, j)];
+    return y.reduce((sum, v, c) => sum + v * x[c], 0) / Math.hypot(...x) / Math.hypot(...y);
+  };
+  const { same, other } = patchCosines(unitPatches(a, nImages), unitPatches(b, nImages));
+  const imageOf = (row: number) => Math.floor(row / patches);
+  const rows = Array.from({ length: n }, (_, row) => row);
+  for (let image = 0; image < nImages; image++) {
+    const own = rows.filter((row) => imageOf(row) === image);
+    const others = rows.filter((row) => imageOf(row) !== image);
+    const cross = own.flatMap((i) => others.flatMap((j) => [cosine(i, j), cosine(j, i)]));
+    const meanOf = (values: number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
+    assert(Math.abs(same[image] - meanOf(own.map((i) => cosine(i, i)))) < 1e-14);
+    assert(Math.abs(other[image] - meanOf(cross)) < 1e-14);
+  }
 });
 
 Deno.test("samePatchCosine() is that of all pairs, and compareSlices() adds the labels' agreement", () => {

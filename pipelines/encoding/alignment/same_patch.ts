@@ -1,7 +1,7 @@
-import { foldIn, type Key, randomBit32, randomKey } from "../../../engine/random.ts";
 import { InputError } from "../../errors.ts";
 import { hostMatrix, range } from "../host_matrix.ts";
 import type { Alignment } from "./alignment.ts";
+import { patchCosines, type UnitPatches, unitPatches } from "./patch_cosines.ts";
 import type { TokenSource } from "./tokens.ts";
 
 /** Images that are compared unless others are named: 4,096 patches tell a mean cosine to a hundredth. */
@@ -15,7 +15,7 @@ export interface PatchAgreement {
   readonly layers: readonly [string, string];
   /** Mean cosine of the same patches. */
   readonly same: number;
-  /** Mean cosine of each patch with a random one of another image. */
+  /** Mean cosine of patches of different images. */
   readonly other: number;
 }
 
@@ -37,19 +37,17 @@ export interface SamePatchOptions {
   readonly alignment?: Alignment;
   /** Rows of the images; the first 64 of the alignment's held-out ones, or of all, when left out. */
   readonly images?: ArrayLike<number>;
-  /** Which patches are paired with others. */
-  readonly key?: Key;
 }
 
-/** Unit vectors of the patches of each slice, `[images · patches, width]`. */
-async function unitPatches(
+/** Patches of each slice. */
+async function patchesOf(
   source: TokenSource,
   images: Uint32Array,
   alignment: Alignment | undefined,
-): Promise<{ data: Float32Array; width: number }[]> {
+): Promise<UnitPatches[]> {
   const nTokens = 1 + source.grid ** 2;
   const read = source.read(images);
-  const out: { data: Float32Array; width: number }[] = [];
+  const out: UnitPatches[] = [];
   for (const [s, { model, layer, width }] of source.slices.entries()) {
     const patches = new Float32Array(images.length * (nTokens - 1) * width);
     for (let i = 0; i < images.length; i++) {
@@ -57,25 +55,14 @@ async function unitPatches(
       patches.set(read[s].subarray(from, from + (nTokens - 1) * width), i * (nTokens - 1) * width);
     }
     const matrix = hostMatrix(patches, [patches.length / width, width]);
-    const { data, shape } = alignment ? await alignment.apply(matrix, { model, layer }) : matrix;
-    for (let row = 0; row < shape[0]; row++) {
-      const part = data.subarray(row * shape[1], (row + 1) * shape[1]);
-      const length = Math.sqrt(part.reduce((sum, x) => sum + x * x, 0)) || 1;
-      part.forEach((x, d) => part[d] = x / length);
-    }
-    out.push({ data, width: shape[1] });
+    const aligned = alignment ? await alignment.apply(matrix, { model, layer }) : matrix;
+    out.push(unitPatches(aligned, images.length));
   }
   return out;
 }
 
-/** For each patch, one of another image. */
-function partnersOf(nImages: number, nPatches: number, key: Key): Uint32Array {
-  return Uint32Array.from({ length: nImages * nPatches }, (_, at) => {
-    const draw = (i: number, n: number) =>
-      Math.floor(randomBit32(foldIn(key, i), at) / 2 ** 32 * n);
-    const image = (Math.floor(at / nPatches) + 1 + draw(0, nImages - 1)) % nImages;
-    return image * nPatches + draw(1, nPatches);
-  });
+function mean(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /**
@@ -87,7 +74,7 @@ function partnersOf(nImages: number, nPatches: number, key: Key): Uint32Array {
  */
 export async function samePatchCosines(
   source: TokenSource,
-  { alignment, images, key = randomKey(0) }: SamePatchOptions = {},
+  { alignment, images }: SamePatchOptions = {},
 ): Promise<PatchAgreements> {
   const all = alignment?.training.heldOut ?? range(source.nImages);
   const rows = Uint32Array.from(images ?? all.subarray(0, MOST_IMAGES));
@@ -97,8 +84,7 @@ export async function samePatchCosines(
       `Cannot compare patches between networks: it takes 2 networks and 2 images, got ${models.length} and ${rows.length}`,
     );
   }
-  const units = await unitPatches(source, rows, alignment);
-  const partners = partnersOf(rows.length, source.grid ** 2, key);
+  const units = await patchesOf(source, rows, alignment);
   const placesOf = (model: string) =>
     source.slices.flatMap((slice, s) => slice.model === model ? [s] : []);
   const pairs: PatchAgreement[] = [];
@@ -106,33 +92,15 @@ export async function samePatchCosines(
     for (const second of models.slice(i + 1)) {
       const [a, b] = [placesOf(first), placesOf(second)];
       for (let l = 0; l < Math.min(a.length, b.length); l++) {
+        const { same, other } = patchCosines(units[a[l]], units[b[l]]);
         pairs.push({
           models: [first, second],
           layers: [source.slices[a[l]].layer, source.slices[b[l]].layer],
-          ...agreement(units[a[l]], units[b[l]], partners),
+          ...{ same: mean(same), other: mean(other) },
         });
       }
     }
   });
-  const mean = (of: (pair: PatchAgreement) => number) =>
-    pairs.reduce((sum, pair) => sum + of(pair), 0) / pairs.length;
-  const [same, other] = [mean((pair) => pair.same), mean((pair) => pair.other)];
+  const [same, other] = [mean(pairs.map((p) => p.same)), mean(pairs.map((p) => p.other))];
   return { pairs, same, other, margin: same - other };
-}
-
-function agreement(
-  a: { readonly data: Float32Array; readonly width: number },
-  b: { readonly data: Float32Array; readonly width: number },
-  partners: Uint32Array,
-): { same: number; other: number } {
-  const width = Math.min(a.width, b.width);
-  let [same, other] = [0, 0];
-  partners.forEach((partner, row) => {
-    for (let d = 0; d < width; d++) {
-      const x = a.data[row * a.width + d];
-      same += x * b.data[row * b.width + d];
-      other += x * b.data[partner * b.width + d];
-    }
-  });
-  return { same: same / partners.length, other: other / partners.length };
 }

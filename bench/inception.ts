@@ -7,14 +7,16 @@
 import type { Gpu } from "../engine/gpu.ts";
 import { conv2d, convTranspose2d } from "../engine/ops/conv.ts";
 import { mul } from "../engine/ops/elementwise.ts";
+import { PreparedWeights } from "../engine/ops/prepared_weights.ts";
 import { sum } from "../engine/ops/reduce.ts";
 import { foldIn, type Key } from "../engine/random.ts";
 import { Tape } from "../engine/tape.ts";
-import { Tensor, tidy } from "../engine/tensor.ts";
+import { readAll, Tensor, tidy } from "../engine/tensor.ts";
 import type { ImageSize } from "../pipelines/images/preprocess.ts";
 import type { InceptionModel } from "../pipelines/models/inception.ts";
 import { inceptionConvs, type SizedConv } from "../pipelines/models/inception_flops.ts";
 import { tapFeatures } from "../pipelines/models/tap_features.ts";
+import { checkLayer, type LayerValues, type LayerWork } from "./inception_check.ts";
 import type { Peaks } from "./peaks.ts";
 import { time } from "./time.ts";
 
@@ -52,6 +54,8 @@ export interface InceptionConvRow {
   readonly gflops: number;
   /** `gflops` over the measured rate of multiply-adds. */
   readonly share: number;
+  /** Greatest error of a layer at some places against float64, which was looked at before the times were taken. */
+  readonly error: number;
 }
 
 /** Options of {@link benchInception}. */
@@ -119,40 +123,68 @@ export async function* benchInceptionConvs(
     for (const signature of signatures) {
       const layers = convs.filter((conv) => signatureOf(conv) === signature);
       const known = new Map<string, number>();
-      let ms = 0;
+      let ms = 0, error = 0;
       for (const layer of layers) {
         const sizes = `${layer.input} ${layer.output}`;
-        const once = known.get(sizes) ??
-          await timeLayer(gpu, model, { layer, pass, batch, key, samples });
+        let once = known.get(sizes);
+        if (once === undefined) {
+          const found = await timeLayer(gpu, model, { layer, pass }, { batch, key, samples });
+          once = found.ms;
+          error = Math.max(error, found.error);
+        }
         known.set(sizes, once);
         ms += once;
       }
       const gflop = batch * layers.reduce((all, { flops }) => all + flops, 0) / 1e9;
       const gflops = 1e3 * gflop / ms;
       const rates = { gflop, gflops, share: gflops / peaks.gflops };
-      yield { signature, pass, count: layers.length, ms, ...rates };
+      yield { signature, pass, count: layers.length, ms, ...rates, error };
     }
   }
 }
 
+/** A layer with bias and ReLU, or its gradient by the input without either. */
+export function layerOp(
+  model: InceptionModel,
+  { layer: { name, conv: { stride, padding } }, pass }: LayerWork,
+  x: Tensor,
+  prepared: PreparedWeights,
+): Tensor {
+  const [weight, bias] = weightsOf(model, name);
+  return pass === "forward"
+    ? conv2d(x, weight, { bias, stride, padding, prepared, activation: "relu" })
+    : convTranspose2d(x, weight, { stride, padding, prepared });
+}
+
+const weightsOf = (model: InceptionModel, name: string) =>
+  ["weight", "bias"].map((part) => model.weights.get(`${name}.${part}`)!);
+
+/** What a layer reads, on the host. */
+export async function layerValues(
+  model: InceptionModel,
+  { layer }: LayerWork,
+  x: Tensor,
+): Promise<LayerValues> {
+  const [values, weight, bias] = await readAll([x, ...weightsOf(model, layer.name)]);
+  return { x: values, weight, bias };
+}
+
+/** Checks a layer and times it. */
 async function timeLayer(
   gpu: Gpu,
   model: InceptionModel,
-  { layer, pass, batch, key, samples }: {
-    layer: SizedConv;
-    pass: InceptionConvRow["pass"];
-    batch: number;
-    key: Key;
-    samples: number;
-  },
-): Promise<number> {
-  const { name, conv: { stride, padding }, input, output } = layer;
-  const [weight, bias] = ["weight", "bias"].map((part) => model.weights.get(`${name}.${part}`)!);
-  const isForward = pass === "forward";
-  using x = Tensor.randn(gpu, key, [batch, ...isForward ? input : output]);
-  const { best } = await time(gpu, () => {
-    if (isForward) conv2d(x, weight, { bias, stride, padding, activation: "relu" });
-    else convTranspose2d(x, weight, { stride, padding });
-  }, { sampleMs: 10, samples });
-  return best;
+  work: LayerWork,
+  { batch, key, samples }: { batch: number; key: Key; samples: number },
+): Promise<{ ms: number; error: number }> {
+  const { layer, pass } = work;
+  using x = Tensor.randn(gpu, key, [batch, ...pass === "forward" ? layer.input : layer.output]);
+  using prepared = new PreparedWeights();
+  using y = tidy(gpu, () => layerOp(model, work, x, prepared));
+  const values = await layerValues(model, work, x);
+  const error = model.dtype === "f32" ? checkLayer(work, values, await y.data(), "a layer") : NaN;
+  const { best } = await time(gpu, () => void layerOp(model, work, x, prepared), {
+    sampleMs: 10,
+    samples,
+  });
+  return { ms: best, error };
 }

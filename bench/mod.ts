@@ -18,6 +18,9 @@ export {
   type InceptionConvRow,
   type InceptionPassRow,
 } from "./inception.ts";
+export { checkLayer, layerTolerance, type LayerValues, type LayerWork } from "./inception_check.ts";
+export { benchInceptionPeers, type InceptionPeerRow } from "./inception_peers.ts";
+export { benchStep, type StepBenchOptions, type StepPart, type StepRow } from "./inception_step.ts";
 export { makeInceptionWeights } from "./inception_weights.ts";
 export { benchNcut, type NcutBenchOptions, type NcutMethod, type NcutRow } from "./ncut.ts";
 export type { SpanError } from "./ncut_check.ts";
@@ -29,3 +32,5 @@ export { benchKernel, type BenchOptions, type BenchRow } from "./rows.ts";
 export { time, type TimeOptions, type Timing } from "./time.ts";
 export type { ByStage } from "./ridge_stages.ts";
 export type { Agreement } from "./ridge_check.ts";
+export type { SizedConv } from "../pipelines/models/inception_flops.ts";
+export type { InceptionConv } from "../pipelines/models/inception_layout.ts";

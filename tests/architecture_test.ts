@@ -74,24 +74,40 @@ Deno.test("the engine is readable in an afternoon", () => {
   console.log(sizeTable(typescript, shaders));
 });
 
-Deno.test("engine/dawn.lock is deno.lock and what Dawn adds", () => {
-  const base = JSON.parse(textOf("deno.lock"));
-  const dawn = JSON.parse(textOf("engine/dawn.lock"));
+/** Packages that a lock has beyond deno.lock, which it holds too. */
+function addedTo(path: string): string[] {
+  const base = JSON.parse(textOf("deno.lock")), wide = JSON.parse(textOf(path));
   for (const part of ["specifiers", "npm"]) {
     for (const [name, value] of Object.entries(base[part])) {
-      assert.deepEqual(dawn[part][name], value, `${name} differs: lock Dawn again`);
+      assert.deepEqual(wide[part][name], value, `${name} differs: make ${path} again`);
     }
   }
-  const added = Object.keys(dawn.specifiers).filter((name) => !(name in base.specifiers));
+  return Object.keys(wide.specifiers).filter((name) => !(name in base.specifiers));
+}
+
+Deno.test("engine/dawn.lock is deno.lock and what Dawn adds", () => {
+  const added = addedTo("engine/dawn.lock");
   assert.deepEqual(packageNames(added), ["webgpu"]);
   const version = /DAWN_VERSION = "([\d.]+)"/.exec(textOf("engine/dawn.ts"))?.[1];
   assert.deepEqual(added, [`npm:webgpu@${version}`], "the engine asks for the locked version");
 });
 
+Deno.test("bench/peers/peers.lock is deno.lock and the libraries of the benchmark", () => {
+  const [tfjs, jax] = ["tfjs", "jax_js"].map((file) =>
+    /VERSION = "([\d.]+)"/.exec(textOf(`bench/peers/${file}.ts`))?.[1]
+  );
+  assert.deepEqual(addedTo("bench/peers/peers.lock").sort(), [
+    `npm:@jax-js/jax@${jax}`,
+    `npm:@tensorflow/tfjs-backend-webgpu@${tfjs}`,
+    `npm:@tensorflow/tfjs-core@${tfjs}`,
+  ]);
+});
+
 Deno.test("the README's dependency table names the packages of deno.json", () => {
   const imports = Object.values(JSON.parse(textOf("deno.json")).imports as Record<string, string>);
   const { used, unused } = readDependencyTable(textOf("README.md"));
-  assert.deepEqual(used.sort(), packageNames([...imports, "npm:webgpu"]));
+  const fetched = [...addedTo("engine/dawn.lock"), ...addedTo("bench/peers/peers.lock")];
+  assert.deepEqual(used.sort(), packageNames([...imports, ...fetched]));
   for (const name of unused) assert.ok(!used.includes(name), `${name} is both used and not used`);
 });
 

@@ -2,9 +2,12 @@
  * `gyrus bench inception` at a tiny size, and the operations that it counts for the whole network.
  */
 import assert from "node:assert/strict";
-import { signatureOf } from "../bench/inception.ts";
+import { layerOp, layerValues, signatureOf } from "../bench/inception.ts";
+import { checkLayer, layerTolerance } from "../bench/inception_check.ts";
 import { makeInceptionWeights } from "../bench/inception_weights.ts";
+import { PreparedWeights } from "../engine/ops/prepared_weights.ts";
 import { randomKey } from "../engine/random.ts";
+import { Tensor } from "../engine/tensor.ts";
 import { loadInception } from "../pipelines/models/inception.ts";
 import { inceptionConvs } from "../pipelines/models/inception_flops.ts";
 import { gyrus } from "./console.ts";
@@ -33,6 +36,50 @@ Deno.test("bench inception tells passes and kinds of convolutions with their sha
   }
 });
 
+Deno.test("bench inception tells a step of activation maximisation by part, and extrapolates an image", async () => {
+  const small = ["--size", "75", "--narrow", "16", "--samples", "1", "--no-convs"];
+  const { code, out, errors } = await gyrus(
+    ...["bench", "inception", ...small, "--step", "40", "--steps", "2", "--json"],
+  );
+  assert.deepEqual([code, errors], [0, []]);
+  const rows = out.slice(3).map((line) => JSON.parse(line));
+  assert.equal(rows.length, 7);
+  for (const { part, forwardMs, backMs, size } of rows) {
+    assert.ok(forwardMs > 0 && backMs >= 0, part);
+    assert.deepEqual(size, { height: 40, width: 40 });
+  }
+  const { part, steps, forwardMs, extrapolatedImageSeconds } = rows.at(-1);
+  assert.deepEqual([part, steps, extrapolatedImageSeconds], ["whole step", 2, forwardMs]);
+});
+
+Deno.test("checkLayer() finds one value that is off, and NaN", async () => {
+  using gpu = await openCommandGpu();
+  using model = await loadInception(gpu, makeInceptionWeights(randomKey(0), 16));
+  const layer = inceptionConvs(model, { height: 75, width: 75 })
+    .find(({ name }) => name === "Mixed_6a.branch3x3")!;
+  for (const pass of ["forward", "data gradient"] as const) {
+    const work = { layer, pass };
+    using x = Tensor.randn(gpu, randomKey(1), [
+      1,
+      ...pass === "forward" ? layer.input : layer.output,
+    ]);
+    using prepared = new PreparedWeights();
+    using y = layerOp(model, work, x, prepared);
+    const values = await layerValues(model, work, x);
+    const got = await y.data();
+    assert.ok(checkLayer(work, values, got, "it") <= layerTolerance(work));
+    const first = Math.floor(got.length / Math.min(96, got.length) / 2);
+    for (const wrong of [got[first] + 1e-2, NaN]) {
+      const off = got.slice();
+      off[first] = wrong;
+      assert.throws(
+        () => checkLayer(work, values, off, "it"),
+        /Cannot time it: Mixed_6a.branch3x3/,
+      );
+    }
+  }
+});
+
 Deno.test("inceptionConvs() counts what was counted by hand", async () => {
   using gpu = await openCommandGpu();
   using model = await loadInception(gpu, makeInceptionWeights(randomKey(0)));
@@ -58,6 +105,7 @@ Deno.test("bench inception refuses sizes and options that do not go", async () =
   const cases: [RegExp, string[]][] = [
     [/both sides must be at least 75/, ["--size", "60", "--narrow", "16"]],
     [/count from 1/, ["--batch", "0"]],
+    [/count from 1/, ["--steps", "0"]],
     [/--narrow takes/, ["--narrow", "3"]],
   ];
   for (const [message, args] of cases) {

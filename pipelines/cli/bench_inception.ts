@@ -5,6 +5,8 @@ import {
   type InceptionConvRow,
   type InceptionPassRow,
 } from "../../bench/inception.ts";
+import { benchInceptionPeers, type InceptionPeerRow } from "../../bench/inception_peers.ts";
+import { benchStep, type StepRow } from "../../bench/inception_step.ts";
 import { makeInceptionWeights } from "../../bench/inception_weights.ts";
 import { measurePeaks } from "../../bench/peaks.ts";
 import type { Gpu } from "../../engine/gpu.ts";
@@ -24,6 +26,9 @@ interface InceptionOptions extends GlobalOptions {
   readonly narrow: number;
   readonly samples: number;
   readonly convs: boolean;
+  readonly step?: string;
+  readonly steps: number;
+  readonly peers?: boolean;
 }
 
 /** Adds `bench inception`. */
@@ -31,7 +36,8 @@ export function registerInception(bench: Command): void {
   bench.command("inception")
     .description(
       "Inception V3: milliseconds of a pass, and of a pass to all pooled taps and back to the pixels; " +
-        "each kind of convolution's share of the measured rate of multiply-adds",
+        "each kind of convolution, checked against float64 first, and its share of the measured rate of multiply-adds; " +
+        "a step of activation maximisation by part; the same convolutions in other libraries",
     )
     .option("--model <path>", "weights (default: torchvision's sizes, random values)")
     .option("--size <SxS>", "size of the images in pixels", "299")
@@ -43,8 +49,15 @@ export function registerInception(bench: Command): void {
       1,
     )
     .option("--samples <n>", "samples of every time, the fastest is told", wholeNumber, 3)
-    .option("--no-convs", "whole passes only")
-    .addHelpText("after", "\nExample:\n  gyrus bench inception --size 500\n")
+    .option("--no-convs", "no single convolutions")
+    .option("--step <SxS>", "also a step of VWAM's preset on images of this size, by part")
+    .option("--steps <n>", "whole steps to time", wholeNumber, 5)
+    .option("--peers", "also the largest layers in tfjs and jax-js, fetched from npm")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  gyrus bench inception --size 500\n" +
+        "  gyrus bench inception --no-convs --step 500\n  gyrus bench inception --no-convs --peers\n",
+    )
     .action(async (_, command: Command) => await inception(command.optsWithGlobals()));
 }
 
@@ -62,14 +75,15 @@ async function loadChosen(
 }
 
 async function inception(options: InceptionOptions): Promise<void> {
-  const { batch, samples, narrow } = options;
-  if (batch === 0 || samples === 0) {
-    throw new InputError("Cannot bench nothing: --batch and --samples count from 1");
+  const { batch, samples, narrow, steps } = options;
+  if (batch === 0 || samples === 0 || steps === 0) {
+    throw new InputError("Cannot bench nothing: --batch, --samples and --steps count from 1");
   }
   if (![1, 2, 4, 8, 16].includes(narrow)) {
     throw new InputError(`Cannot divide widths by ${narrow}: --narrow takes 1, 2, 4, 8 or 16`);
   }
   const size = parseImageSize(options.size);
+  const made = options.step === undefined ? undefined : parseImageSize(options.step);
   using gpu = await openGpu(options);
   using model = await loadChosen(gpu, options);
   model.tapShapes(size); // refuses sizes before anything is measured
@@ -81,16 +95,17 @@ async function inception(options: InceptionOptions): Promise<void> {
   if (options.json) console.log(lines[0]);
   else console.log(`${gpu.adapterName}: ${peaks.gflops.toFixed(0)} GFLOP/s (measured)`);
   const bench = { size, batch, samples, key: randomKey(options.seed) };
-  for await (const row of benchInception(gpu, model, bench, peaks)) {
-    lines.push(JSON.stringify(row));
-    console.log(options.json ? lines.at(-1) : passText(row));
-  }
-  if (options.convs) {
-    for await (const row of benchInceptionConvs(gpu, model, bench, peaks)) {
+  const tell = async <Row>(rows: AsyncIterable<Row>, text: (row: Row) => string) => {
+    for await (const row of rows) {
       lines.push(JSON.stringify(row));
-      console.log(options.json ? lines.at(-1) : convText(row));
+      console.log(options.json ? lines.at(-1) : text(row));
     }
-  }
+  };
+  await tell(benchInception(gpu, model, bench, peaks), passText);
+  if (options.convs) await tell(benchInceptionConvs(gpu, model, bench, peaks), convText);
+  const step = { networkSize: size, batch, samples, key: bench.key, steps };
+  if (made) await tell(benchStep(gpu, model, { ...step, size: made }), stepText);
+  if (options.peers) await tell(benchInceptionPeers(gpu, model, bench), peerText);
   if (options.out) writeOutput(options.out, lines.join("\n") + "\n");
 }
 
@@ -108,4 +123,24 @@ function convText({ signature, pass, count, ms, gflop, gflops, share }: Inceptio
   }${`${gflop.toPrecision(3)} GFLOP`.padStart(13)}${`${gflops.toFixed(1)} GFLOP/s`.padStart(15)}${
     percent(share).padStart(6)
   }`;
+}
+
+function stepText({ part, forwardMs, backMs, ...row }: StepRow): string {
+  if (row.extrapolatedImageSeconds === undefined) {
+    return `  ${part.padEnd(32)}${`${forwardMs.toFixed(1)} ms`.padStart(12)}, back ${
+      backMs.toFixed(1)
+    } ms`;
+  }
+  const { size, batch, steps, extrapolatedImageSeconds: seconds } = row;
+  return `${part}, ${batch} x ${size.height}x${size.width}: ${
+    forwardMs.toFixed(0)
+  } ms (mean of ${steps}), so that 1000 steps take ${seconds.toFixed(0)} s an image (extrapolated)`;
+}
+
+function peerText({ signature, pass, layer, peer, ...row }: InceptionPeerRow): string {
+  const what = `  ${peer}, ${pass} ${signature} (${layer.name})`;
+  if (row.failure !== undefined) return `${what}: does not run, ${row.failure}`;
+  return `${what}: ${row.peerMs!.toFixed(1)} ms, here ${row.ms!.toFixed(1)} ms, ratio ${
+    row.ratio!.toFixed(1)
+  }, error ${row.peerError!.toExponential(1)}`;
 }

@@ -1,0 +1,135 @@
+/**
+ * Convolutions of Inception V3 here and in other libraries, in turn in one run: the largest layer of every kind.
+ *
+ * @module
+ */
+import { checkLayer, type LayerWork } from "./inception_check.ts";
+import { type InceptionBenchOptions, layerOp, layerValues, signatureOf } from "./inception.ts";
+import { openJaxJs } from "./peers/jax_js.ts";
+import type { Peer, PeerWork } from "./peers/peer.ts";
+import { openTfjs } from "./peers/tfjs.ts";
+import type { Gpu } from "../engine/gpu.ts";
+import { PreparedWeights } from "../engine/ops/prepared_weights.ts";
+import { Tensor, tidy } from "../engine/tensor.ts";
+import type { InceptionModel } from "../pipelines/models/inception.ts";
+import { inceptionConvs } from "../pipelines/models/inception_flops.ts";
+
+/** A layer here and in another library. */
+export interface InceptionPeerRow extends LayerWork {
+  /** Kernel and stride. */
+  readonly signature: string;
+  /** Library and version. */
+  readonly peer: string;
+  /** Milliseconds here: the median of rounds that take turns with the library's. */
+  readonly ms?: number;
+  /** Milliseconds there. */
+  readonly peerMs?: number;
+  /** The library's over ours. */
+  readonly ratio?: number;
+  /** Greatest error of the library's result at some places against float64. */
+  readonly peerError?: number;
+  /** Why there are no times. */
+  readonly failure?: string;
+}
+
+const opening = [["tfjs", openTfjs], ["jax-js", openJaxJs]] as const;
+
+/** Shortest time of a round. */
+const ROUND_MS = 60;
+const MOST_REPEATS = 50;
+
+/** One image of every kind of convolution here and there; a library or layer that fails is a row that says why. */
+export async function* benchInceptionPeers(
+  gpu: Gpu,
+  model: InceptionModel,
+  { size, key, samples = 3 }: InceptionBenchOptions,
+): AsyncGenerator<InceptionPeerRow> {
+  const convs = inceptionConvs(model, size);
+  const largest = [...new Set(convs.map(signatureOf))].map((signature) =>
+    convs.filter((conv) => signatureOf(conv) === signature)
+      .reduce((a, b) => (b.flops > a.flops ? b : a))
+  );
+  for (const [name, open] of opening) {
+    let peer: Peer | undefined, failure = "";
+    try {
+      peer = await open();
+    } catch (error) {
+      failure = messageOf(error);
+    }
+    for (const layer of largest) {
+      for (const pass of ["forward", "data gradient"] as const) {
+        const row = { layer, pass, signature: signatureOf(layer), peer: peer?.name ?? name };
+        if (!peer) {
+          yield { ...row, failure };
+          continue;
+        }
+        try {
+          yield { ...row, ...await inTurn(gpu, model, { layer, pass }, { peer, key, samples }) };
+        } catch (error) {
+          yield { ...row, failure: messageOf(error) };
+        }
+      }
+    }
+  }
+}
+
+const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error);
+
+/** Checks both results, then times both in turn. */
+async function inTurn(
+  gpu: Gpu,
+  model: InceptionModel,
+  work: LayerWork,
+  { peer, key, samples }: {
+    peer: Peer;
+    key: InceptionBenchOptions["key"];
+    samples: number;
+  },
+): Promise<Pick<InceptionPeerRow, "ms" | "peerMs" | "ratio" | "peerError">> {
+  const { layer, pass } = work;
+  using prepared = new PreparedWeights();
+  const run = () => layerOp(model, work, x, prepared);
+  using x = Tensor.randn(gpu, key, [1, ...pass === "forward" ? layer.input : layer.output]);
+  const values = await layerValues(model, work, x);
+  const own: PeerWork = {
+    start: () => void tidy(gpu, () => void run()),
+    wait: () => gpu.sync(),
+    values: async () => {
+      using y = tidy(gpu, run);
+      return await y.data();
+    },
+    [Symbol.dispose]() {},
+  };
+  using other = peer.prepare(work, values);
+  checkLayer(work, values, await own.values(), "this library");
+  const peerError = checkLayer(work, values, await other.values(), peer.name);
+  const works = [own, other].map((work) => ({ work, idle: Infinity, repeats: 1 }));
+  for (const each of works) {
+    await round(each);
+    for (let i = 0; i < 3; i++) each.idle = Math.min(each.idle, await idleWait(each.work));
+    each.repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(ROUND_MS / await round(each))));
+  }
+  const times: number[][] = [[], []];
+  for (let i = 0; i < samples; i++) {
+    for (const [j, each] of works.entries()) times[j].push(await round(each));
+  }
+  const [ms, peerMs] = times.map((all) => all.sort((a, b) => a - b)[samples >> 1]);
+  return { ms, peerMs, ratio: peerMs / ms, peerError };
+}
+
+/** Milliseconds of a wait for nothing: Deno sleeps 10 ms in every one. */
+async function idleWait(work: PeerWork): Promise<number> {
+  const start = performance.now();
+  await work.wait();
+  return performance.now() - start;
+}
+
+/** Milliseconds of each of some runs, without the wait itself. */
+async function round(
+  { work, idle, repeats }: { work: PeerWork; idle: number; repeats: number },
+): Promise<number> {
+  const start = performance.now();
+  for (let i = 0; i < repeats; i++) work.start();
+  await work.wait();
+  return Math.max(1e-3, performance.now() - start - (idle === Infinity ? 0 : idle)) / repeats;
+}

@@ -8,6 +8,7 @@ import { loadEncoder, saveEncoder } from "../encoding/encoder_file.ts";
 import { runRecord } from "../run_record.ts";
 import { type ApplyOptions, predictTo, scoreTo } from "./encode_apply.ts";
 import { fitFrom, type FitOptions, registerFit } from "./encode_fit.ts";
+import { registerPool } from "./encode_pool.ts";
 import { registerReport, type ReportOptions, reportTo } from "./encode_report.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
@@ -48,6 +49,7 @@ export function register(program: Command): void {
     )
     .action(async (_, command: Command) => await apply(command, "encode score", scoreTo));
   registerReport(encode, report);
+  registerPool(encode);
 }
 
 async function report(options: ReportOptions): Promise<void> {

@@ -25,7 +25,7 @@ import { contrastChanges, pixelChange } from "../vwam/experiment_changes.ts";
 import { saveExperiment } from "../vwam/experiment_file.ts";
 import { experimentReport } from "../vwam/experiment_report.ts";
 import { regionResponses } from "../vwam/experiment_targets.ts";
-import { type ImageEncoder, openImageEncoder } from "../vwam/image_encoder.ts";
+import { type ImageEncoder, openImageEncoder, recipeReducers } from "../vwam/image_encoder.ts";
 import { MADE_FILE } from "../vwam/made_images.ts";
 import { naturalResponses, readMeasured, regionsOfSubject, targetsOf } from "./experiment_data.ts";
 import type { ScreenCliOptions } from "./experiment_images.ts";
@@ -146,11 +146,16 @@ function contrastsOf(
 async function subjectData(study: Study, s: number): Promise<SubjectData> {
   const { options, encoders, tables, sets, predicted, targets: { names, targets } } = study;
   const { encoder } = encoders[s], regions = regionsOfSubject(tables[s], names, encoder);
-  const isOwnImage = sets.madeWith.map((path) =>
-    path === undefined ? undefined : isSameFile(path, options.encoder[s])
+  const isOwnImage = sets.madeWith.map((paths) =>
+    paths?.some((path) => isSameFile(path, options.encoder[s]))
   );
   const own = targets.map((t, i) => options.heldOut && isOwnImage[i] ? -1 : t);
   const name = options.subject?.[s] ?? stemOf(options.encoder[s]);
+  if (options.heldOut && isOwnImage.includes(undefined)) {
+    throw new InputError(
+      `Cannot test ${name} with --held-out: the encoder that images were made with is not where it was, so whose it is cannot be told`,
+    );
+  }
   if (options.heldOut && own.every((t) => t < 0)) {
     throw new InputError(
       `Cannot test ${name} with --held-out: every image for a region was made with its own encoder`,
@@ -200,9 +205,14 @@ async function study(
   const loaded = [];
   for (const path of options.encoder) loaded.push(await loadEncoder(gpu, path));
   using model = await loadAnyModelFile(gpu, options);
-  const encoders = loaded.map((encoder) =>
-    openImageEncoder(gpu, { model, encoder, weights: encoder.recipe?.weights && weights })
-  );
+  using projections = new DisposableStack();
+  const encoders: ImageEncoder[] = [];
+  for (const encoder of loaded) {
+    const { recipe } = encoder;
+    const reducers = projections.use(recipe && await recipeReducers(gpu, model, recipe));
+    const own = recipe?.weights && weights;
+    encoders.push(openImageEncoder(gpu, { model, encoder, weights: own, reducers }));
+  }
   const tables = options.rois.map(readRegions);
   using sets = await openSets(gpu, options);
   const targets = targetsOf(sets.targets, tables[0]);

@@ -9,7 +9,8 @@ import { InputError } from "../errors.ts";
 import { pilResize } from "../images/pil_resize.ts";
 import type { RgbImage } from "../images/rgb_image.ts";
 import { openImages } from "../io/images.ts";
-import { quote } from "../io/strict_json.ts";
+import { Hdf5File } from "../io/hdf5.ts";
+import { parseJsonObject, quote } from "../io/strict_json.ts";
 import type { PresentedImage } from "../optvis/presentation.ts";
 import type { ReportPicture } from "../vwam/experiment_report.ts";
 import { bytesOf, type MadeImages, openMadeImages } from "../vwam/made_images.ts";
@@ -51,8 +52,8 @@ export interface ExperimentSets extends Disposable {
   readonly conditions: readonly SetCondition[];
   /** What each made image is for. */
   readonly targets: readonly string[];
-  /** Encoder that each was made with, where that is known. */
-  readonly madeWith: readonly (string | undefined)[];
+  /** Encoders that each was made with, those that were pooled too, where that is known. */
+  readonly madeWith: readonly (readonly string[] | undefined)[];
   readonly edited: readonly EditedPicture[];
   /** Place of the originals among the sets; −1 without them. */
   readonly originals: number;
@@ -91,6 +92,25 @@ function joined(folders: readonly MadeImages[], name: string): ImageSet {
       return data;
     },
   };
+}
+
+/** The encoder that a folder's images were made with, and those that it was pooled from; nothing where it cannot be told. */
+async function encodersOf(
+  { attributes: { encoder } }: MadeImages,
+): Promise<readonly string[] | undefined> {
+  if (typeof encoder !== "string") return undefined;
+  try {
+    using file = await Hdf5File.open(encoder);
+    const text = new TextEncoder().encode(String(file.attributes().options));
+    const { pooledFrom } = parseJsonObject(
+      text,
+      `Cannot read the options of ${quote(encoder)}: they`,
+    );
+    return [encoder, ...Array.isArray(pooledFrom) ? pooledFrom.map(String) : []];
+  } catch (cause) {
+    if (cause instanceof InputError) return undefined; // moved or removed meanwhile
+    throw cause;
+  }
 }
 
 /** Edited images with their originals. */
@@ -200,14 +220,16 @@ async function setsOf(
     ? undefined
     : await editedOf(options.originals, folders, made);
   const originals = pictures ? sets.push(pictures.set) - 1 : -1;
-  const madeWith = folders.flatMap(({ attributes: { encoder }, n }) =>
-    Array.from({ length: n }, () => typeof encoder === "string" ? encoder : undefined)
-  );
+  const madeWith: (readonly string[] | undefined)[] = [];
+  for (const folder of folders) {
+    const paths = await encodersOf(folder);
+    for (let i = 0; i < folder.n; i++) madeWith.push(paths);
+  }
   const seeds = folders.flatMap((folder) => [...folder.seeds]);
   return {
     ...{ sets, conditions, targets, madeWith, originals, edited: pictures?.edited ?? [] },
-    facts: [...new Set(madeWith)].flatMap((path) =>
-      path === undefined ? [] : [`made with ${path}`]
+    facts: [...new Set(madeWith)].flatMap((paths) =>
+      paths ? [`made with ${paths.join(", ")}`] : []
     ),
     async pictures() {
       const own = await reportPictures(made, targets, (i) => `seed ${seeds[i]}`);

@@ -57,6 +57,12 @@ export {
   type SubjectData,
   type SubjectExperiment,
 } from "./experiment.ts";
+export {
+  pooledEncoder,
+  type PooledEncoderOptions,
+  type PooledEncoderSubject,
+} from "./pooled_encoder.ts";
+export { imageFeatures } from "./image_features.ts";
 export { readVoxelResponses, saveExperiment } from "./experiment_file.ts";
 export { type MadeImages, openMadeImages } from "./made_images.ts";
 export {

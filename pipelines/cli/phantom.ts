@@ -18,6 +18,7 @@ import { type RunFacts, runRecord } from "../run_record.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
 import { beginOutput, RUN_RECORD } from "./output.ts";
+import { registerTuned } from "./phantom_tuned.ts";
 import { Progress } from "./progress.ts";
 
 interface PhantomCliOptions extends GlobalOptions {
@@ -65,6 +66,7 @@ export function register(program: Command): void {
         "driver. The same seed on the same adapter gives the same bits.\n",
     )
     .action(async (_, command: Command) => await train(command.optsWithGlobals()));
+  registerTuned(phantom);
 }
 
 async function write(options: PhantomCliOptions): Promise<void> {

@@ -86,3 +86,16 @@ export {
   type VoxelImage,
   type VoxelImages,
 } from "./maximize_voxels.ts";
+export {
+  checkOnPhantom,
+  type GoalResponses,
+  type PhantomCheck,
+  type PhantomCheckOptions,
+  type TuningScores,
+} from "./phantom_check.ts";
+export type { ImageGoal } from "./phantom_images.ts";
+export {
+  TUNED_VARIABLES,
+  type TunedVariable,
+  type TuningKind,
+} from "../phantom/tuned_variables.ts";

@@ -39,6 +39,7 @@ import {
   runResBlock,
   timestepValues,
 } from "./unet_layers.ts";
+import { requireConditions, requireNoisyImages } from "./unet_inputs.ts";
 
 /** Options of {@link AdmModel.forward}. */
 export interface AdmForwardOptions {
@@ -66,16 +67,16 @@ export class AdmModel implements Disposable {
   /** Trained values. */
   readonly parameters: number;
   readonly #weights: AdmWeights;
-  readonly #tensors: readonly Tensor[];
+  readonly #uploader: AdmUploader;
   #disposed = false;
 
   /** @internal Use {@link loadAdm}. */
-  constructor(weights: AdmWeights, { gpu, layout, parameters, tensors }: AdmUploader) {
-    this.gpu = gpu;
-    this.layout = layout;
-    this.parameters = parameters;
+  constructor(weights: AdmWeights, uploader: AdmUploader) {
+    this.gpu = uploader.gpu;
+    this.layout = uploader.layout;
+    this.parameters = uploader.parameters;
     this.#weights = weights;
-    this.#tensors = tensors;
+    this.#uploader = uploader;
   }
 
   /**
@@ -151,15 +152,9 @@ export class AdmModel implements Disposable {
 
   #check(x: Tensor, timesteps: ArrayLike<number>, classLabels?: ArrayLike<number>): void {
     const { inChannels, channelMult, numClasses } = this.layout;
-    const factor = 2 ** (channelMult.length - 1), [n, channels, height, width] = x.shape;
-    if (
-      x.shape.length !== 4 || channels !== inChannels || n === 0 || x.dtype !== "f32" ||
-      height < factor || height % factor !== 0 || width < factor || width % factor !== 0
-    ) {
-      throw new InputError(
-        `Cannot run the network on [${x.shape}] ${x.dtype}: images must be [n, ${inChannels}, height, width] in f32 with sides that ${factor} divides`,
-      );
-    }
+    const factor = 2 ** (channelMult.length - 1), [n, , height, width] = x.shape;
+    requireNoisyImages(x, { inChannels, factor });
+    requireConditions(n, { timesteps, classLabels, numClasses });
     const { head } = this.#weights;
     const places = height * width / factor ** 2 + 1;
     if (head.kind === "attention" && head.positions.shape[0] !== places) {
@@ -169,31 +164,13 @@ export class AdmModel implements Disposable {
         } places of its last level, these make ${places - 1}`,
       );
     }
-    if (timesteps.length !== n || !Array.from(timesteps).every((t) => t >= 0 && t < Infinity)) {
-      throw new InputError(
-        `Cannot run the network: there must be a time step from 0 for each of ${n} images, got ${
-          Array.from(timesteps).slice(0, 8)
-        }`,
-      );
-    }
-    const isClass = (label: number) => Number.isInteger(label) && label >= 0 && label < numClasses;
-    const labels = classLabels && Array.from(classLabels);
-    if (numClasses === 0 && !labels) return;
-    if (numClasses > 0 && labels?.length === n && labels.every(isClass)) return;
-    throw new InputError(
-      numClasses === 0
-        ? "Cannot run the network: it was not trained on classes, so that it takes no classLabels"
-        : `Cannot run the network: there must be a class from 0 to ${
-          numClasses - 1
-        } for each of ${n} images, got ${labels?.slice(0, 8) ?? "none"}`,
-    );
   }
 
   /** Frees the weights. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#tensors.forEach((tensor) => tensor.dispose());
+    this.#uploader.dispose();
   }
 }
 

@@ -4,12 +4,12 @@
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
-import { Tensor } from "../../engine/tensor.ts";
+import type { Tensor } from "../../engine/tensor.ts";
 import type { AdmBlock, AdmLayer, AdmLayout } from "./adm_layout.ts";
 import type { AdmHeads } from "./adm_options.ts";
 import type { CheckpointReader } from "./checkpoint_reader.ts";
+import { LayerUploader } from "./layer_uploader.ts";
 import type { AttentionBlock, Layer, Norm, ResBlock } from "./unet_layers.ts";
-import { own } from "./vit_weights.ts";
 
 /** A layer ready to run. */
 export type AdmStep =
@@ -62,39 +62,19 @@ export function ungroupHeads(
   return out;
 }
 
-/** Uploads tensors as it reads them; what was uploaded is freed where one is refused. */
-export class AdmUploader {
-  readonly tensors: Tensor[] = [];
-  /** Trained values that were read. */
-  parameters = 0;
-
+/** Uploads the layers of a network of guided-diffusion. */
+export class AdmUploader extends LayerUploader {
   constructor(
-    readonly gpu: Gpu,
-    readonly reader: CheckpointReader,
+    gpu: Gpu,
+    reader: CheckpointReader,
     readonly layout: AdmLayout,
     readonly heads: AdmHeads,
-  ) {}
-
-  #put(values: Float32Array<ArrayBuffer>, shape: readonly number[]): Tensor {
-    const tensor = own(Tensor.from(this.gpu, values, shape));
-    this.tensors.push(tensor);
-    this.parameters += values.length;
-    return tensor;
+  ) {
+    super(gpu, reader);
   }
 
-  tensor(name: string, shape: readonly number[]): Tensor {
-    return this.#put(this.reader.values(name, shape), shape);
-  }
-
-  layer(name: string, shape: readonly number[]): Layer {
-    return {
-      weight: this.tensor(`${name}.weight`, shape),
-      bias: this.tensor(`${name}.bias`, [shape[0]]),
-    };
-  }
-
-  norm(name: string, channels: number): Norm {
-    return { ...this.layer(name, [channels]), groups: GROUPS, eps: EPS };
+  #norm(name: string, channels: number): Norm {
+    return this.norm(name, channels, { groups: GROUPS, eps: EPS });
   }
 
   /** A convolution over tokens, `[out, in, 1]` in the file, as a linear layer. */
@@ -103,8 +83,8 @@ export class AdmUploader {
       const values = this.reader.values(`${name}.${part}`, shape);
       return nHeads === undefined ? values : ungroupHeads(values, out / 3, nHeads);
     };
-    const weight = this.#put(read("weight", [out, width, 1]), [out, width]);
-    return { weight, bias: this.#put(read("bias", [out]), [out]) };
+    const weight = this.put(read("weight", [out, width, 1]), [out, width]);
+    return { weight, bias: this.put(read("bias", [out]), [out]) };
   }
 
   #resBlock({ key, resampling }: AdmLayer, width: number): ResBlock {
@@ -114,10 +94,10 @@ export class AdmUploader {
     const hasShortcut = reader.has(`${skip}.weight`);
     const side = hasShortcut ? reader.shape(`${skip}.weight`)[2] : 1;
     return {
-      norm1: this.norm(`${key}.in_layers.0`, cin),
+      norm1: this.#norm(`${key}.in_layers.0`, cin),
       conv1: this.layer(`${key}.in_layers.2`, [cout, cin, 3, 3]),
       embedding: this.layer(`${key}.emb_layers.1`, [(useScaleShiftNorm ? 2 : 1) * cout, width]),
-      norm2: this.norm(`${key}.out_layers.0`, cout),
+      norm2: this.#norm(`${key}.out_layers.0`, cout),
       conv2: this.layer(`${key}.out_layers.3`, [cout, cout, 3, 3]),
       ...(hasShortcut ? { shortcut: this.layer(skip, [cout, cin, side, side]) } : {}),
       ...{ hasScaleShift: useScaleShiftNorm, resampling },
@@ -129,7 +109,7 @@ export class AdmUploader {
     const nHeads = this.heads.count(channels, isUp);
     const grouped = this.heads.isNewOrder ? undefined : nHeads;
     return {
-      norm: this.norm(`${key}.norm`, channels),
+      norm: this.#norm(`${key}.norm`, channels),
       qkv: this.tokens(`${key}.qkv`, [3 * channels, channels], grouped),
       out: this.tokens(`${key}.proj_out`, [channels, channels]),
       nHeads,
@@ -154,7 +134,7 @@ export class AdmUploader {
   head(): AdmHead {
     const { reader, layout: { outChannels, kind } } = this;
     const [channels] = reader.shape("out.0.weight");
-    const norm = this.norm("out.0", channels);
+    const norm = this.#norm("out.0", channels);
     if (kind === "unet") {
       return { kind: "image", norm, conv: this.layer("out.2", [outChannels, channels, 3, 3]) };
     }
@@ -164,8 +144,8 @@ export class AdmUploader {
         reader.values("out.3.bias", [outChannels]),
       ];
       const linear = {
-        weight: this.#put(values, [outChannels, channels]),
-        bias: this.#put(bias, [outChannels]),
+        weight: this.put(values, [outChannels, channels]),
+        bias: this.put(bias, [outChannels]),
       };
       return { kind: "mean", norm, linear };
     }
@@ -178,7 +158,7 @@ export class AdmUploader {
     return {
       kind: "attention",
       norm,
-      positions: this.#put(positions, [nTokens, channels]),
+      positions: this.put(positions, [nTokens, channels]),
       qkv: this.tokens("out.2.qkv_proj", [3 * channels, channels]), // always in the new order
       out: this.tokens("out.2.c_proj", [outChannels, channels]),
       nHeads: this.heads.count(channels, false),
@@ -192,7 +172,7 @@ export class AdmUploader {
  * @throws {InputError} when a tensor is missing, of another shape or not finite; nothing stays on the device then
  */
 export function uploadAdm(uploader: AdmUploader): AdmWeights {
-  const { layout, tensors } = uploader, { modelChannels, numClasses } = layout;
+  const { layout } = uploader, { modelChannels, numClasses } = layout;
   const width = 4 * modelChannels;
   try {
     return {
@@ -209,7 +189,7 @@ export function uploadAdm(uploader: AdmUploader): AdmWeights {
       head: uploader.head(),
     };
   } catch (cause) {
-    tensors.forEach((tensor) => tensor.dispose());
+    uploader.dispose();
     throw cause;
   }
 }

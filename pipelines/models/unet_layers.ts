@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { add, addScalar, mul, silu } from "../../engine/ops/elementwise.ts";
+import { add, addScalar, mul, scale, silu } from "../../engine/ops/elementwise.ts";
 import { selfAttention } from "../../engine/ops/attention.ts";
 import { groupNorm } from "../../engine/ops/channel_norm.ts";
 import { conv2d } from "../../engine/ops/conv.ts";
@@ -17,7 +17,7 @@ export interface Layer {
   /** Weights as PyTorch stores them. */
   readonly weight: Tensor;
   /** Added to the result. */
-  readonly bias: Tensor;
+  readonly bias?: Tensor;
 }
 
 /** A group norm. */
@@ -44,6 +44,8 @@ export interface ResBlock {
   readonly hasScaleShift: boolean;
   /** Halves or doubles both sides before the first convolution, on both ways. */
   readonly resampling?: "down" | "up";
+  /** Divides the sum of both ways (diffusers' `output_scale_factor`; 1 when left out). */
+  readonly outputScale?: number;
 }
 
 /** Weights of an attention block over all places. */
@@ -54,10 +56,18 @@ export interface AttentionBlock {
   /** `[C, C]` */
   readonly out: Layer;
   readonly nHeads: number;
+  /** Divides the sum with what comes in (diffusers' `rescale_output_factor`; 1 when left out). */
+  readonly outputScale?: number;
 }
 
-const normed = (x: Tensor, { weight, bias, groups, eps }: Norm, activation: "silu" | "none") =>
-  groupNorm(x, { weight, bias, groups, eps, activation });
+/** A group norm of images, with an activation. */
+export function normed(
+  x: Tensor,
+  { weight, bias, groups, eps }: Norm,
+  activation: "silu" | "none",
+): Tensor {
+  return groupNorm(x, { weight, bias, groups, eps, activation });
+}
 
 /** A convolution that keeps the sides. */
 export function convolve(x: Tensor, { weight, bias }: Layer): Tensor {
@@ -86,6 +96,7 @@ const resampled = (x: Tensor, by: ResBlock["resampling"]): Tensor =>
  */
 export function runResBlock(x: Tensor, active: Tensor, block: ResBlock): Tensor {
   const { norm1, conv1, embedding, norm2, conv2, shortcut, hasScaleShift, resampling } = block;
+  const { outputScale = 1 } = block;
   return tidy(x.gpu, () => {
     const inner = convolve(resampled(normed(x, norm1, "silu"), resampling), conv1);
     const told = linear(active, embedding.weight, { bias: embedding.bias });
@@ -97,19 +108,24 @@ export function runResBlock(x: Tensor, active: Tensor, block: ResBlock): Tensor 
       ? silu(add(mul(normed(inner, norm2, "none"), addScalar(part(0), 1)), part(1)))
       : normed(add(inner, part(0)), norm2, "silu");
     const straight = resampled(x, resampling);
-    return add(shortcut ? convolve(straight, shortcut) : straight, convolve(fed, conv2));
+    const both = add(shortcut ? convolve(straight, shortcut) : straight, convolve(fed, conv2));
+    return outputScale === 1 ? both : scale(both, 1 / outputScale);
   });
 }
 
 /** Attention of every place to every other: `[n, C, h, w]` → the same. */
-export function runAttention(x: Tensor, { norm, qkv, out, nHeads }: AttentionBlock): Tensor {
+export function runAttention(
+  x: Tensor,
+  { norm, qkv, out, nHeads, outputScale = 1 }: AttentionBlock,
+): Tensor {
   const [n, channels, h, w] = x.shape;
   return tidy(x.gpu, () => {
     const tokens = transpose(normed(x, norm, "none").reshape([n, channels, h * w]));
     const packed = linear(tokens, qkv.weight, { bias: qkv.bias });
     const attended = selfAttention(packed, { nHeads });
     const back = linear(attended, out.weight, { bias: out.bias });
-    return add(x, transpose(back).reshape([n, channels, h, w]));
+    const both = add(x, transpose(back).reshape([n, channels, h, w]));
+    return outputScale === 1 ? both : scale(both, 1 / outputScale);
   });
 }
 

@@ -1,0 +1,273 @@
+/**
+ * UNets of diffusers (`UNet2DModel`: the DDPM family; `UNet2DConditionModel`: Stable Diffusion 1 and 2) on a device.
+ *
+ * @module
+ */
+import { DisposedError } from "../../engine/errors.ts";
+import type { Gpu } from "../../engine/gpu.ts";
+import { add, addScalar, scale, silu } from "../../engine/ops/elementwise.ts";
+import { conv2d } from "../../engine/ops/conv.ts";
+import { gather } from "../../engine/ops/gather.ts";
+import { linear } from "../../engine/ops/matmul.ts";
+import { concat } from "../../engine/ops/shape.ts";
+import { Tensor } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
+import type { StateDict } from "../io/state_dict.ts";
+import { Captures, checkCaptures } from "./captures.ts";
+import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
+import {
+  checkDiffusersClaims,
+  type DiffusersFacts,
+  type DiffusersUnetOptions,
+  readDiffusersOptions,
+} from "./diffusers_options.ts";
+import {
+  diffusersFacts,
+  type DiffusersLevel,
+  DiffusersUploader,
+  type DiffusersWeights,
+  type Mixing,
+} from "./diffusers_weights.ts";
+import { listNames } from "./layouts.ts";
+import type { ForwardResult } from "./model.ts";
+import { runSpatialTransformer } from "./spatial_transformer.ts";
+import {
+  convolve,
+  doubled,
+  normed,
+  runAttention,
+  runResBlock,
+  timestepValues,
+} from "./unet_layers.ts";
+import { requireConditions, requireNoisyImages } from "./unet_inputs.ts";
+
+/** Options of {@link DiffusersUnet.forward}. */
+export interface DiffusersForwardOptions {
+  /** Time step of each image, `[n]`. */
+  readonly timesteps: ArrayLike<number>;
+  /** Class of each image, `[n]`: needed where the network is told classes, refused where it is not. */
+  readonly classLabels?: ArrayLike<number>;
+  /** What a conditional network attends to, `[n, tokens, crossAttentionDim]`, such as CLIP's text tokens. */
+  readonly context?: Tensor;
+  /** Activations to return: `time_embedding` `[n, 4·channels]`, `conv_in`, `down_blocks.<i>`, `mid_block`, `up_blocks.<i>`. */
+  readonly capture?: readonly string[];
+}
+
+const CANNOT = "Cannot load the checkpoint as a UNet of diffusers:";
+const ANCHOR = "conv_in.weight";
+
+/** A UNet on a device. Owns its weights. */
+export class DiffusersUnet implements Disposable {
+  /** Family. */
+  readonly family = "diffusers" as const;
+  /** The device. */
+  readonly gpu: Gpu;
+  /** What the checkpoint's shapes say. */
+  readonly facts: DiffusersFacts;
+  /** Trained values. */
+  readonly parameters: number;
+  readonly #weights: DiffusersWeights;
+  readonly #options: DiffusersUnetOptions;
+  readonly #uploader: DiffusersUploader;
+  #disposed = false;
+
+  /** @internal Use {@link loadDiffusersUnet}. */
+  constructor(weights: DiffusersWeights, facts: DiffusersFacts, uploader: DiffusersUploader) {
+    this.gpu = uploader.gpu;
+    this.facts = facts;
+    this.parameters = uploader.parameters;
+    this.#weights = weights;
+    this.#options = uploader.options;
+    this.#uploader = uploader;
+  }
+
+  /**
+   * Runs the network.
+   *
+   * @param x noisy images or latents, `[n, inChannels, height, width]`, sides that the levels halve without rest; on a tape the results are
+   * differentiable by it
+   * @returns `output` `[n, outChannels, height, width]`
+   * @throws {InputError} when images, time steps, classes or the context do not fit, or a name to capture is not there
+   */
+  forward(x: Tensor, options: DiffusersForwardOptions): ForwardResult {
+    if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
+    const { timesteps, classLabels, context, capture = [] } = options;
+    this.#checkCaptures(capture);
+    this.#check(x, options);
+    const captures = new Captures(capture);
+    const output = captures.scope(x.gpu, () => {
+      const active = silu(this.#embed(timesteps, classLabels, captures));
+      const centred = this.#options.centerInputSample ? addScalar(scale(x, 2), -1) : x;
+      return this.#run(centred, { active, context, captures });
+    });
+    return { output, captured: new Map(Object.entries(captures.taken)) };
+  }
+
+  #run(x: Tensor, { active, context, captures }: Told): Tensor {
+    const { convIn, down, middle, up, normOut, convOut } = this.#weights;
+    const step = (work: () => Tensor) => captures.scope(x.gpu, work);
+    const mixed = (y: Tensor, mixing?: Mixing) => mix(y, mixing, context);
+    let h = convolve(x, convIn);
+    captures.take("conv_in", h);
+    const skips = [h];
+    down.forEach((level, i) => {
+      level.resnets.forEach((block, j) => {
+        h = step(() => mixed(runResBlock(h, active, block), level.mixings[j]));
+        skips.push(h);
+      });
+      if (level.resampling) skips.push(h = step(() => this.#halve(h, active, level)));
+      captures.take(`down_blocks.${i}`, h);
+    });
+    h = step(() =>
+      middle.resnets.slice(1).reduce(
+        (y, block, i) => runResBlock(mixed(y, middle.mixings[i]), active, block),
+        runResBlock(h, active, middle.resnets[0]),
+      )
+    );
+    captures.take("mid_block", h);
+    up.forEach((level, i) => {
+      level.resnets.forEach((block, j) => {
+        using skip = skips.pop()!;
+        using from = h; // what a tape needs it keeps
+        h = step(() =>
+          mixed(runResBlock(concat([from, skip], 1), active, block), level.mixings[j])
+        );
+      });
+      if (level.resampling) {
+        using from = h;
+        h = step(() => double(from, active, level));
+      }
+      captures.take(`up_blocks.${i}`, h);
+    });
+    return convolve(normed(h, normOut, "silu"), convOut);
+  }
+
+  #halve(x: Tensor, active: Tensor, { resampling }: DiffusersLevel): Tensor {
+    if (resampling?.kind === "res") return runResBlock(x, active, resampling.block);
+    const { weight, bias } = resampling!.layer;
+    const { downsamplePadding: p = 1 } = this.#options;
+    // Without padding diffusers puts a column and a row of zeros on the right and below.
+    const padding = p === 0 ? [0, 1, 1, 0] as const : p;
+    return conv2d(x, weight, { bias, stride: 2, padding });
+  }
+
+  #embed(
+    timesteps: ArrayLike<number>,
+    classLabels: ArrayLike<number> | undefined,
+    captures: Captures,
+  ): Tensor {
+    const { time: [first, second], labels } = this.#weights;
+    const { flipSinToCos = true, freqShift: shift = 0 } = this.#options;
+    const width = first.weight.shape[1], order = flipSinToCos ? "cos-sin" : "sin-cos";
+    const values = timestepValues(timesteps, width, { order, shift });
+    const sinusoid = Tensor.from(this.gpu, values, [timesteps.length, width]);
+    const inner = linear(sinusoid, first.weight, { bias: first.bias, activation: "silu" });
+    const embedded = linear(inner, second.weight, { bias: second.bias });
+    captures.take("time_embed", embedded);
+    return labels ? add(embedded, gather(labels, Uint32Array.from(classLabels!))) : embedded;
+  }
+
+  #checkCaptures(capture: readonly string[]): void {
+    const { down, up } = this.#weights;
+    const names = [
+      "time_embed",
+      "conv_in",
+      ...down.map((_, i) => `down_blocks.${i}`),
+      "mid_block",
+      ...up.map((_, i) => `up_blocks.${i}`),
+    ];
+    checkCaptures(capture.filter((name) => !names.includes(name)), [], names.join(", "));
+  }
+
+  #check(x: Tensor, { timesteps, classLabels, context }: DiffusersForwardOptions): void {
+    const { inChannels, numClassEmbeds, crossAttentionDim: width } = this.facts;
+    const halvings = this.#weights.down.filter(({ resampling }) => resampling).length;
+    requireNoisyImages(x, { inChannels, factor: 2 ** halvings });
+    requireConditions(x.shape[0], { timesteps, classLabels, numClasses: numClassEmbeds });
+    const isFit = width === 0
+      ? context === undefined
+      : context?.shape.length === 3 && context.shape[0] === x.shape[0] &&
+        context.shape[2] === width;
+    if (isFit) return;
+    throw new InputError(
+      width === 0
+        ? "Cannot run the network: it attends to no context, so that it takes none"
+        : `Cannot run the network: it takes a context [${x.shape[0]}, tokens, ${width}], got ${
+          context ? `[${context.shape}]` : "none"
+        }`,
+    );
+  }
+
+  /** Frees the weights. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#uploader.dispose();
+  }
+}
+
+/** What layers are told beside the images. */
+interface Told {
+  readonly active: Tensor;
+  readonly context?: Tensor;
+  readonly captures: Captures;
+}
+
+function mix(x: Tensor, mixing: Mixing | undefined, context: Tensor | undefined): Tensor {
+  if (!mixing) return x;
+  return mixing.kind === "attention"
+    ? runAttention(x, mixing.block)
+    : runSpatialTransformer(x, context!, mixing.block);
+}
+
+function double(x: Tensor, active: Tensor, { resampling }: DiffusersLevel): Tensor {
+  return resampling?.kind === "res"
+    ? runResBlock(x, active, resampling.block)
+    : convolve(doubled(x), resampling!.layer);
+}
+
+/**
+ * Whether a state dict is of a UNet of diffusers.
+ *
+ * @param prefix beginning of its keys; any when left out
+ */
+export function isDiffusersUnet(stateDict: StateDict, prefix?: string): boolean {
+  return anchorPrefixes(stateDict, ANCHOR).some((found) =>
+    (prefix === undefined || found === prefix) &&
+    stateDict.has(`${found}time_embedding.linear_1.weight`)
+  );
+}
+
+/**
+ * Loads a UNet of diffusers: levels, blocks, attention and transformers are read off the keys, old names of attention layers are taken too,
+ * and every tensor is checked. What shapes do not tell is the configuration's, else diffusers' default for the class; what they do is compared.
+ *
+ * @param config {@link DiffusersUnetOptions}, or a `config.json`
+ * @throws {InputError} when a tensor is missing, unknown, of another shape or not finite, or the configuration contradicts the shapes
+ */
+export async function loadDiffusersUnet(
+  gpu: Gpu,
+  stateDict: StateDict,
+  config: DiffusersUnetOptions | Readonly<Record<string, unknown>> = {},
+): Promise<DiffusersUnet> {
+  const options = readDiffusersOptions(config);
+  const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, options.prefix);
+  const reader = new CheckpointReader(stateDict, prefix, CANNOT);
+  const uploader = new DiffusersUploader(gpu, reader, options);
+  try {
+    const weights = uploader.all();
+    const facts = diffusersFacts(weights, uploader.isConditional);
+    checkDiffusersClaims(options.claims, facts);
+    const [, unknown] = reader.rest(/$^/);
+    if (unknown.length > 0 && (options.strict ?? true)) {
+      throw new InputError(
+        `${CANNOT} it has keys that are not of the network: ${listNames(unknown)}`,
+      );
+    }
+    await gpu.settled(); // an upload that the device refused
+    return new DiffusersUnet(weights, facts, uploader);
+  } catch (cause) {
+    uploader.dispose();
+    throw cause;
+  }
+}

@@ -1,0 +1,286 @@
+/**
+ * Weights of a UNet of diffusers on a device: its blocks are read off the keys.
+ *
+ * @module
+ */
+import type { Gpu } from "../../engine/gpu.ts";
+import type { Tensor } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
+import { AdmKeys } from "./adm_layout.ts";
+import type { CheckpointReader } from "./checkpoint_reader.ts";
+import type { DiffusersFacts, DiffusersUnetOptions } from "./diffusers_options.ts";
+import { LayerUploader } from "./layer_uploader.ts";
+import type { SpatialTransformer, TransformerBlock } from "./spatial_transformer.ts";
+import type { AttentionBlock, Layer, Norm, ResBlock } from "./unet_layers.ts";
+
+/** What follows a residual block: attention over places, a transformer that attends to the context, or nothing. */
+export type Mixing =
+  | { readonly kind: "attention"; readonly block: AttentionBlock }
+  | { readonly kind: "transformer"; readonly block: SpatialTransformer };
+
+/** How a level hands over to the next one. */
+export type Resampling =
+  | { readonly kind: "conv"; readonly layer: Layer }
+  | { readonly kind: "res"; readonly block: ResBlock };
+
+/** One level on the way down or up. */
+export interface DiffusersLevel {
+  readonly resnets: readonly ResBlock[];
+  /** One for each residual block, or none. */
+  readonly mixings: readonly Mixing[];
+  readonly resampling?: Resampling;
+}
+
+/** All of a network. */
+export interface DiffusersWeights {
+  readonly convIn: Layer;
+  readonly time: readonly [Layer, Layer];
+  /** `[classes, width]` */
+  readonly labels?: Tensor;
+  readonly down: readonly DiffusersLevel[];
+  readonly middle: DiffusersLevel;
+  readonly up: readonly DiffusersLevel[];
+  readonly normOut: Norm;
+  readonly convOut: Layer;
+}
+
+const TRANSFORMER_EPS = 1e-6; // Transformer2DModel's group norm
+/** Names of queries, keys, values and output: today's, and those of files from before 2023. */
+const ATTENTION_NAMES = [
+  ["to_q", "to_k", "to_v", "to_out.0"],
+  ["query", "key", "value", "proj_attn"],
+] as const;
+
+/** Uploads the blocks of a UNet of diffusers. */
+export class DiffusersUploader extends LayerUploader {
+  readonly keys: AdmKeys;
+
+  constructor(
+    gpu: Gpu,
+    reader: CheckpointReader,
+    readonly options: DiffusersUnetOptions,
+  ) {
+    super(gpu, reader);
+    this.keys = new AdmKeys(reader.stateDict, reader.prefix, reader.cannot);
+  }
+
+  get isConditional(): boolean {
+    return [...this.reader.stateDict.keys()].some((key) => key.includes(".transformer_blocks."));
+  }
+
+  /** A group norm of as many channels as the file has. */
+  groupNorm(name: string, eps = this.options.normEps ?? 1e-5): Norm {
+    const [channels] = this.reader.shape(`${name}.weight`);
+    const { normNumGroups: groups = 32 } = this.options;
+    if (channels % groups !== 0) {
+      throw new InputError(
+        `${this.reader.cannot} ${
+          this.reader.named(name)
+        } has ${channels} channels, which ${groups} groups do not divide; give norm_num_groups`,
+      );
+    }
+    return this.norm(name, channels, { groups, eps });
+  }
+
+  /** A convolution of whatever shape the file has. */
+  conv(name: string): Required<Layer> {
+    return this.layer(name, this.reader.shape(`${name}.weight`));
+  }
+
+  /** Matrices one below the other, `[out, in]` each, or convolutions of 1×1. */
+  rows(names: readonly string[], hasBias: boolean): Layer {
+    const parts = names.map((name) => {
+      const shape = this.reader.shape(`${name}.weight`);
+      if (shape.length < 2 || shape.slice(2).some((n) => n !== 1)) {
+        throw new InputError(
+          `${this.reader.cannot} ${
+            this.reader.named(`${name}.weight`)
+          } must be [out, in], is [${shape}]`,
+        );
+      }
+      return {
+        values: this.reader.values(`${name}.weight`, shape),
+        shape,
+        bias: hasBias ? this.reader.values(`${name}.bias`, [shape[0]]) : new Float32Array(0),
+      };
+    });
+    const [, width] = parts[0].shape, out = parts.reduce((sum, { shape }) => sum + shape[0], 0);
+    const joined = (of: (part: typeof parts[number]) => Float32Array, size: number) => {
+      const all = new Float32Array(size);
+      let at = 0;
+      for (const part of parts) {
+        all.set(of(part), at);
+        at += of(part).length;
+      }
+      return all;
+    };
+    const weight = this.put(joined(({ values }) => values, out * width), [out, width]);
+    return hasBias
+      ? { weight, bias: this.put(joined(({ bias }) => bias, out), [out]) }
+      : { weight };
+  }
+
+  /** A residual block; it may resample. */
+  resBlock(name: string, more: Pick<ResBlock, "resampling" | "outputScale"> = {}): ResBlock {
+    const [cout] = this.reader.shape(`${name}.conv1.weight`);
+    const [told] = this.reader.shape(`${name}.time_emb_proj.weight`);
+    return {
+      norm1: this.groupNorm(`${name}.norm1`),
+      conv1: this.conv(`${name}.conv1`),
+      embedding: this.conv(`${name}.time_emb_proj`),
+      norm2: this.groupNorm(`${name}.norm2`),
+      conv2: this.conv(`${name}.conv2`),
+      ...(this.reader.has(`${name}.conv_shortcut.weight`)
+        ? { shortcut: this.conv(`${name}.conv_shortcut`) }
+        : {}),
+      hasScaleShift: told === 2 * cout,
+      ...more,
+    };
+  }
+
+  #heads(channels: number, level: number): number {
+    const { attentionHeadDim: said = 8 } = this.options;
+    const own = Array.isArray(said) ? said[level] : said as number | null;
+    const count = this.isConditional ? own ?? 8 : own === null ? 1 : channels / own;
+    if (Number.isInteger(count) && channels % count === 0) return count;
+    throw new InputError(
+      `${this.reader.cannot} attention of ${channels} channels at level ${level} cannot have ${
+        this.isConditional ? `${count} heads` : `heads of ${own} channels`
+      }; give attention_head_dim`,
+    );
+  }
+
+  #attention(name: string, level: number, outputScale?: number): AttentionBlock {
+    const names = ATTENTION_NAMES.find(([query]) => this.reader.has(`${name}.${query}.weight`)) ??
+      ATTENTION_NAMES[0];
+    const [query, key, value, out] = names.map((part) => `${name}.${part}`);
+    const norm = this.groupNorm(`${name}.group_norm`);
+    const channels = norm.weight.size;
+    return {
+      norm,
+      qkv: this.rows([query, key, value], true),
+      out: this.rows([out], true),
+      ...{ nHeads: this.#heads(channels, level), outputScale },
+    };
+  }
+
+  #transformer(name: string, level: number): SpatialTransformer {
+    const norm = this.groupNorm(`${name}.norm`, TRANSFORMER_EPS);
+    const block = (at: string): TransformerBlock => {
+      const attention = (n: number, part: string) => `${at}.attn${n}.${part}`;
+      return {
+        norm1: this.conv(`${at}.norm1`),
+        qkv: this.rows(["to_q", "to_k", "to_v"].map((part) => attention(1, part)), false),
+        out1: this.rows([attention(1, "to_out.0")], true),
+        norm2: this.conv(`${at}.norm2`),
+        query: this.rows([attention(2, "to_q")], false),
+        keyValue: this.rows(["to_k", "to_v"].map((part) => attention(2, part)), false),
+        out2: this.rows([attention(2, "to_out.0")], true),
+        norm3: this.conv(`${at}.norm3`),
+        gated: this.rows([`${at}.ff.net.0.proj`], true),
+        out3: this.rows([`${at}.ff.net.2`], true),
+      };
+    };
+    const count = this.keys.count(`${name}.transformer_blocks`);
+    return {
+      norm,
+      projIn: this.rows([`${name}.proj_in`], true),
+      blocks: Array.from({ length: count }, (_, i) => block(`${name}.transformer_blocks.${i}`)),
+      projOut: this.rows([`${name}.proj_out`], true),
+      nHeads: this.#heads(norm.weight.size, level),
+    };
+  }
+
+  /** Attention of either kind. */
+  mixing(name: string, level: number, outputScale?: number): Mixing {
+    return this.keys.count(`${name}.transformer_blocks`) > 0
+      ? { kind: "transformer", block: this.#transformer(name, level) }
+      : { kind: "attention", block: this.#attention(name, level, outputScale) };
+  }
+
+  /** A level by its keys. */
+  level(name: string, level: number, way?: "down" | "up", outputScale?: number): DiffusersLevel {
+    const resnets = this.keys.count(`${name}.resnets`);
+    const mixings = this.keys.count(`${name}.attentions`);
+    const sampler = `${name}.${way}samplers.0`;
+    const more = outputScale === undefined || outputScale === 1 ? {} : { outputScale };
+    let resampling: Resampling | undefined;
+    const made = {
+      resnets: Array.from(
+        { length: resnets },
+        (_, i) => this.resBlock(`${name}.resnets.${i}`, more),
+      ),
+      mixings: Array.from(
+        { length: mixings },
+        (_, i) => this.mixing(`${name}.attentions.${i}`, level, more.outputScale),
+      ),
+    };
+    if (way && this.reader.has(`${sampler}.conv.weight`)) {
+      resampling = { kind: "conv", layer: this.conv(`${sampler}.conv`) };
+    } else if (way && this.reader.has(`${sampler}.conv1.weight`)) {
+      resampling = { kind: "res", block: this.resBlock(sampler, { resampling: way }) };
+    }
+    return { ...made, resampling };
+  }
+
+  /** The whole network. */
+  all(): DiffusersWeights {
+    const levels = this.keys.count("down_blocks"), ups = this.keys.count("up_blocks");
+    if (levels === 0 || ups !== levels) {
+      throw new InputError(
+        `${this.reader.cannot} it has ${levels} blocks on the way down and ${ups} on the way up, they must be as many`,
+      );
+    }
+    const numbers = Array.from({ length: levels }, (_, i) => i);
+    return {
+      convIn: this.conv("conv_in"),
+      time: [this.conv("time_embedding.linear_1"), this.conv("time_embedding.linear_2")],
+      ...(this.reader.has("class_embedding.weight")
+        ? {
+          labels: this.tensor(
+            "class_embedding.weight",
+            this.reader.shape("class_embedding.weight"),
+          ),
+        }
+        : {}),
+      down: numbers.map((i) => this.level(`down_blocks.${i}`, i, "down")),
+      middle: this.level("mid_block", levels - 1, undefined, this.options.midBlockScaleFactor),
+      up: numbers.map((i) => this.level(`up_blocks.${i}`, levels - 1 - i, "up")),
+      normOut: this.groupNorm("conv_norm_out"),
+      convOut: this.conv("conv_out"),
+    };
+  }
+}
+
+/** Names of blocks that have such keys. */
+function typesOf({ mixings: [mixing], resampling }: DiffusersLevel, way: "Down" | "Up"): string[] {
+  if (mixing?.kind === "transformer") return [`CrossAttn${way}Block2D`];
+  if (mixing) return [`Attn${way}Block2D`];
+  const resampled = `Resnet${way}sampleBlock2D`;
+  return resampling?.kind === "res"
+    ? [resampled]
+    : resampling
+    ? [`${way}Block2D`]
+    : [`${way}Block2D`, resampled];
+}
+
+/** What the shapes of a network say. */
+export function diffusersFacts(
+  { convIn, labels, down, up, convOut }: DiffusersWeights,
+  isConditional: boolean,
+): DiffusersFacts {
+  const widths = down.map(({ resnets }) => resnets[0].conv1.weight.shape[0]);
+  const transformer = [...down, ...up].flatMap(({ mixings }) => mixings)
+    .find((mixing) => mixing.kind === "transformer");
+  return {
+    className: isConditional ? "UNet2DConditionModel" : "UNet2DModel",
+    inChannels: convIn.weight.shape[1],
+    outChannels: convOut.weight.shape[0],
+    blockOutChannels: widths,
+    layersPerBlock: down.map(({ resnets }) => resnets.length),
+    downBlockTypes: down.map((level) => typesOf(level, "Down")),
+    upBlockTypes: up.map((level) => typesOf(level, "Up")),
+    crossAttentionDim: transformer ? transformer.block.blocks[0].keyValue.weight.shape[1] : 0,
+    numClassEmbeds: labels?.shape[0] ?? 0,
+  };
+}

@@ -1,0 +1,51 @@
+/**
+ * Uploads the layers of a UNet as they are read.
+ *
+ * @module
+ */
+import type { Gpu } from "../../engine/gpu.ts";
+import { Tensor } from "../../engine/tensor.ts";
+import type { CheckpointReader } from "./checkpoint_reader.ts";
+import type { Layer, Norm } from "./unet_layers.ts";
+import { own } from "./vit_weights.ts";
+
+/** Uploads tensors as it reads them; whoever reads frees them where one is refused. */
+export class LayerUploader {
+  /** All that was uploaded. */
+  readonly tensors: Tensor[] = [];
+  /** Trained values that were read. */
+  parameters = 0;
+
+  constructor(readonly gpu: Gpu, readonly reader: CheckpointReader) {}
+
+  /** Values that were read, on the device. */
+  put(values: Float32Array<ArrayBuffer>, shape: readonly number[]): Tensor {
+    const tensor = own(Tensor.from(this.gpu, values, shape));
+    this.tensors.push(tensor);
+    this.parameters += values.length;
+    return tensor;
+  }
+
+  /** A tensor of the file. */
+  tensor(name: string, shape: readonly number[]): Tensor {
+    return this.put(this.reader.values(name, shape), shape);
+  }
+
+  /** Weight and bias. */
+  layer(name: string, shape: readonly number[]): Required<Layer> {
+    return {
+      weight: this.tensor(`${name}.weight`, shape),
+      bias: this.tensor(`${name}.bias`, [shape[0]]),
+    };
+  }
+
+  /** Weight and bias of a group norm. */
+  norm(name: string, channels: number, facts: Pick<Norm, "groups" | "eps">): Norm {
+    return { ...this.layer(name, [channels]), ...facts };
+  }
+
+  /** Frees everything. */
+  dispose(): void {
+    this.tensors.forEach((tensor) => tensor.dispose());
+  }
+}

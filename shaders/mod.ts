@@ -28,6 +28,7 @@ import { farthestPointsKernel } from "./spectral/farthest_points.ts";
 import { productTopKKernel, rowTopKKernel, weightedRowsKernel } from "./spectral/nearest_rows.ts";
 import { fftStageKernel } from "./fft/fft_stage.ts";
 import { stridedCopyKernel } from "./index/strided_copy.ts";
+import { maskedKernel, reluMaskKernel } from "./elementwise/relu_mask.ts";
 import { whereKernel } from "./elementwise/where.ts";
 import { cumsumKernel } from "./index/cumsum.ts";
 import { putKernel } from "./index/put.ts";
@@ -133,6 +134,8 @@ export const kernels: readonly KernelSpec[] = [
   packF64Kernel,
   matmulF64Kernel,
   whereKernel,
+  reluMaskKernel,
+  maskedKernel,
   gatherKernel,
   gatherSumKernel,
   putKernel,

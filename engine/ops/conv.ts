@@ -19,6 +19,7 @@ import {
 import * as elementwise from "./elementwise.ts";
 import type { PreparedWeights } from "./prepared_weights.ts";
 import { sum } from "./reduce.ts";
+import { masked, reluMask } from "./relu_mask.ts";
 import { convolveWinograd, type KeptForms, usesWinograd } from "./winograd.ts";
 import { type Activation, activationCodes } from "../../shaders/elementwise/unary.ts";
 import { ceilDiv, type KernelSpec } from "../../shaders/kernel.ts";
@@ -162,20 +163,40 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const geometry = { window, groups, prepared: keptForms(weight, options.prepared) };
   const size = windowCount("conv2d", areaOf(x), window);
   const y = convolve(conv2dKernel, [x, weight, bias], geometry, { cout, size, activation });
-  return record(y, [x, weight, bias], isRelu ? [x, weight, y] : [x, weight], (g, saved) => {
-    const [x, weight, out] = saved;
-    let passed: Tensor | undefined; // a thunk may run alone: what they share is computed by the first one
-    const inner = () => passed ??= out ? elementwise.reluGradient(out, g) : g;
-    return [
-      () =>
-        convolve(convTranspose2dKernel, [inner(), weight], geometry, {
-          cout: channelsOf(x),
-          size: areaOf(x),
-        }),
-      () => weightGradient(inner(), x, weight, geometry),
-      () => sum(inner(), { axes: [0, 2, 3] }),
-    ];
-  });
+  const from = x.shape;
+  if (isOnTape(weight, bias)) {
+    const saved = isRelu ? [x, weight, y] : [x, weight];
+    return record(y, [x, weight, bias], saved, (g, [x, weight, out]) => {
+      let passed: Tensor | undefined; // a thunk may run alone: what they share is computed by the first one
+      const inner = () => passed ??= out ? elementwise.reluGradient(out, g) : g;
+      return [
+        () => inputGradient(inner(), weight, from, geometry),
+        () => weightGradient(inner(), x, weight, geometry),
+        () => sum(inner(), { axes: [0, 2, 3] }),
+      ];
+    });
+  }
+  if (!isOnTape(x)) return y;
+  // For the gradient by the image alone neither the image nor the output need to stay: a bit for each value of the output does.
+  const mask = isRelu ? reluMask(y) : undefined;
+  const kept = !isRelu ? [] : [mask ?? y];
+  record(y, [x], [weight, ...kept], (g, [weight, kept]) => [() => {
+    const inner = !isRelu ? g : mask ? masked(g, kept) : elementwise.reluGradient(kept, g);
+    return inputGradient(inner, weight, from, geometry);
+  }]);
+  mask?.dispose();
+  return y;
+}
+
+/** Gradient by the input, of shape `from`, of a convolution whose output has the gradient `g`. */
+function inputGradient(
+  g: Tensor,
+  weight: Tensor,
+  from: readonly number[],
+  geometry: Geometry,
+): Tensor {
+  const size = [from[2], from[3]] as const;
+  return convolve(convTranspose2dKernel, [g, weight], geometry, { cout: from[1], size });
 }
 
 /**

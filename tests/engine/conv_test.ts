@@ -63,6 +63,27 @@ Deno.test("conv2d() gives the same with the activation fused, apart, and on a ta
   assert.deepEqual([...await taped.data()], expected);
 });
 
+Deno.test("conv2d() on a tape of its image alone keeps a bit for each value", async () => {
+  using x = randn(1, [1, 3, 9, 11]);
+  using weight = randn(2, [5, 3, 3, 3]);
+  using g = randn(3, [1, 5, 9, 11]);
+  const options = { padding: 1, activation: "relu" } as const;
+  using tape = new Tape();
+  using watched = tape.watch(x);
+  const before = gpu.liveBytes;
+  using y = conv2d(watched, weight, options);
+  const output = 4 * 5 * 9 * 11, bits = 4 * Math.ceil(5 * 9 * 11 / 32);
+  assert.equal(gpu.liveBytes - before, output + bits);
+  using whole = new Tape(); // of the weights too: keeps the image and the output
+  using both = whole.watch(x);
+  using weights = whole.watch(weight);
+  using again = conv2d(both, weights, options);
+  const [dx] = tape.gradient(y, [watched], { seed: g });
+  const [want, dWeight] = whole.gradient(again, [both, weights], { seed: g });
+  assert.deepEqual(await dx.data(), await want.data());
+  [dx, want, dWeight].forEach((t) => t.dispose());
+});
+
 /** A convolution of two images and its gradient by them, and of the second image alone. */
 async function bothWays(on: Gpu, { padding, prepared }: { padding: number; prepared: boolean }) {
   using forms = new PreparedWeights();

@@ -132,7 +132,8 @@ function finish(
   }
   const { warnings = [], ...numbers } = results;
   for (const [name, value] of Object.entries(numbers)) {
-    const text = typeof value === "number" ? Number(value.toPrecision(4)) : value;
+    const isRounded = typeof value === "number" && !Number.isInteger(value);
+    const text = isRounded ? Number(value.toPrecision(4)) : value;
     console.log(`${name.padEnd(24)}${text}`);
   }
   for (const warning of warnings as string[]) console.log(`${"warning".padEnd(24)}${warning}`);

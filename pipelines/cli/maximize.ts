@@ -107,7 +107,7 @@ function addImageOptions(command: Command): Command {
     .option("--steps <n>", "optimisation steps (default: the preset's)", wholeNumber)
     .option("--lr <rate>", "step size (default: the preset's)", realNumber)
     .option("--seeds <n>", "images of each target", wholeNumber, 1)
-    .option("--batch <n>", "images made together (default: 8)", wholeNumber)
+    .option("--batch <n>", "images made together (default: 8, 1 without a GPU)", wholeNumber)
     .option("--seed-image <ref>", "pictures to start from: a .png, a folder or list, or an array")
     .option("--max-change <c>", "most that a colour may change, as 8/255", colorChange)
     .option("--rms-change <c>", "most that colours may change in root mean square", colorChange)
@@ -199,7 +199,9 @@ async function makeImages(
   { folder, progress }: { folder: ImageFolder; progress: Progress },
 ): Promise<void> {
   const { image, requests, targeting, settings, size, start, options } = study;
-  const { seeds, batch, sizes, shares, seed, maxChange: max, rmsChange: rms } = options;
+  const { seeds, sizes, shares, seed, maxChange: max, rmsChange: rms } = options;
+  // Batches fill a GPU; a CPU gains nothing from them, and what is kept after each image is worth more.
+  const batch = options.batch ?? (gpu.caps.isSoftware ? 1 : 8);
   const template = await templateOf(gpu, study);
   using log = openLog(gpu, study);
   for (let i = 0; i < (log?.size ?? 0); i++) folder.add(unpackImage(log!.read(i)));

@@ -13,6 +13,7 @@ import { relevanceMaps, type RoiVoxels, type RoiWeights, roiWeights } from "../d
 import type { Encoder } from "../encoding/encoder.ts";
 import { RidgeModel } from "../encoding/fitted_ridge.ts";
 import type { EncodingModel } from "../encoding/linear_model.ts";
+import { overDeviation } from "../encoding/normalize.ts";
 import { InputError } from "../errors.ts";
 import type { ImageSize } from "../images/preprocess.ts";
 import type { VisionModel } from "../models/model.ts";
@@ -44,7 +45,7 @@ export function regionWeights(encoder: Encoder, rois: readonly RoiVoxels[]): Reg
     const k = rois.length;
     for (let f = 0; f < mean.length; f++) {
       for (let r = 0; r < k; r++) {
-        region.coef[f * k + r] /= std[f];
+        region.coef[f * k + r] = overDeviation(region.coef[f * k + r], std[f]);
         region.intercept[r] -= region.coef[f * k + r] * mean[f];
       }
     }

@@ -8,6 +8,7 @@ import { InputError } from "../errors.ts";
 import type { Encoder } from "./encoder.ts";
 import { delaysOf, featureWeights } from "./feature_weights.ts";
 import type { HostMatrix } from "./host_matrix.ts";
+import { overDeviation } from "./normalize.ts";
 
 /** Readouts of a network's features: `weights · features + intercept`. */
 export interface ImageReadouts {
@@ -64,7 +65,7 @@ export async function imageReadouts(
   const intercept = Float64Array.from(list, (v) => model.intercept[v]);
   if (kind === "zscore" && mean && std) {
     for (let at = 0; at < data.length; at++) {
-      const weight = data[at] / std[at % p];
+      const weight = overDeviation(data[at], std[at % p]);
       intercept[Math.floor(at / p)] -= weight * mean[at % p];
       data[at] = weight;
     }

@@ -13,30 +13,37 @@ export interface FeatureNormalizer {
   readonly kind: Normalization;
   /** Means of the training samples, `[nFeatures]`, for `"zscore"`. */
   readonly mean?: Float64Array<ArrayBuffer>;
-  /** Population standard deviations of the training samples, `[nFeatures]`, for `"zscore"`. */
+  /** Population standard deviations of the training samples, `[nFeatures]`, for `"zscore"`; 0 of features that never change. */
   readonly std?: Float64Array<ArrayBuffer>;
 }
 
 /**
- * Learns a normalisation.
+ * Learns a normalisation. The deviation of a feature that never changes, such as a unit that no training image drives, is 0, and
+ * z-scored it is 0 in every sample.
  *
  * @param features training samples, `[nSamples, nFeatures]`
- * @throws {InputError} for `"zscore"` when a feature is constant
+ * @throws {InputError} for `"zscore"` when every feature is constant
  */
 export function fitNormalizer(features: HostMatrix, kind: Normalization): FeatureNormalizer {
   if (kind !== "zscore") return { kind };
   const { data, shape: [n, p] } = features;
   const mean = columnMeans(features, range(n));
   const squares = new Float64Array(p);
-  for (let at = 0; at < data.length; at++) squares[at % p] += (data[at] - mean[at % p]) ** 2;
-  const std = squares.map((s) => Math.sqrt(s / n));
-  const constant = std.findIndex((s) => s === 0);
-  if (constant >= 0) {
-    throw new InputError(
-      `Cannot z-score the features: column ${constant} (counted from 0) is constant; remove it or choose another normalisation`,
-    );
+  // Asked of the values: the rounded mean of equal values can differ from them.
+  const varies = new Uint8Array(p);
+  for (let at = 0; at < data.length; at++) {
+    squares[at % p] += (data[at] - mean[at % p]) ** 2;
+    if (data[at] !== data[at % p]) varies[at % p] = 1;
   }
-  return { kind, mean, std };
+  if (!varies.includes(1)) {
+    throw new InputError(`Cannot z-score the features: all ${p} columns are constant`);
+  }
+  return { kind, mean, std: squares.map((s, j) => varies[j] ? Math.sqrt(s / n) : 0) };
+}
+
+/** `x / std`, or 0 for a feature that never changed. */
+export function overDeviation(x: number, std: number): number {
+  return std > 0 ? x / std : 0;
 }
 
 /**
@@ -58,7 +65,7 @@ export function normalizeFeatures(
       `Cannot z-score features [${shape}]: the model was fitted on ${mean?.length ?? 0} features`,
     );
   }
-  return { data: data.map((x, at) => (x - mean[at % p]) / std[at % p]), shape };
+  return { data: data.map((x, at) => overDeviation(x - mean[at % p], std[at % p])), shape };
 }
 
 /** Rows divided by their Euclidean norms; a row of zeros stays zero. */

@@ -28,6 +28,7 @@ import { planTaps, tapFeatures } from "../../pipelines/models/tap_features.ts";
 import { predictResponses } from "../../pipelines/optvis/predict_responses.ts";
 import { splitReadouts } from "../../pipelines/optvis/readout_weights.ts";
 import { modelInput } from "../../pipelines/optvis/transform_images.ts";
+import { phantomNetFiles } from "../../pipelines/phantom/nets.ts";
 import { openImageEncoder, recipeReducers } from "../../pipelines/vwam/image_encoder.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { gyrus } from "../console.ts";
@@ -134,6 +135,29 @@ Deno.test("features averages the frames of TRs, of folders and of numbered clips
   const [ofNumbered, own] = await read("numbered.h5", "/features", "/clips");
   near(ofNumbered.data, means(all, [[0, 4], [4, 20], [20, 21]]));
   assert.deepEqual([...own.data], [9, 2, 5]);
+});
+
+Deno.test("features averages what a vision transformer computes, before it is rounded to half precision", async () => {
+  const clip = decodeURIComponent(phantomNetFiles("clip").weights.pathname);
+  const run = async (out: string, ...more: string[]) => {
+    const { code, text } = await gyrus(
+      ...["features", "--model", clip, "--images", folder.at("movies"), "--save", "cls,dense"],
+      ...["--dense", "naclip", "--batch", "8", "--out", folder.at(out), ...more],
+    );
+    assert.equal(code, 0, text);
+    return await read(out, "/cls", "/dense");
+  };
+  const [cls, dense] = await run("plain_vit.h5");
+  const [ofClips, ofDense] = await run("vit.h5", "--clips", "folders", "--dense-dtype", "f16");
+  const spans = [[0, 13], [13, 21]] as const;
+  assertNear(ofClips.data, means(cls, spans), 1e-5, "/cls");
+  assert.deepEqual(ofDense.shape, [2, ...dense.shape.slice(1)]);
+  const width = dense.data.length / 21;
+  const want = means({ data: dense.data, shape: [21, width] }, spans);
+  // As stored, 16 times the mean, rounded once to 11 bits.
+  ofDense.data.forEach((value, i) =>
+    assert(Math.abs(value - 16 * want[i]) <= 2 ** -11 * Math.abs(16 * want[i]) + 1e-5)
+  );
 });
 
 Deno.test("features says what is wrong with clips", async () => {

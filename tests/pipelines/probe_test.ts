@@ -123,8 +123,12 @@ Deno.test("normalizeFeatures() gives unit rows, or columns by the training sampl
   const { data } = normalizeFeatures(raw, z);
   assert(Math.abs(data[0] + data[2] + data[4]) < 1e-6);
   assert(Math.abs(data[0] ** 2 + data[2] ** 2 + data[4] ** 2 - 3) < 1e-5);
-  const flat = hostMatrix([1, 2, 1, 3], [2, 2]);
-  assert.throws(() => fitNormalizer(flat, "zscore"), { message: /column 0 .* is constant/ });
+  // A column that never changed says nothing, even where it does later; 0.7 has a mean beside it.
+  const flat = fitNormalizer(hostMatrix([0.7, 2, 0.7, 3, 0.7, 4], [3, 2]), "zscore");
+  const later = normalizeFeatures(hostMatrix([0.9, 3, 0.7, 3], [2, 2]), flat);
+  assert.deepEqual([...later.data], [0, 0, 0, 0]);
+  const still = hostMatrix([1, 2, 1, 2], [2, 2]);
+  assert.throws(() => fitNormalizer(still, "zscore"), { message: /all 2 columns are constant/ });
   const wide = hostMatrix([1, 2, 3], [1, 3]);
   assert.throws(() => normalizeFeatures(wide, z), { message: /fitted on 2 features/ });
 });

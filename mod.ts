@@ -256,7 +256,12 @@ export {
   loadModel,
   VisionModel,
 } from "./pipelines/models/model.ts";
-export { type AnyModel, isTapModel, loadAnyModel } from "./pipelines/models/any_model.ts";
+export {
+  type AnyModel,
+  isTapModel,
+  loadAnyModel,
+  networkOf,
+} from "./pipelines/models/any_model.ts";
 export {
   tapGradient,
   type TapModel,

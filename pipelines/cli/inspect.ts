@@ -52,7 +52,7 @@ export function register(program: Command): void {
 
 async function inspect(reference: string, options: InspectOptions): Promise<void> {
   using listing = await openListing(reference);
-  const { format, metadata, arrays } = listing;
+  const { format, metadata, network, arrays } = listing;
   const progress = new Progress({ silent: options.json });
   const rows: { array: ListedArray; stats: ArrayStats | undefined }[] = [];
   const started = performance.now();
@@ -69,11 +69,14 @@ async function inspect(reference: string, options: InspectOptions): Promise<void
     const listed = rows.map(({ array: { name, dtype, shape, scale }, stats }) => ({
       ...{ name, dtype, shape, scale, stats },
     }));
-    return console.log(JSON.stringify({ file: reference, format, metadata, arrays: listed }));
+    return console.log(
+      JSON.stringify({ file: reference, format, metadata, network, arrays: listed }),
+    );
   }
   console.log(
     `${reference}: ${format}, ${arrays.length} ${arrays.length === 1 ? "array" : "arrays"}`,
   );
+  if (network !== undefined) console.log(`  network: ${network}`);
   for (const [key, value] of Object.entries(metadata)) {
     console.log(`  ${key}: ${shorten(typeof value === "string" ? value : JSON.stringify(value))}`);
   }

@@ -12,6 +12,7 @@ import { readNifti } from "../io/nifti.ts";
 import { NpyFile } from "../io/npy.ts";
 import { openSafetensors } from "../io/safetensors_file.ts";
 import { dtypeBytes, type HostTensor, hostTensor, shapeSize } from "../io/state_dict.ts";
+import { networkOf } from "../models/any_model.ts";
 
 /** One array of a file. */
 export interface ListedArray {
@@ -33,6 +34,8 @@ export interface Listing extends Disposable {
   readonly format: string;
   /** What the file says about itself. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** What network a checkpoint is of, where its keys tell. */
+  readonly network?: string;
   /** Its arrays, in the file's order. */
   readonly arrays: readonly ListedArray[];
 }
@@ -89,7 +92,8 @@ function listSafetensors(path: string): Listing {
   });
   const { metadata } = checkpoint;
   const format = /\.(bin|ckpt|pth?|pth\.tar)$/i.test(path) ? "PyTorch" : "safetensors";
-  return { format, metadata, arrays, [Symbol.dispose]: () => checkpoint.close() };
+  const network = networkOf(checkpoint.tensors);
+  return { format, metadata, network, arrays, [Symbol.dispose]: () => checkpoint.close() };
 }
 
 async function listHdf5(path: string): Promise<Listing> {

@@ -4,10 +4,13 @@
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
+import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { type InceptionModel, loadInception } from "./inception.ts";
 import { type InceptionOptions, isInception, readInceptionOptions } from "./inception_weights.ts";
+import { mapCheckpoint } from "./layouts.ts";
 import { loadModel, type VisionModel } from "./model.ts";
+import { tapFamilyNames } from "./tap_model.ts";
 import { loadVgg, type VggModel } from "./vgg.ts";
 import { isVgg, type VggOptions } from "./vgg_weights.ts";
 import type { ModelOptions } from "./vit_options.ts";
@@ -18,6 +21,21 @@ export type AnyModel = VisionModel | InceptionModel | VggModel;
 /** Whether a network is a convolutional one, with taps. */
 export function isTapModel(model: AnyModel): model is InceptionModel | VggModel {
   return model.family === "inception" || model.family === "vgg";
+}
+
+/**
+ * What a state dict is a network of, told by its keys: a family with taps, or the layout of a vision transformer; undefined
+ * where no layout is known.
+ */
+export function networkOf(stateDict: StateDict): string | undefined {
+  if (isInception(stateDict)) return tapFamilyNames.inception;
+  if (isVgg(stateDict)) return tapFamilyNames.vgg;
+  try {
+    return `vision transformer, layout ${mapCheckpoint(stateDict).layout}`;
+  } catch (cause) {
+    if (cause instanceof InputError) return undefined;
+    throw cause;
+  }
 }
 
 /**

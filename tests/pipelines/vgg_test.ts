@@ -217,6 +217,8 @@ Deno.test("features recognises a VGG and takes its size and colours from the con
   await saveSafetensors(folder.at("vgg.safetensors"), plain.stateDict);
   const config = { image_mean: [0.5, 0.4, 0.3], image_std: [0.2, 0.2, 0.25], image_size: 16 };
   folder.write("vgg.config.json", new TextEncoder().encode(JSON.stringify(config)));
+  const inspected = await gyrus("inspect", "--no-stats", folder.at("vgg.safetensors"));
+  assert.match(inspected.text, /network: VGG/);
   const bytes = Uint8Array.from(uniform(randomKey(25), 2 * 20 * 24 * 3), (v) => 256 * v);
   folder.write("images.npy", writeNpy(hostTensor(bytes, [2, 20, 24, 3])));
   const run = (...more: string[]) =>

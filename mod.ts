@@ -236,11 +236,7 @@ export {
   type PermutationResult,
   permutationTest,
 } from "./pipelines/stats/permutation.ts";
-export {
-  type SignFlipOptions,
-  type SignFlipResult,
-  signFlipTest,
-} from "./pipelines/stats/sign_flip.ts";
+export * from "./pipelines/stats/sign_flip.ts";
 export { nearestRows, type Neighbors, type RowMetric } from "./pipelines/stats/nearest_rows.ts";
 export { pinvHost, type Svd, svdHost } from "./pipelines/stats/svd.ts";
 export {
@@ -256,12 +252,7 @@ export {
   loadModel,
   VisionModel,
 } from "./pipelines/models/model.ts";
-export {
-  type AnyModel,
-  isTapModel,
-  loadAnyModel,
-  networkOf,
-} from "./pipelines/models/any_model.ts";
+export { type AnyModel, isTapModel, loadAnyModel } from "./pipelines/models/any_model.ts";
 export {
   tapGradient,
   type TapModel,

@@ -249,10 +249,11 @@ export {
 export {
   type ForwardOptions,
   type ForwardResult,
-  loadModel,
+  loadVit,
   VisionModel,
 } from "./pipelines/models/model.ts";
-export { type AnyModel, isTapModel, loadAnyModel } from "./pipelines/models/any_model.ts";
+export { type AnyModel, isTapModel } from "./pipelines/models/any_model.ts";
+export { type LoadedModel, loadModel } from "./pipelines/models/load_model.ts";
 export {
   tapGradient,
   type TapModel,

@@ -12,7 +12,7 @@ import { findSafetensors, openSafetensors } from "../io/safetensors_file.ts";
 import { parseJsonObject, quote } from "../io/strict_json.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { type AnyModel, loadAnyModel } from "../models/any_model.ts";
-import { loadModel, type VisionModel } from "../models/model.ts";
+import { loadVit, type VisionModel } from "../models/model.ts";
 import { randomWeights, type TrainedPart } from "../models/random_weights.ts";
 
 /** No model's configuration is nearly as long. */
@@ -123,7 +123,7 @@ async function withWeights<M>(
  * @throws {InputError} when a file is missing or damaged, or no layout is recognised
  */
 export async function loadModelFile(gpu: Gpu, choice: ModelChoice): Promise<VisionModel> {
-  return await withWeights(choice, (tensors, config) => loadModel(gpu, tensors, config));
+  return await withWeights(choice, (tensors, config) => loadVit(gpu, tensors, config));
 }
 
 /**

@@ -6,10 +6,12 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
+import { isAdm } from "./adm.ts";
+import { isDiffusersUnet } from "./diffusers_unet.ts";
 import { type InceptionModel, loadInception } from "./inception.ts";
 import { type InceptionOptions, isInception, readInceptionOptions } from "./inception_weights.ts";
 import { mapCheckpoint } from "./layouts.ts";
-import { loadModel, type VisionModel } from "./model.ts";
+import { loadVit, type VisionModel } from "./model.ts";
 import { tapFamilyNames } from "./tap_model.ts";
 import { loadVgg, type VggModel } from "./vgg.ts";
 import { isVgg, type VggOptions } from "./vgg_weights.ts";
@@ -30,6 +32,8 @@ export function isTapModel(model: AnyModel): model is InceptionModel | VggModel 
 export function networkOf(stateDict: StateDict): string | undefined {
   if (isInception(stateDict)) return tapFamilyNames.inception;
   if (isVgg(stateDict)) return tapFamilyNames.vgg;
+  if (isAdm(stateDict)) return "network of guided-diffusion";
+  if (isDiffusersUnet(stateDict)) return "UNet of diffusers";
   try {
     return `vision transformer, layout ${mapCheckpoint(stateDict).layout}`;
   } catch (cause) {
@@ -39,7 +43,7 @@ export function networkOf(stateDict: StateDict): string | undefined {
 }
 
 /**
- * Loads whatever the keys of a state dict belong to: see {@link loadModel}, {@link loadInception} and {@link loadVgg}.
+ * Loads whatever the keys of a state dict belong to: see {@link loadVit}, {@link loadInception} and {@link loadVgg}.
  *
  * @throws {InputError} when the checkpoint is none of them, or not whole
  */
@@ -53,5 +57,5 @@ export async function loadAnyModel(
     return await loadInception(gpu, stateDict, config as InceptionOptions);
   }
   if (isVgg(stateDict, prefix)) return await loadVgg(gpu, stateDict, config as VggOptions);
-  return await loadModel(gpu, stateDict, config as ModelOptions);
+  return await loadVit(gpu, stateDict, config as ModelOptions);
 }

@@ -65,7 +65,7 @@ function blockNames(tower: string, depth: number): RegExp {
   return new RegExp(`^${tower}blocks\\.(${numbers})${BLOCK_PARTS}$`);
 }
 
-/** Everything that {@link loadModel} puts together. */
+/** Everything that {@link loadVit} puts together. */
 interface ModelParts {
   readonly gpu: Gpu;
   readonly config: VitConfig;
@@ -93,7 +93,7 @@ export class VisionModel implements Disposable {
   readonly #positions = new Map<string, Tensor>();
   #disposed = false;
 
-  /** @internal Use {@link loadModel}. */
+  /** @internal Use {@link loadVit}. */
   constructor(parts: ModelParts) {
     this.#parts = parts;
     this.family = parts.config.family;
@@ -322,14 +322,14 @@ export class VisionModel implements Disposable {
  *
  * @example
  * ```ts ignore
- * import { Gpu, loadModel, readSafetensors, Tensor } from "@gyrus/gyrus";
+ * import { Gpu, loadVit, readSafetensors, Tensor } from "@gyrus/gyrus";
  * using gpu = await Gpu.open();
- * using model = await loadModel(gpu, readSafetensors(await Deno.readFile("model.safetensors")));
+ * using model = await loadVit(gpu, readSafetensors(await Deno.readFile("model.safetensors")));
  * using pixels = Tensor.zeros(gpu, [1, 3, 224, 224]);
  * const { output, captured } = model.forward(pixels, { capture: ["blocks.3"] });
  * ```
  */
-export async function loadModel(
+export async function loadVit(
   gpu: Gpu,
   stateDict: StateDict,
   config?: ModelOptions | Readonly<Record<string, unknown>>,
@@ -337,12 +337,12 @@ export async function loadModel(
   const said = readModelConfig(config);
   if (isInception(stateDict, said.prefix)) {
     throw new InputError(
-      "Cannot load Inception V3 as a vision transformer: loadInception and loadAnyModel load it",
+      "Cannot load Inception V3 as a vision transformer: loadInception and loadModel load it",
     );
   }
   if (isVgg(stateDict, said.prefix)) {
     throw new InputError(
-      "Cannot load VGG as a vision transformer: loadVgg and loadAnyModel load it",
+      "Cannot load VGG as a vision transformer: loadVgg and loadModel load it",
     );
   }
   const checkpoint = mapCheckpoint(stateDict, { prefix: said.prefix });

@@ -2,7 +2,7 @@
 
 import type { Gpu } from "../../engine/gpu.ts";
 import { readSafetensors } from "../io/safetensors.ts";
-import { loadModel, type VisionModel } from "../models/model.ts";
+import { loadVit, type VisionModel } from "../models/model.ts";
 import { loadVgg, type VggModel } from "../models/vgg.ts";
 
 /** The phantom's vision transformers. */
@@ -40,5 +40,5 @@ export async function loadPhantomNet(
   const { weights, config } = phantomNetFiles(net);
   const tensors = readSafetensors(await Deno.readFile(weights));
   const said = JSON.parse(await Deno.readTextFile(config));
-  return net === "cnn" ? await loadVgg(gpu, tensors, said) : await loadModel(gpu, tensors, said);
+  return net === "cnn" ? await loadVgg(gpu, tensors, said) : await loadVit(gpu, tensors, said);
 }

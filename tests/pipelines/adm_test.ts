@@ -7,7 +7,8 @@ import { Tape } from "../../engine/tape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../../pipelines/errors.ts";
 import { hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
-import { isAdm, loadAdm } from "../../pipelines/models/adm.ts";
+import { type AdmModel, isAdm, loadAdm } from "../../pipelines/models/adm.ts";
+import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { CLASSES, TinyAdm, type TinyAdmOptions } from "./adm_reference.ts";
 import { relativeError } from "./vit_oracle.ts";
@@ -161,8 +162,8 @@ Deno.test("loadAdm() refuses checkpoints that are not whole, and takes a prefix"
   for (const [broken, message] of cases) await assert.rejects(loadAdm(gpu, broken, heads), message);
   const inside: StateDict = new Map([...stateDict].map(([name, t]) => [`model.${name}`, t]));
   assert.ok(isAdm(inside) && !isAdm(inside, "") && !isAdm(new Map()));
-  using model = await loadAdm(gpu, inside, heads);
-  assert.equal(model.layout.outChannels, 6);
+  using model = await loadModel<AdmModel>(gpu, inside, heads);
+  assert.deepEqual([model.family, model.layout.outChannels], ["adm", 6]);
 });
 
 Deno.test("AdmModel.forward() refuses what does not fit, and captures by name", async () => {

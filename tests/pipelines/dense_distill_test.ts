@@ -5,7 +5,7 @@ import { distillDense } from "../../pipelines/dense/distill.ts";
 import { type PatchShift, patchShifts } from "../../pipelines/dense/offsets.ts";
 import { relevanceMaps, roiWeights, textSimilarity } from "../../pipelines/dense/relevance.ts";
 import { InputError } from "../../pipelines/errors.ts";
-import { type ForwardOptions, loadModel, type VisionModel } from "../../pipelines/models/model.ts";
+import { type ForwardOptions, loadVit, type VisionModel } from "../../pipelines/models/model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
@@ -104,7 +104,7 @@ async function withModel(
   body: (model: VisionModel) => Promise<void>,
 ): Promise<void> {
   const { keys, config } = tiny.layouts[0];
-  using model = await loadModel(gpu, toStateDict(keys), config);
+  using model = await loadVit(gpu, toStateDict(keys), config);
   await body(model);
 }
 

@@ -9,7 +9,7 @@ import { denseSettings, paperSize } from "../../pipelines/brain_sail/config.ts";
 import { distillDense } from "../../pipelines/dense/distill.ts";
 import { whiteInfill } from "../../pipelines/dense/features.ts";
 import { patchShifts } from "../../pipelines/dense/offsets.ts";
-import { loadModel, type VisionModel } from "../../pipelines/models/model.ts";
+import { loadVit, type VisionModel } from "../../pipelines/models/model.ts";
 import type { ModelFamily } from "../../pipelines/models/vit_options.ts";
 import { openMethodGpu } from "../_gpu.ts";
 import { type DenseOracle, distillInFloat64 } from "./dense_oracle.ts";
@@ -108,7 +108,7 @@ async function withBackbone(
   backbone: Backbone,
   body: (model: VisionModel, pixels: Tensor, image: Float32Array) => Promise<void>,
 ): Promise<void> {
-  using model = await loadModel(gpu, toStateDict(backbone.keys), backbone.config);
+  using model = await loadVit(gpu, toStateDict(backbone.keys), backbone.config);
   assert.equal(model.family, backbone.family);
   const { height, width } = paperSize(model.config);
   const image = imageOf(backbone, height);

@@ -8,7 +8,12 @@ import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../../pipelines/errors.ts";
 import { readSafetensors } from "../../pipelines/io/safetensors.ts";
 import type { HostTensor, StateDict } from "../../pipelines/io/state_dict.ts";
-import { isDiffusersUnet, loadDiffusersUnet } from "../../pipelines/models/diffusers_unet.ts";
+import {
+  type DiffusersUnet,
+  isDiffusersUnet,
+  loadDiffusersUnet,
+} from "../../pipelines/models/diffusers_unet.ts";
+import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { needs } from "../expectations.ts";
 import { GoldenFile } from "../golden_file.ts";
@@ -90,7 +95,8 @@ Deno.test("loadDiffusersUnet() reads blocks off the keys, and compares the confi
     up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D"],
   };
   assert.ok(isDiffusersUnet(stateDict) && !isDiffusersUnet(new Map()));
-  using model = await loadDiffusersUnet(gpu, stateDict, config);
+  using model = await loadModel<DiffusersUnet>(gpu, stateDict, config);
+  assert.equal(model.family, "diffusers");
   const total = [...stateDict.values()].reduce(
     (all, { shape }) => all + shape.reduce((a, b) => a * b, 1),
     0,

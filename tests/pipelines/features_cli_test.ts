@@ -11,7 +11,7 @@ import { writeNpy } from "../../pipelines/io/npy.ts";
 import { savePng } from "../../pipelines/io/png.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
-import { loadModel, type VisionModel } from "../../pipelines/models/model.ts";
+import { loadVit, type VisionModel } from "../../pipelines/models/model.ts";
 import { openCommandGpu } from "../_gpu.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
@@ -68,7 +68,7 @@ function assertClose(a: ArrayLike<number>, b: ArrayLike<number>, label: string):
 
 async function withModel(tiny: models.TinyModel, body: (model: VisionModel) => Promise<void>) {
   const { keys, config } = tiny.layouts[0];
-  using model = await loadModel(gpu, toStateDict(keys), config);
+  using model = await loadVit(gpu, toStateDict(keys), config);
   await body(model);
 }
 

@@ -8,7 +8,7 @@ import { Tensor } from "../../engine/tensor.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { readSafetensors } from "../../pipelines/io/safetensors.ts";
 import { hostArray, type StateDict, toFloat32 } from "../../pipelines/io/state_dict.ts";
-import { loadModel, type VisionModel } from "../../pipelines/models/model.ts";
+import { loadVit, type VisionModel } from "../../pipelines/models/model.ts";
 import { relativeError } from "./vit_oracle.ts";
 
 /** The folder, or undefined. */
@@ -47,7 +47,7 @@ export function goldenLayouts(name: string): GoldenLayout[] {
 /** Loads the weights of a layout. */
 export function loadGolden(gpu: Gpu, layout: GoldenLayout, more = {}): Promise<VisionModel> {
   const config = { ...layout.config as Record<string, unknown>, ...more };
-  return loadModel(gpu, readSafetensors(Deno.readFileSync(layout.path)), config);
+  return loadVit(gpu, readSafetensors(Deno.readFileSync(layout.path)), config);
 }
 
 /** One case: inputs, and outputs that are ticked off as they are compared. */

@@ -6,7 +6,7 @@ import { encodeFloat16, hostTensor, toFloat32 } from "../../pipelines/io/state_d
 import { imagenetMean, imagenetStd } from "../../pipelines/images/preprocess.ts";
 import { inceptionTaps } from "../../pipelines/models/inception_layout.ts";
 import { loadInception } from "../../pipelines/models/inception.ts";
-import { loadModel } from "../../pipelines/models/model.ts";
+import { loadVit } from "../../pipelines/models/model.ts";
 import { tapGradient } from "../../pipelines/models/tap_model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { assertInputError } from "./io_fixtures.ts";
@@ -210,7 +210,7 @@ Deno.test("loadInception() names what is wrong with a checkpoint", async () => {
     (d) => d.set("Conv2d_2a_3x3.bn.running_var", hostTensor(new Float32Array(2).fill(-1), [2])),
     /running_var" must be above -0.001/,
   );
-  await assert.rejects(() => loadModel(gpu, net.stateDict), /loadInception/);
+  await assert.rejects(() => loadVit(gpu, net.stateDict), /loadInception/);
 });
 
 Deno.test("Inception refuses images and names that it cannot take", async () => {

@@ -17,7 +17,7 @@ import { Hdf5File } from "../../pipelines/io/hdf5.ts";
 import { loadPng, savePng } from "../../pipelines/io/png.ts";
 import { saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { toFloat32 } from "../../pipelines/io/state_dict.ts";
-import { loadModel } from "../../pipelines/models/model.ts";
+import { loadVit } from "../../pipelines/models/model.ts";
 import { openCommandGpu } from "../_gpu.ts";
 import { toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
@@ -74,7 +74,7 @@ Deno.test("localize writes the mean over a region's voxels of the encoder's pred
     assert.deepEqual(file.readStrings("/roi_names"), ["B", "A"]);
     assert.deepEqual(file.readStrings("/image_names"), ["one", "two"]);
     const maps = toFloat32(file.read("/maps"));
-    using model = await loadModel(gpu, toStateDict(keys), config);
+    using model = await loadVit(gpu, toStateDict(keys), config);
     const size = { height: 20, width: 16 };
     const { data } = preprocess(image, { family: stretched("clip"), size });
     using pixels = Tensor.from(gpu, data, [1, 3, 20, 16]);

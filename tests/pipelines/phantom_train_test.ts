@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { loadModel } from "../../pipelines/models/model.ts";
+import { loadVit } from "../../pipelines/models/model.ts";
 import { phantomNets, type TrainOptions, trainPhantomNet } from "../../pipelines/phantom/train.ts";
 import { phantomTokenizer } from "../../pipelines/phantom/train_clip.ts";
 import { clipStarts, writeClip } from "../../pipelines/phantom/train_clip_net.ts";
@@ -44,7 +44,7 @@ for (const net of phantomNets) {
       assert.deepEqual(bytes, second.tensors.get(name)!.bytes, name);
     }
     {
-      using model = await loadModel(gpu, first.tensors, first.config);
+      using model = await loadVit(gpu, first.tensors, first.config);
       assert.equal(model.family, net);
     }
     assert.equal(gpu.liveBytes, 0);

@@ -5,7 +5,7 @@ import { openArray } from "../../pipelines/io/array_ref.ts";
 import { writeNpy } from "../../pipelines/io/npy.ts";
 import { hostTensor, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { openSafetensors } from "../../pipelines/io/safetensors_file.ts";
-import { loadModel } from "../../pipelines/models/model.ts";
+import { loadVit } from "../../pipelines/models/model.ts";
 import { randomWeights } from "../../pipelines/models/random_weights.ts";
 import { gyrus } from "../console.ts";
 import { TestFolder } from "./io_fixtures.ts";
@@ -68,7 +68,7 @@ Deno.test("a network with random weights runs, and gyrus features writes what it
   using gpu = await Gpu.open();
   {
     using file = openSafetensors(weights("radio"));
-    using model = await loadModel(gpu, randomWeights(file.tensors, randomKey(2)));
+    using model = await loadVit(gpu, randomWeights(file.tensors, randomKey(2)));
     assert.equal(model.family, "radio");
   }
   assert.equal(gpu.liveBytes, 0);

@@ -18,7 +18,7 @@ import {
   toFloat32,
 } from "../../pipelines/io/state_dict.ts";
 import { isTapModel, loadAnyModel } from "../../pipelines/models/any_model.ts";
-import { loadModel } from "../../pipelines/models/model.ts";
+import { loadVit } from "../../pipelines/models/model.ts";
 import { planTaps, tapFeatures } from "../../pipelines/models/tap_features.ts";
 import { tapGradient } from "../../pipelines/models/tap_model.ts";
 import { loadVgg } from "../../pipelines/models/vgg.ts";
@@ -191,7 +191,7 @@ Deno.test("loadVgg() names what is wrong with a checkpoint", async () => {
   const nan = hostTensor(new Float32Array(4).fill(NaN), [4]);
   await rejects((d) => d.set("classifier.6.bias", nan), /finite numbers, value 0 is NaN/);
   await rejects(() => {}, /"image_std" must be three numbers above 0/, { image_std: [1, 1, 0] });
-  await assert.rejects(() => loadModel(gpu, plain.stateDict), /loadVgg/);
+  await assert.rejects(() => loadVit(gpu, plain.stateDict), /loadVgg/);
   const bad = new Map(normed.stateDict);
   bad.set("features.1.running_var", hostTensor(new Float32Array(5).fill(-1), [5]));
   await assert.rejects(() => loadVgg(gpu, bad), /features.1.running_var" must be above -0.00001/);

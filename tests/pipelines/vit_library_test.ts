@@ -10,7 +10,7 @@ import { Tensor, tidy } from "../../engine/tensor.ts";
 import { parseSafetensorsHeader, safetensorsHeaderLength } from "../../pipelines/io/safetensors.ts";
 import { readSafetensors } from "../../pipelines/io/safetensors.ts";
 import { hostArray, type StateDict, toFloat32 } from "../../pipelines/io/state_dict.ts";
-import { type ForwardOptions, loadModel, type VisionModel } from "../../pipelines/models/model.ts";
+import { type ForwardOptions, loadVit, type VisionModel } from "../../pipelines/models/model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { assertTensor, TOLERANCE } from "./vit_oracle.ts";
 
@@ -111,9 +111,9 @@ async function checkText(model: VisionModel, { tensors }: LibraryModel): Promise
 const files = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 
 for (const name of files) {
-  Deno.test(`loadModel() computes what the library computes: ${name}`, async () => {
+  Deno.test(`loadVit() computes what the library computes: ${name}`, async () => {
     const file = readLibraryModel(name);
-    using model = await loadModel(gpu, file.weights, file.config);
+    using model = await loadVit(gpu, file.weights, file.config);
     for (const run of file.runs) {
       await checkRun(model, file, run);
       if (run.grad) await checkGradient(model, file, run);
@@ -122,7 +122,7 @@ for (const name of files) {
   });
 }
 
-Deno.test("loadModel() is compared with every library", () => {
+Deno.test("loadVit() is compared with every library", () => {
   assert.equal(files.length, 19);
 });
 

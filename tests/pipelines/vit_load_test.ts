@@ -11,7 +11,7 @@ import {
   toFloat32,
 } from "../../pipelines/io/state_dict.ts";
 import { readSafetensors, writeSafetensors } from "../../pipelines/io/safetensors.ts";
-import { loadModel } from "../../pipelines/models/model.ts";
+import { loadVit } from "../../pipelines/models/model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { random, toStateDict } from "./vit_fixtures.ts";
 import * as models from "./vit_models.ts";
@@ -42,7 +42,7 @@ function storedAs(
 }
 
 for (const dtype of ["f16", "bf16"] as const) {
-  Deno.test(`loadModel() reads a ${dtype} file as exactly the values it holds`, async () => {
+  Deno.test(`loadVit() reads a ${dtype} file as exactly the values it holds`, async () => {
     const stored = storedAs(toStateDict(keys), dtype);
     const widened: StateDict = new Map(
       [...stored].map((
@@ -50,8 +50,8 @@ for (const dtype of ["f16", "bf16"] as const) {
       ): [string, HostTensor] => [name, hostTensor(toFloat32(t), t.shape)]),
     );
     using pixels = pixelsOf();
-    using model = await loadModel(gpu, readSafetensors(writeSafetensors(stored)), config);
-    using twin = await loadModel(gpu, widened, config);
+    using model = await loadVit(gpu, readSafetensors(writeSafetensors(stored)), config);
+    using twin = await loadVit(gpu, widened, config);
     using got = model.forward(pixels).output;
     using want = twin.forward(pixels).output;
     assert.deepEqual(await got.data(), await want.data());
@@ -62,13 +62,13 @@ for (const dtype of ["f16", "bf16"] as const) {
 }
 
 Deno.test(
-  "loadModel() keeps weights and activations in f16 when asked",
+  "loadVit() keeps weights and activations in f16 when asked",
   needs("f16", gpu.caps.features.has("shader-f16")),
   async () => {
     using pixels = pixelsOf();
     using half = pixelsOf("f16");
-    using model = await loadModel(gpu, toStateDict(keys), config);
-    using small = await loadModel(gpu, toStateDict(keys), { ...config, dtype: "f16" });
+    using model = await loadVit(gpu, toStateDict(keys), config);
+    using small = await loadVit(gpu, toStateDict(keys), { ...config, dtype: "f16" });
     using want = model.forward(pixels).output;
     using got = small.forward(half).output;
     assert.equal(got.dtype, "f16");
@@ -81,12 +81,12 @@ Deno.test(
   },
 );
 
-Deno.test("loadModel() refuses weights that are not finite and frees what it uploaded", async () => {
+Deno.test("loadVit() refuses weights that are not finite and frees what it uploaded", async () => {
   const [weight] = Object.entries(keys).filter(([k]) => k.endsWith("layers.1.mlp.fc2.weight"));
   const broken = { ...weight[1], data: weight[1].data.slice() };
   broken.data[7] = NaN;
   await assert.rejects(
-    loadModel(gpu, toStateDict({ ...keys, [weight[0]]: broken }), config),
+    loadVit(gpu, toStateDict({ ...keys, [weight[0]]: broken }), config),
     (e) => {
       assert(e instanceof InputError);
       assert.match(e.message, /layers\.1\.mlp\.fc2\.weight.*finite.*value 7 is NaN/);
@@ -96,7 +96,7 @@ Deno.test("loadModel() refuses weights that are not finite and frees what it upl
 });
 
 Deno.test("forward() refuses pixels and names that do not fit, before anything runs", async () => {
-  using model = await loadModel(gpu, toStateDict(keys), config);
+  using model = await loadVit(gpu, toStateDict(keys), config);
   for (const shape of [[1, 3, 8, 10], [3, 8, 8], [1, 1, 8, 8], [0, 3, 8, 8]]) {
     using pixels = Tensor.zeros(gpu, shape);
     assertInputError(() => model.forward(pixels), /multiples of 4/);
@@ -117,12 +117,12 @@ Deno.test("forward() refuses pixels and names that do not fit, before anything r
 
 Deno.test("encodeText() refuses a checkpoint without a text tower", async () => {
   const dino = models.dino.layouts[1];
-  using model = await loadModel(gpu, toStateDict(dino.keys), dino.config);
+  using model = await loadVit(gpu, toStateDict(dino.keys), dino.config);
   assertInputError(() => model.encodeText([[1]]), /dino checkpoint has no text tower/);
 });
 
 Deno.test("forward() refuses to run a disposed model", async () => {
-  const model = await loadModel(gpu, toStateDict(keys), config);
+  const model = await loadVit(gpu, toStateDict(keys), config);
   model[Symbol.dispose]();
   model[Symbol.dispose]();
   using pixels = pixelsOf();
@@ -130,9 +130,9 @@ Deno.test("forward() refuses to run a disposed model", async () => {
   assert.throws(() => model.encodeText([[49]]), DisposedError);
 });
 
-Deno.test("loadModel() tells which keys it passed over", async () => {
+Deno.test("loadVit() tells which keys it passed over", async () => {
   const [, , repository] = models.dinov2Registers.layouts;
-  using model = await loadModel(gpu, toStateDict(repository.keys), repository.config);
+  using model = await loadVit(gpu, toStateDict(repository.keys), repository.config);
   assert.deepEqual(model.ignoredKeys, ["mask_token"]);
 });
 

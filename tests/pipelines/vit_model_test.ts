@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { normal, randomKey } from "../../engine/random.ts";
 import { Tape } from "../../engine/tape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
-import { type ForwardOptions, loadModel, type VisionModel } from "../../pipelines/models/model.ts";
+import { type ForwardOptions, loadVit, type VisionModel } from "../../pipelines/models/model.ts";
 import type { DenseMode } from "../../pipelines/models/vit.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { toStateDict } from "./vit_fixtures.ts";
@@ -72,7 +72,7 @@ for (const tiny of models.tinyModels) {
     const runs = images.map((image) => runReference(tiny, image, { height, width }));
     using pixels = tensor();
     for (const layout of tiny.layouts) {
-      using model = await loadModel(gpu, toStateDict(layout.keys), layout.config);
+      using model = await loadVit(gpu, toStateDict(layout.keys), layout.config);
       assert.equal(model.family, tiny.family);
       await withForward(model, pixels, { capture: names }, async (get) => {
         for (const name of names) {
@@ -88,7 +88,7 @@ for (const tiny of models.tinyModels) {
 }
 
 async function loadFirst({ layouts: [{ keys, config }] }: models.TinyModel, more = {}) {
-  return await loadModel(gpu, toStateDict(keys), { ...config, ...more });
+  return await loadVit(gpu, toStateDict(keys), { ...config, ...more });
 }
 
 const denseModes: DenseMode[] = ["vanilla", "maskclip", "sclip", "naclip", "kk", "nonly"];

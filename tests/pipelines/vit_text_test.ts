@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openTestGpu } from "../_gpu.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { padTokens, readPositions } from "../../pipelines/models/clip_text.ts";
-import { loadModel } from "../../pipelines/models/model.ts";
+import { loadVit } from "../../pipelines/models/model.ts";
 import type { TextConfig } from "../../pipelines/models/vit_config.ts";
 import { assertInputError } from "./io_fixtures.ts";
 import { linearPair, normPair, type PlainModel, random, toStateDict } from "./vit_fixtures.ts";
@@ -47,7 +47,7 @@ const ends = [3, 2, 1];
 
 for (const layout of models.clip.layouts.filter(({ name }) => !name.includes("image tower"))) {
   Deno.test(`encodeText() of CLIP in the layout of ${layout.name} equals the float64 reference`, async () => {
-    using model = await loadModel(gpu, toStateDict(layout.keys), layout.config);
+    using model = await loadVit(gpu, toStateDict(layout.keys), layout.config);
     const want = captions.map((ids, i) =>
       textReference(models.clip.model, ids, { heads: 2, clip: true, position: ends[i] }).output
     );
@@ -59,7 +59,7 @@ for (const layout of models.clip.layouts.filter(({ name }) => !name.includes("im
 
 for (const layout of models.siglip.layouts.filter(({ name }) => !name.includes("image tower"))) {
   Deno.test(`encodeText() of SigLIP in the layout of ${layout.name} equals the float64 reference`, async () => {
-    using model = await loadModel(gpu, toStateDict(layout.keys), layout.config);
+    using model = await loadVit(gpu, toStateDict(layout.keys), layout.config);
     const padded = [[5, 9, 2, 1, 1, 1], [7, 1, 1, 1, 1, 1]]; // 1 fills the context of 6
     const want = padded.map((ids) =>
       textReference(models.siglip.model, ids, { heads: 3, clip: false, position: 5 }).output
@@ -71,7 +71,7 @@ for (const layout of models.siglip.layouts.filter(({ name }) => !name.includes("
 
 Deno.test("forwardText() returns the activations that are asked for", async () => {
   const { keys, config } = models.clip.layouts[0];
-  using model = await loadModel(gpu, toStateDict(keys), config);
+  using model = await loadVit(gpu, toStateDict(keys), config);
   const ids = [48, 3, 49, 8, 8]; // captured rows keep what follows the end token
   const want = textReference(models.clip.model, ids, { heads: 2, clip: true, position: 2 });
   const names = ["text.blocks.0", "text.blocks.1", "text.final", "text.blocks.1.mlp"];
@@ -180,7 +180,7 @@ for (const { root, head, run } of heads) {
     const { image, pixels: made } = makeImage();
     using pixels = made;
     const final = tokens(models.radio, image);
-    using model = await loadModel(gpu, toStateDict(all), config);
+    using model = await loadVit(gpu, toStateDict(all), config);
     assert.equal(model.outputWidth, 14);
     const capture = ["summary", "projected", "dense"];
     const { output, captured } = model.forward(pixels, { capture });
@@ -189,7 +189,7 @@ for (const { root, head, run } of heads) {
     await assertTensor(captured.get("projected")!, run(final.slice(5)).flat(), "projected");
     assert.deepEqual(captured.get("dense")!.shape, [1, 2, 3, 14]);
     for (const tensor of [output, ...captured.values()]) tensor.dispose();
-    using without = await loadModel(gpu, toStateDict(all), { ...config, adaptor: false });
+    using without = await loadVit(gpu, toStateDict(all), { ...config, adaptor: false });
     using summary = without.forward(pixels).output;
     await assertTensor(summary, [...final[0], ...final[2]], "no adaptor");
   });
@@ -198,7 +198,7 @@ for (const { root, head, run } of heads) {
 Deno.test("forward() of SigLIP gives a patch what the pooling gives when all its attention is there", async () => {
   const tiny = models.siglip;
   const { keys, config } = tiny.layouts[0];
-  using model = await loadModel(gpu, toStateDict(keys), config);
+  using model = await loadVit(gpu, toStateDict(keys), config);
   const { image, pixels: made } = makeImage();
   using pixels = made;
   const final = tokens(tiny, image);
@@ -221,7 +221,7 @@ Deno.test("forward() of SigLIP without its pooling head takes the mean, in the l
   for (const { keys, config } of [models.siglip.layouts[0], models.siglip.layouts[2]]) {
     const beyond = /^text_model|^logit|\bhead\.|attn_pool/;
     const kept = Object.entries(keys).filter(([name]) => !beyond.test(name));
-    using model = await loadModel(gpu, toStateDict(Object.fromEntries(kept)), config);
+    using model = await loadVit(gpu, toStateDict(Object.fromEntries(kept)), config);
     assert.equal(model.family, "siglip");
     const { output, captured } = model.forward(pixels, { capture: ["projected"] });
     await assertTensor(output, average, "mean");
@@ -230,10 +230,10 @@ Deno.test("forward() of SigLIP without its pooling head takes the mean, in the l
   }
 });
 
-Deno.test("loadModel() refuses a RADIO adaptor that is not there or not whole", async () => {
+Deno.test("loadVit() refuses a RADIO adaptor that is not there or not whole", async () => {
   const { keys, config } = models.radio.layouts[0];
   const load = (more: PlainModel, said: Record<string, unknown>) =>
-    loadModel(gpu, toStateDict({ ...keys, ...more }), { ...config, ...said });
+    loadVit(gpu, toStateDict({ ...keys, ...more }), { ...config, ...said });
   await assert.rejects(load({}, { adaptor: "siglip" }), /adaptor "siglip".*has none/);
   await assert.rejects(load({}, { summaryTokens: [5] }), /class token 5.*5 prefix tokens/);
   const part = { "_heads.siglip.fc1.weight": random([20, 24]) };

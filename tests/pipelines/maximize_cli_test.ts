@@ -10,6 +10,8 @@ import { toFloat32, toFloat64 } from "../../pipelines/io/state_dict.ts";
 import { openMadeImages, randomKey } from "../../mod.ts";
 import { gyrus } from "../console.ts";
 import { TinyInception } from "./inception_reference.ts";
+import { toStateDict } from "./vit_fixtures.ts";
+import * as models from "./vit_models.ts";
 import { MaximizeFiles } from "./maximize_files.ts";
 
 const files = await MaximizeFiles.create();
@@ -113,6 +115,64 @@ Deno.test("maximize starts from a picture and says how far it went", async () =>
   assert.deepEqual(file.readStrings("/seed_images"), ["picture"]);
   assert.deepEqual(file.readStrings("/targets"), ["a-b"]);
   assert.equal(file.attributes("/").preset, "accentuate");
+});
+
+/** What `encode predict` says of the written pictures' features, each image's own voxel. */
+async function predictedFromPictures(
+  out: string,
+  { encoder, dataset, features }: { encoder: string; dataset: string; features: string[] },
+): Promise<number[]> {
+  const [seen, predicted] = [folder.at(`${out}.seen.h5`), folder.at(`${out}.predicted.h5`)];
+  await files.run("features", ...features, "--images", folder.at(`${out}/images`), "--out", seen);
+  await files.run(
+    ...["encode", "predict", "--encoder", encoder, "--features", `${seen}:${dataset}`],
+    ...["--out", predicted],
+  );
+  using file = await Hdf5File.open(predicted);
+  const { shape: [n, voxels] } = file.info("/predictions");
+  const all = toFloat32(file.read("/predictions"));
+  return Array.from({ length: n }, (_, i) => all[i * voxels + i]);
+}
+
+/** Fails unless values agree to a twentieth of their spread: pictures are rounded to bytes, a wrong order of colours or cut is off by all of it. */
+function assertLike(got: readonly number[], want: readonly number[]): void {
+  const spread = Math.max(...want.map(Math.abs));
+  want.forEach((v, i) => assert(Math.abs(got[i] - v) < 0.05 * spread, `${got} and ${want}`));
+}
+
+Deno.test("responses are what encode predict says of the pictures, resized and blue first too", async () => {
+  const net = ["--model", folder.at("net.safetensors"), "--size", "75", "--bgr"];
+  const features = [...net, "--taps", "Conv2d_2b_3x3,Mixed_5b", "--budget", "40"];
+  const [seen, encoder] = [folder.at("bgr.h5"), folder.at("bgr_encoder.h5")];
+  await files.run("features", ...features, "--images", folder.at("images.npy"), "--out", seen);
+  await files.run(
+    ...["encode", "fit", "--features", `${seen}:/features`, "--cv", "3"],
+    ...["--responses", folder.at("responses.npy"), "--alphas", "1", "--out", encoder],
+  );
+  await files.run(...files.args("turned", "--voxels", "0-1", "--encoder", encoder));
+  const choice = { encoder, dataset: "/features", features };
+  assertLike(await predictedFromPictures("turned", choice), (await read("turned")).responses);
+});
+
+Deno.test("maximize makes images for the embedding of a vision transformer, whose length is divided by", async () => {
+  const { keys, config } = models.clip.layouts[0];
+  saveSafetensors(folder.at("clip.safetensors"), toStateDict(keys));
+  folder.write("clip.config.json", JSON.stringify(config));
+  const features = ["--model", folder.at("clip.safetensors"), "--size", "32", "--save", "cls"];
+  const [seen, encoder] = [folder.at("cls.h5"), folder.at("clip_encoder.h5")];
+  await files.run("features", ...features, "--images", folder.at("images.npy"), "--out", seen);
+  await files.run(
+    ...["encode", "fit", "--features", `${seen}:/cls`, "--normalize", "l2", "--cv", "3"],
+    ...["--responses", folder.at("responses.npy"), "--alphas", "0.01", "--out", encoder],
+  );
+  const model = ["--model", folder.at("clip.safetensors"), "--encoder", encoder];
+  const natural = ["--natural", `${seen}:/cls`, "--steps", "8", "--size", "48"];
+  await files.run(...files.args("clip", "--voxels", "0-1", ...model, ...natural));
+  const { responses } = await read("clip");
+  using file = await Hdf5File.open(folder.at("clip/maximize.h5"));
+  assert([...toFloat64(file.read("/natural_z"))].every((z) => z > 0), "above the natural mean");
+  const choice = { encoder, dataset: "/cls", features };
+  assertLike(await predictedFromPictures("clip", choice), responses);
 });
 
 Deno.test("maximize says in one sentence what cannot be", async () => {

@@ -56,6 +56,7 @@ Output folder:
                /losses    [n, steps] on random views, before each step      /targets, /seeds [n] what each image is for
                /percentiles, /natural_z [n]                 with --natural, among the responses to those images
                /seed_images, /change_max, /change_rms [n]   with --seed-image: how far each image went, in colours of 0…1
+               /saliency [n, height, width]                 of maco: sums of the gradients' sizes, for transparency
   losses.html, run.json
 
 Image s is seed s mod S of target s/S, and the same whatever --batch is and wherever a run went on from its checkpoint.
@@ -209,7 +210,7 @@ async function makeImages(
     ...targeting,
     ...{ key: randomKey(seed), settings, size, sizes, shares, seeds, batch, template },
     ...{ first: log?.size ?? 0, readEvery: READ_EVERY, onProgress: progress.update },
-    pictures: start?.pictures,
+    ...{ pictures: start?.pictures, hasSaliency: settings.param.kind === "maco" },
     budget: max === undefined && rms === undefined ? undefined : { max, rms },
     async onImages({ images }) {
       for (const made of images) {
@@ -247,7 +248,7 @@ async function naturalResponses(
 
 /** Where the responses stand among those to natural images. */
 function ranks(
-  facts: readonly Omit<VoxelImage, "image">[],
+  facts: readonly Omit<VoxelImage, "image" | "saliency">[],
   natural: readonly Float64Array[],
   seeds: number,
 ): Record<string, Float64Array> {
@@ -292,7 +293,8 @@ async function maximize(options: MaximizeCliOptions): Promise<void> {
   const results: Record<string, unknown> = { n, targets: requests.length, ...size };
   {
     const { steps } = settings;
-    const facts = { n, size, steps, pictures: start?.names };
+    const hasSaliency = settings.param.kind === "maco";
+    const facts = { n, size, steps, hasSaliency, pictures: start?.names };
     const natural = await naturalResponses(study); // what is wrong with them is said before hours of work
     using folder = await ImageFolder.create(output.partial, facts);
     await makeImages(gpu, study, { folder, progress });

@@ -23,13 +23,15 @@ export interface ImageFolderOptions {
   readonly size: ImageSize;
   /** Optimisation steps of each. */
   readonly steps: number;
+  /** Whether images come with where they matter. */
+  readonly hasSaliency?: boolean;
   /** Names of the pictures that images start from. */
   readonly pictures?: readonly string[];
 }
 
 /** An image as a checkpoint keeps it. */
 export function packImage(made: VoxelImage, { height, width }: ImageSize): StepArrays {
-  const { number, target, seed, picture, image, response, losses, change } = made;
+  const { number, target, seed, picture, image, response, losses, change, saliency } = made;
   const facts = new TextEncoder().encode(JSON.stringify({ number, target, seed, picture }));
   const numbers = [response, ...(change ? [change.max, change.rms] : [])];
   return new Map([
@@ -37,6 +39,7 @@ export function packImage(made: VoxelImage, { height, width }: ImageSize): StepA
     ["numbers", hostTensor(Float64Array.from(numbers), [numbers.length])],
     ["image", hostTensor(image, [3, height, width])],
     ["losses", hostTensor(losses, [losses.length])],
+    ...(saliency ? [["saliency", hostTensor(saliency, [height, width])] as const] : []),
   ]);
 }
 
@@ -47,11 +50,12 @@ export function unpackImage(arrays: StepArrays): VoxelImage {
     if (array) return array;
     throw new InputError(`Cannot go on from the checkpoint: one of its images has no ${name}`);
   });
-  const [response, max, rms] = toFloat64(numbers);
+  const [response, max, rms] = toFloat64(numbers), saliency = arrays.get("saliency");
   return {
     ...JSON.parse(new TextDecoder().decode(facts.bytes)),
     ...{ image: toFloat32(image), losses: toFloat32(losses), response },
     ...(max === undefined ? {} : { change: { max, rms } }),
+    ...(saliency ? { saliency: toFloat32(saliency) } : {}),
   };
 }
 
@@ -60,7 +64,7 @@ export class ImageFolder implements Disposable {
   readonly #folder: string;
   readonly #options: ImageFolderOptions;
   readonly #file: Hdf5Writer;
-  readonly #facts: Omit<VoxelImage, "image">[] = [];
+  readonly #facts: Omit<VoxelImage, "image" | "saliency">[] = [];
 
   private constructor(folder: string, options: ImageFolderOptions, file: Hdf5Writer) {
     this.#folder = folder;
@@ -72,25 +76,27 @@ export class ImageFolder implements Disposable {
   static async create(folder: string, options: ImageFolderOptions): Promise<ImageFolder> {
     Deno.mkdirSync(`${folder}/images`);
     const file = await Hdf5Writer.create(`${folder}/${MADE_FILE}`);
-    const { n, steps, size: { height, width } } = options;
+    const { n, steps, hasSaliency, size: { height, width } } = options;
     file.createDataset("/images", { shape: [n, 3, height, width], dtype: "f32" });
     file.createDataset("/losses", { shape: [n, steps], dtype: "f32" });
+    if (hasSaliency) file.createDataset("/saliency", { shape: [n, height, width], dtype: "f32" });
     return new ImageFolder(folder, options, file);
   }
 
   /** What was added, without the images. */
-  get facts(): readonly Omit<VoxelImage, "image">[] {
+  get facts(): readonly Omit<VoxelImage, "image" | "saliency">[] {
     return this.#facts;
   }
 
   /** Adds the next image. */
-  add({ image, ...facts }: VoxelImage): void {
+  add({ image, saliency, ...facts }: VoxelImage): void {
     const { number, losses } = facts;
     const name = String(number).padStart(5, "0");
     const { height, width } = this.#options.size;
     savePng(`${this.#folder}/images/${name}.png`, bytesOf(image, [height, width]));
     this.#file.writeRows("/images", number, image);
     this.#file.writeRows("/losses", number, losses);
+    if (saliency) this.#file.writeRows("/saliency", number, saliency);
     this.#facts.push(facts);
   }
 
@@ -138,7 +144,7 @@ function quantile(sorted: readonly number[], share: number): number {
 }
 
 /** Curves of the losses: of each image where they are few, else what nine in ten of them do. */
-function lossPage(facts: readonly Omit<VoxelImage, "image">[]): string {
+function lossPage(facts: readonly Omit<VoxelImage, "image" | "saliency">[]): string {
   const steps = facts[0].losses.length;
   const xs = Array.from({ length: steps }, (_, step) => step);
   const isFew = facts.length <= MAX_SERIES;

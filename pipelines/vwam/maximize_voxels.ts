@@ -53,6 +53,8 @@ export interface MaximizeVoxelsOptions extends TargetOptions, LongCall {
   readonly budget?: PixelBudget;
   /** Steps between looks at the scores, which wait for the device. */
   readonly readEvery?: number;
+  /** Whether to add up where the images matter, for transparency as MACO has it. */
+  readonly hasSaliency?: boolean;
   /** Takes the images of a batch before the next one begins. */
   readonly onImages: (images: VoxelImages) => void | Promise<void>;
 }
@@ -75,6 +77,8 @@ export interface VoxelImage {
   readonly losses: Float32Array<ArrayBuffer>;
   /** How far it went from its picture. */
   readonly change?: Required<PixelBudget>;
+  /** `Σ_steps Σ_channels |∂score / ∂pixel|`, `[height, width]`, where it was asked for. */
+  readonly saliency?: Float32Array<ArrayBuffer>;
 }
 
 /** Images of a batch. */
@@ -187,7 +191,7 @@ interface Place {
 
 /** Images of a batch as they are reported. */
 async function reported(
-  { size, images, curve, first, count }: ReadoutImages,
+  { size, images, curve, saliency, first, count }: ReadoutImages,
   { image, cache, seeds, picture, number }: Place,
 ): Promise<VoxelImages> {
   const values = 3 * size.height * size.width, perPicture = cache.length * seeds;
@@ -204,6 +208,7 @@ async function reported(
       response: await responseOf(image, target, { image: own, size }),
       losses: Float32Array.from({ length: curve.length / count }, (_, k) => -curve[k * count + i]),
       ...(fitted ? { change: changeOf(own, fitted) } : {}),
+      ...(saliency ? { saliency: saliency.slice(i * values / 3, (i + 1) * values / 3) } : {}),
     });
   }
   return { size, images: list };
@@ -251,7 +256,7 @@ export async function maximizeVoxels(
       ...settings,
       ...{ layers: image.layers, input: image.input, normalization, others: start.penalty },
       ...{ key: foldIn(key, number), seeds, batch, first: before, shares: options.shares },
-      ...{ readEvery: options.readEvery, signal: options.signal },
+      ...{ readEvery: options.readEvery, signal: options.signal, hasSaliency: options.hasSaliency },
       onImages: async (made) => await options.onImages(await reported(made, place)),
       onProgress: ({ stage, done }) =>
         options.onProgress?.({

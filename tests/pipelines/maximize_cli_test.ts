@@ -97,7 +97,7 @@ Deno.test("maximize goes on from a checkpoint, with another batch too, and refus
   assert.match(other.text, /it belongs to a run with another options/);
   const more = await gyrus(...files.args("other", ...log.slice(0, 2), "--voxels", "0-3"));
   assert.match(more.text, /another targets/);
-  assert(!folder.list().some((name) => name.startsWith("other")));
+  assert(!folder.list().includes("other"));
 });
 
 Deno.test("maximize starts from a picture and says how far it went", async () => {
@@ -173,6 +173,22 @@ Deno.test("maximize makes images for the embedding of a vision transformer, whos
   assert([...toFloat64(file.read("/natural_z"))].every((z) => z > 0), "above the natural mean");
   const choice = { encoder, dataset: "/cls", features };
   assertLike(await predictedFromPictures("clip", choice), responses);
+});
+
+Deno.test("maximize with maco takes the spectrum of one's own images, and says where its images matter", async () => {
+  const maco = ["--preset", "maco", "--size", "64", "--steps", "2", "--lr", "1", "--voxels", "0"];
+  const own = ["--template-images", folder.at("images.npy"), "--checkpoint", folder.at("maco.log")];
+  await files.run(...files.args("maco", ...maco, ...own));
+  const made = await read("maco");
+  using file = await Hdf5File.open(folder.at("maco/maximize.h5"));
+  const saliency = toFloat32(file.read("/saliency"));
+  assert.deepEqual(file.info("/saliency").shape, [1, 64, 64]);
+  assert(saliency.every((v) => v >= 0) && saliency.some((v) => v > 0));
+  await files.run(...files.args("again", ...maco, ...own)); // from the checkpoint
+  using again = await Hdf5File.open(folder.at("again/maximize.h5"));
+  assert.deepEqual(toFloat32(again.read("/saliency")), saliency);
+  await files.run(...files.args("other", ...maco));
+  assert.notDeepEqual((await read("other")).images, made.images);
 });
 
 Deno.test("maximize says in one sentence what cannot be", async () => {

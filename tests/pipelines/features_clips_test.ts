@@ -30,13 +30,13 @@ import { splitReadouts } from "../../pipelines/optvis/readout_weights.ts";
 import { modelInput } from "../../pipelines/optvis/transform_images.ts";
 import { phantomNetFiles } from "../../pipelines/phantom/nets.ts";
 import { openImageEncoder, recipeReducers } from "../../pipelines/vwam/image_encoder.ts";
-import { openTestGpu } from "../_gpu.ts";
+import { openCommandGpu } from "../_gpu.ts";
 import { gyrus } from "../console.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
 import { TinyInception } from "./inception_reference.ts";
 import { assertNear, oracleFits } from "./ridge_oracle.ts";
 
-const gpu = await openTestGpu();
+const gpu = await openCommandGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
 
 const net = new TinyInception(randomKey(7));

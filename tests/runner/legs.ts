@@ -34,7 +34,7 @@ export interface LegOptions {
 }
 
 /** Files that take a minute or more on some leg: begun first, lest the others wait for one of them at the end. */
-const LONGEST = /^tests\/(kernels_test|pipelines\/(study_|phantom_study|dense_paper))/;
+const LONGEST = /^tests\/(kernels_test|pipelines\/(study_|phantom_study|dense_paper|vwam_phantom))/;
 
 const FILE_TIMEOUT = 1200; // seconds; a hung shader never ends by itself
 

@@ -207,6 +207,9 @@ export interface VoxelFindings {
   readonly tests: readonly (TTest & { readonly corrected: CorrectedP } | undefined)[];
 }
 
+/** Resamples of voxels at most: intervals need no more, and all of them are in memory for thousands of voxels. */
+const MOST_VOXEL_DRAWS = 2000;
+
 /**
  * Intervals and tests over the voxels of each region. Neighbouring voxels go together, so that these say how alike the voxels of a region
  * are, and are no substitute for images, blocks or subjects.
@@ -240,7 +243,7 @@ export function voxelFindings(
     ]);
     const { low, high, mean } = bootstrapMeans(
       { data: rows.flat(), shape: [rows.length, shown.length + 1] },
-      { key: foldIn(key, r), nResamples: nDraws, level },
+      { key: foldIn(key, r), nResamples: Math.min(nDraws ?? Infinity, MOST_VOXEL_DRAWS), level },
     );
     shown.forEach((t, c) => {
       cells.low[t * n + r] = low[c];

@@ -155,11 +155,12 @@ async function describe(
 ): Promise<{ gallery: VoxelGallery; read: ReturnType<typeof gallerySource>["read"] }> {
   const { targets, read } = gallerySource(folders);
   const regions: RoiVoxels[] = options.rois === undefined ? [] : readRegions(options.rois);
-  const most = Math.max(
-    0,
-    ...targets.map(({ voxel }) => (voxel ?? -1) + 1),
-    ...regions.map(({ voxels }) => Array.from(voxels).reduce((a, v) => Math.max(a, v + 1), 0)),
-  );
+  const last = (voxels: ArrayLike<number>) =>
+    Array.from(voxels).reduce((most, v) => Math.max(most, v + 1), 0);
+  const most = last([
+    ...targets.map(({ voxel }) => voxel ?? -1),
+    ...regions.map(({ voxels }) => last(voxels) - 1),
+  ]);
   const { flat, spacing } = await readPlaces(options, Math.max(1, most));
   const nVoxels = flat.length / 2;
   const hemisphere = options.hemisphere === undefined

@@ -70,6 +70,8 @@ export interface GalleryOptions {
   readonly size?: number;
   /** JPEG quality, 1 to 100. */
   readonly quality?: number;
+  /** Characters that the images may take together in the page; text of more than 2^29 cannot be made. */
+  readonly mostCharacters?: number;
   /** Called after every image. */
   readonly onImage?: (done: number, total: number) => void | Promise<void>;
 }
@@ -88,6 +90,7 @@ export interface GalleryPage {
 const THUMB = 40, ROW = 32, PER_SHEET = ROW * ROW;
 /** Text of one block of images: few enough elements, and none that is costly to cut from. */
 const PACK_CHARACTERS = 4e6;
+const MOST_CHARACTERS = 4e8;
 
 /** JSON inside of a script element, where no end tag may stand. */
 function jsonBlock(id: string, value: unknown): Html {
@@ -136,12 +139,21 @@ class ImagePacks {
   readonly #done: Html[] = [];
   #parts: string[] = [];
   #length = 0;
+  #total = 0;
+
+  constructor(readonly most: number) {}
 
   /** Adds a file; returns its block, and where in the block's text it begins and how long it is. */
   add(file: Uint8Array): readonly [pack: number, start: number, length: number] {
     const text = file.toBase64(), place = [this.#done.length, this.#length, text.length] as const;
     this.#parts.push(text);
     this.#length += text.length;
+    this.#total += text.length;
+    if (this.#total > this.most) {
+      throw new InputError(
+        `Cannot make one page of so many images: they take more than ${this.most} characters; choose a smaller size or quality, or fewer images`,
+      );
+    }
     if (this.#length >= PACK_CHARACTERS) this.#close();
     return place;
   }
@@ -262,14 +274,14 @@ function bodyOf(
  */
 export async function voxelGallery(
   gallery: VoxelGallery,
-  { read, size = 224, quality = 80, onImage }: GalleryOptions,
+  { read, size = 224, quality = 80, mostCharacters = MOST_CHARACTERS, onImage }: GalleryOptions,
 ): Promise<GalleryPage> {
   requireGallery(gallery);
   if (!(Number.isSafeInteger(size) && size >= 1)) {
     throw new InputError(`Cannot make a gallery: images need a size from 1, got ${size}`);
   }
   const { title, targets, map, colorings } = gallery;
-  const sheets = new ThumbSheets(), packs = new ImagePacks();
+  const sheets = new ThumbSheets(), packs = new ImagePacks(mostCharacters);
   const total = targets.reduce((sum, { images }) => sum + images.length, 0);
   let done = 0, imageBytes = 0;
   const shown = [];

@@ -85,6 +85,9 @@ Deno.test("voxelGallery() asks for every image once, in order, and says how larg
   const [{ images }] = fixture().targets;
   await refuse({ targets: [{ name: "voxel 9", voxel: 9, images }] }, /the map has 9 voxels/);
   assertInputError(() => writeJpeg(read(0), { quality: 0 }), /quality 0/);
+  await assert.rejects(voxelGallery(fixture(), { read, mostCharacters: 5000 }), {
+    ...{ name: "InputError", message: /more than 5000 characters; choose a smaller size/ },
+  });
 });
 
 /** What a reader does, one after the other; what is shown after each goes into the page. */

@@ -8,7 +8,7 @@ import type { Gpu } from "../../engine/gpu.ts";
 import type { RoiVoxels } from "../dense/relevance.ts";
 import { parseRoiTable } from "../dense/roi_table.ts";
 import type { Encoder } from "../encoding/encoder.ts";
-import { type FeatureLayer, layerStages } from "../encoding/feature_layers.ts";
+import { type FeatureLayer, hasStages, layerStages } from "../encoding/feature_layers.ts";
 import { type LayerSplit, splitByLayer, sumStages } from "../encoding/layer_split.ts";
 import { modelTapWeights, type TapWeights } from "../encoding/tap_weights.ts";
 import { InputError } from "../errors.ts";
@@ -51,7 +51,7 @@ Writes a folder:
   voxels.csv    the same in a row for each voxel
   index.html    one page with the figures
 Early are Inception V3's taps to maxpool2, middle Mixed_5b to Mixed_6e, late Mixed_7a to fc; of other networks the first,
-second and last third of the taps. Weights are those of normalised features where the encoder normalises.
+second and last third of the taps, where there are three. Weights are those of normalised features where the encoder normalises.
 
 Example:
   gyrus encode report --encoder model.h5 --features test.h5:/features --responses betas.h5:/test --out report
@@ -153,18 +153,16 @@ async function writeArrays(
     file.createDataset(name, { shape: [nTargets], dtype: "i32" });
     file.writeRows(name, 0, Int32Array.from(values));
   };
+  const isStaged = hasStages(names);
   file.writeStrings("/names", names);
-  file.writeStrings("/stages", layerStages(names));
+  if (isStaged) file.writeStrings("/stages", layerStages(names));
   for (const key of ["sum", "norm", "share"] as const) write(`/weights/${key}`, weights[key]);
   writeNumbers("/weights/argmax_sum", weights.argmaxSum);
   writeNumbers("/weights/argmax_norm", weights.argmaxNorm);
-  if (split) {
-    const { stages } = sumStages(names, split.r2);
-    file.writeStrings("/stage_names", stages);
-    for (const key of ["r2", "correlation"] as const) {
-      write(`/split/${key}`, split[key]);
-      write(`/split/stage_${key}`, sumStages(names, split[key]).values);
-    }
+  for (const key of split ? ["r2", "correlation"] as const : []) {
+    write(`/split/${key}`, split![key]);
+    if (isStaged) write(`/split/stage_${key}`, sumStages(names, split![key]).values);
   }
+  if (split && isStaged) file.writeStrings("/stage_names", sumStages(names, split.r2).stages);
   file.commit();
 }

@@ -63,6 +63,12 @@ const INCEPTION_STAGES: readonly (readonly [RegExp, FeatureStage])[] = [
   [/^(Mixed_7[a-c]|avgpool|fc)$/, "late"],
 ];
 
+/** Whether layers can be told apart by depth: taps of Inception V3, or three layers and more of another network. */
+export function hasStages(names: readonly string[]): boolean {
+  return names.length >= featureStages.length ||
+    names.every((name) => INCEPTION_STAGES.some(([form]) => form.test(name)));
+}
+
 /**
  * How deep each layer lies. Inception V3's taps: `early` are the convolutions and poolings before the first block (`Conv2d_1a_3x3` to
  * `maxpool2`), `mid` the blocks `Mixed_5b` to `Mixed_6e`, `late` `Mixed_7a` to `fc`. Of other networks the first, second and last third
@@ -74,7 +80,7 @@ const INCEPTION_STAGES: readonly (readonly [RegExp, FeatureStage])[] = [
 export function layerStages(names: readonly string[]): FeatureStage[] {
   const known = names.map((name) => INCEPTION_STAGES.find(([form]) => form.test(name))?.[1]);
   if (known.every((stage) => stage !== undefined)) return known;
-  if (names.length < featureStages.length) {
+  if (!hasStages(names)) {
     throw new InputError(
       `Cannot call the layers ${names.join(", ")} early, mid and late: there must be three or more`,
     );

@@ -70,6 +70,7 @@ export {
   type FeatureLayer,
   type FeatureStage,
   featureStages,
+  hasStages,
   layerGroups,
   layerStages,
   stageGroups,

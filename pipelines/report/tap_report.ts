@@ -4,7 +4,7 @@
  * @module
  */
 import type { RoiVoxels } from "../dense/relevance.ts";
-import { layerStages } from "../encoding/feature_layers.ts";
+import { hasStages, layerStages } from "../encoding/feature_layers.ts";
 import { type LayerSplit, sumStages } from "../encoding/layer_split.ts";
 import type { TapWeights } from "../encoding/tap_weights.ts";
 import type { CsvCell } from "../io/csv.ts";
@@ -67,11 +67,11 @@ function byRegion(data: TapReportData, values: Float64Array): ValueMatrix {
 function tapTable({ weights, split }: TapReportData): DataTable {
   const { names, share, argmaxSum, argmaxNorm } = weights;
   const nVoxels = argmaxSum.length;
-  const stages = layerStages(names);
+  const stages = hasStages(names) ? layerStages(names) : undefined;
   return {
     columns: [
       { name: "tap" },
-      { name: "depth" },
+      ...(stages ? [{ name: "depth" }] : []),
       { name: "share of weights", about: "of the squared length: median and quartiles", digits: 3 },
       { name: "largest sum", about: "voxels whose weights sum to most in this tap" },
       { name: "longest", about: "voxels whose weights are longest in this tap" },
@@ -80,7 +80,7 @@ function tapTable({ weights, split }: TapReportData): DataTable {
         : []),
     ],
     rows: names.map((name, row) => [
-      ...[name, stages[row], quartiles(share, { row, nVoxels })],
+      ...[name, ...(stages ? [stages[row]] : []), quartiles(share, { row, nVoxels })],
       ...[countOf(argmaxSum, row), countOf(argmaxNorm, row)],
       ...(split ? [quartiles(split.r2, { row, nVoxels })] : []),
     ]),
@@ -148,33 +148,33 @@ export function tapRecords({ weights, split, regions = [] }: TapReportData): Csv
   const nVoxels = argmaxSum.length;
   const of = Array.from(argmaxSum, (): string[] => []);
   for (const { name, voxels } of regions) Array.from(voxels).forEach((v) => of[v].push(name));
-  const depth = split && sumStages(names, split.r2);
+  const depth = split && hasStages(names) ? sumStages(names, split.r2) : undefined;
   const column = (values: Float64Array, rows: number, v: number) =>
     Array.from({ length: rows }, (_, row) => values[row * nVoxels + v]);
   const head = [
     ...["voxel", "roi", "largest_sum_tap", "longest_tap"],
-    ...(depth ? ["r2", ...depth.stages.map((stage) => `r2_${stage}`)] : []),
+    ...(split ? ["r2"] : []),
+    ...(depth ? depth.stages.map((stage) => `r2_${stage}`) : []),
     ...names.map((name) => `share_${name}`),
     ...(split ? names.map((name) => `r2_${name}`) : []),
   ];
   return [
     head,
     ...of.map((own, v): CsvCell[] => {
-      const stages = depth ? column(depth.values, depth.stages.length, v) : [];
+      const parts = split ? column(split.r2, names.length, v) : [];
       return [
         ...[v, own.join(";"), names[argmaxSum[v]], names[argmaxNorm[v]]],
-        ...(depth ? [stages.reduce((a, b) => a + b), ...stages] : []),
+        ...(split ? [parts.reduce((a, b) => a + b)] : []),
+        ...(depth ? column(depth.values, depth.stages.length, v) : []),
         ...column(share, names.length, v),
-        ...(split ? column(split.r2, names.length, v) : []),
+        ...parts,
       ];
     }),
   ];
 }
 
 /**
- * One page about the taps that an encoder reads, which needs no other file.
- *
- * @throws {InputError} when the taps have no depths (see `layerStages`)
+ * One page about the taps that an encoder reads, which needs no other file; summed up by depth where the taps have depths.
  */
 export function tapReport(data: TapReportData): string {
   const { split, title = "Taps of an encoder" } = data;
@@ -182,10 +182,16 @@ export function tapReport(data: TapReportData): string {
     ...{ title: TABLE_TITLE, file: "taps.csv" },
     downloads: [csvDownload("voxels.csv", tapRecords(data), "voxels, CSV")],
   });
+  const staged = split && hasStages(split.names) ? split : undefined;
   const figures = [
-    ...(split ? [splitFigure(data, split), stagesFigure(data, split)] : []),
+    ...(split ? [splitFigure(data, split)] : []),
+    ...(staged ? [stagesFigure(data, staged)] : []),
     ...[weightsFigure(data), table],
   ];
-  const titles = [...(split ? [SPLIT_TITLE, STAGES_TITLE] : []), WEIGHTS_TITLE, TABLE_TITLE];
+  const titles = [
+    ...(split ? [SPLIT_TITLE] : []),
+    ...(staged ? [STAGES_TITLE] : []),
+    ...[WEIGHTS_TITLE, TABLE_TITLE],
+  ];
   return htmlPage(title, html`<h1>${title}</h1>${contents(titles)}${figures}`);
 }

@@ -157,16 +157,6 @@ export {
 } from "./engine/ops/neighbors.ts";
 export { foldSums, type FoldSumsOptions, packPanels, type Panels } from "./engine/ops/fold_sums.ts";
 export * from "./pipelines/nsd/mod.ts";
-export { type AdmForwardOptions, AdmModel, isAdm, loadAdm } from "./pipelines/models/adm.ts";
-export type { AdmBlock, AdmLayer, AdmLayout } from "./pipelines/models/adm_layout.ts";
-export type { AdmOptions } from "./pipelines/models/adm_options.ts";
-export {
-  type DiffusersForwardOptions,
-  DiffusersUnet,
-  isDiffusersUnet,
-  loadDiffusersUnet,
-} from "./pipelines/models/diffusers_unet.ts";
-export type { DiffusersFacts, DiffusersUnetOptions } from "./pipelines/models/diffusers_options.ts";
 export * from "./pipelines/diffusion/mod.ts";
 export * from "./pipelines/optvis/mod.ts";
 export * from "./pipelines/spectral/mod.ts";

@@ -1,5 +1,6 @@
 /**
- * Diffusion: schedules of noise, the steps that samples are drawn through, and DDPM, DDIM and its inversion with guidance.
+ * Diffusion: schedules of noise, the steps that samples are drawn through, DDPM, DDIM and its inversion with guidance, and the networks that tell
+ * noise.
  *
  * @module
  */
@@ -30,3 +31,20 @@ export {
   type StepResult,
   type StepState,
 } from "./sampler.ts";
+export { type AdmForwardOptions, AdmModel, isAdm, loadAdm } from "../models/adm.ts";
+export type { AdmBlock, AdmLayer, AdmLayout } from "../models/adm_layout.ts";
+export type { AdmOptions } from "../models/adm_options.ts";
+export {
+  type DdpForwardOptions,
+  DdpUnet,
+  type DdpUnetOptions,
+  isDdpUnet,
+  loadDdpUnet,
+} from "../models/ddp_unet.ts";
+export {
+  type DiffusersForwardOptions,
+  DiffusersUnet,
+  isDiffusersUnet,
+  loadDiffusersUnet,
+} from "../models/diffusers_unet.ts";
+export type { DiffusersFacts, DiffusersUnetOptions } from "../models/diffusers_options.ts";

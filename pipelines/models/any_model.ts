@@ -7,6 +7,7 @@ import type { Gpu } from "../../engine/gpu.ts";
 import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { isAdm } from "./adm.ts";
+import { isDdpUnet } from "./ddp_unet.ts";
 import { isDiffusersUnet } from "./diffusers_unet.ts";
 import { type InceptionModel, loadInception } from "./inception.ts";
 import { type InceptionOptions, isInception, readInceptionOptions } from "./inception_weights.ts";
@@ -33,6 +34,7 @@ export function networkOf(stateDict: StateDict): string | undefined {
   if (isInception(stateDict)) return tapFamilyNames.inception;
   if (isVgg(stateDict)) return tapFamilyNames.vgg;
   if (isAdm(stateDict)) return "network of guided-diffusion";
+  if (isDdpUnet(stateDict)) return "UNet of denoising-diffusion-pytorch";
   if (isDiffusersUnet(stateDict)) return "UNet of diffusers";
   try {
     return `vision transformer, layout ${mapCheckpoint(stateDict).layout}`;

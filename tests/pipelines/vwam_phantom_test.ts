@@ -4,7 +4,10 @@
 import assert from "node:assert/strict";
 import { checkOnPhantom, type ImageGoal, type TuningKind } from "../../mod.ts";
 import { loadPhantomNet } from "../../pipelines/phantom/nets.ts";
+import { loadPng } from "../../pipelines/io/png.ts";
 import { openMethodGpu } from "../_gpu.ts";
+import { gyrus } from "../console.ts";
+import { TestFolder } from "./io_fixtures.ts";
 
 /** One image for each of 18 regions in 12 steps of twice lucid's size: enough to be seen, and no more. */
 const SMALL = {
@@ -51,4 +54,26 @@ Deno.test("images made for tuned voxels show their tuning, those to lower it the
     });
   }
   assert.equal(gpu.liveBytes, 0);
+});
+
+Deno.test("phantom tuned writes a picture for each goal and every number, or says what cannot be", async () => {
+  using folder = new TestFolder();
+  const run = (...more: string[]) =>
+    gyrus("phantom", "tuned", "--seeds", "1", "--steps", "1", "--scenes", "20", ...more, "--json");
+  const few = await run("--fitted", "1", "--held-out", "1", "--out", folder.at("tuned"));
+  assert.equal(few.code, 0, few.text);
+  const { regions, scores, responses } = JSON.parse(few.text);
+  assert.equal(regions.length, 18);
+  assert.equal(scores.length, 12); // four kinds, three goals
+  assert.equal(responses.length, 3);
+  const kept = JSON.parse(Deno.readTextFileSync(folder.at("tuned/check.json")));
+  assert.deepEqual(kept.scores, scores);
+  for (const goal of ["maximized", "minimized", "shuffled"]) {
+    const { height, width } = loadPng(folder.at(`tuned/${goal}.png`));
+    assert.deepEqual([height, width], [18 * 66 + 2, 68]); // with gaps of 2
+  }
+  const none = await run("--held-out", "0", "--out", folder.at("none"));
+  assert.equal(none.code, 2);
+  assert.match(none.text, /heldOut must be a whole number from 1, got 0/);
+  assert.deepEqual(folder.list(), ["tuned"]);
 });

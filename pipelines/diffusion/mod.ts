@@ -48,3 +48,10 @@ export {
   loadDiffusersUnet,
 } from "../models/diffusers_unet.ts";
 export type { DiffusersFacts, DiffusersUnetOptions } from "../models/diffusers_options.ts";
+export {
+  AutoencoderKl,
+  type AutoencoderOptions,
+  isAutoencoder,
+  type LatentDistribution,
+  loadAutoencoder,
+} from "../models/autoencoder_kl.ts";

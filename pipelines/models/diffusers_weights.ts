@@ -123,17 +123,19 @@ export class DiffusersUploader extends LayerUploader {
   /** A residual block; it may resample. */
   resBlock(name: string, more: Pick<ResBlock, "resampling" | "outputScale"> = {}): ResBlock {
     const [cout] = this.reader.shape(`${name}.conv1.weight`);
-    const [told] = this.reader.shape(`${name}.time_emb_proj.weight`);
+    const embedding = this.reader.has(`${name}.time_emb_proj.weight`)
+      ? this.conv(`${name}.time_emb_proj`)
+      : undefined;
     return {
       norm1: this.groupNorm(`${name}.norm1`),
       conv1: this.conv(`${name}.conv1`),
-      embedding: this.conv(`${name}.time_emb_proj`),
+      embedding,
       norm2: this.groupNorm(`${name}.norm2`),
       conv2: this.conv(`${name}.conv2`),
       ...(this.reader.has(`${name}.conv_shortcut.weight`)
         ? { shortcut: this.conv(`${name}.conv_shortcut`) }
         : {}),
-      hasScaleShift: told === 2 * cout,
+      hasScaleShift: embedding?.bias.size === 2 * cout,
       ...more,
     };
   }

@@ -33,8 +33,8 @@ export interface ResBlock {
   /** Norm and convolution before the time step comes in. */
   readonly norm1: Norm;
   readonly conv1: Layer;
-  /** Linear map of the time embedding. */
-  readonly embedding: Layer;
+  /** Linear map of the time embedding; none in autoencoders. */
+  readonly embedding?: Layer;
   /** Norm and convolution behind it. */
   readonly norm2: Norm;
   readonly conv2: Layer;
@@ -91,14 +91,20 @@ const resampled = (x: Tensor, by: ResBlock["resampling"]): Tensor =>
  * A residual block.
  *
  * @param x `[n, cin, h, w]`
- * @param active SiLU of the time embedding, `[n, width]`
+ * @param active SiLU of the time embedding, `[n, width]`, where there is one
  * @returns `[n, cout, h, w]`, resampled where the block does
  */
-export function runResBlock(x: Tensor, active: Tensor, block: ResBlock): Tensor {
+export function runResBlock(x: Tensor, active: Tensor | undefined, block: ResBlock): Tensor {
   const { norm1, conv1, embedding, norm2, conv2, shortcut, hasScaleShift, resampling } = block;
   const { outputScale = 1 } = block;
   return tidy(x.gpu, () => {
     const inner = convolve(resampled(normed(x, norm1, "silu"), resampling), conv1);
+    const both = (fed: Tensor) => {
+      const straight = resampled(x, resampling);
+      const sum = add(shortcut ? convolve(straight, shortcut) : straight, convolve(fed, conv2));
+      return outputScale === 1 ? sum : scale(sum, 1 / outputScale);
+    };
+    if (!embedding || !active) return both(normed(inner, norm2, "silu"));
     const told = linear(active, embedding.weight, { bias: embedding.bias });
     const [n, channels] = inner.shape;
     const part = (at: number) =>
@@ -107,9 +113,7 @@ export function runResBlock(x: Tensor, active: Tensor, block: ResBlock): Tensor 
     const fed = hasScaleShift
       ? silu(add(mul(normed(inner, norm2, "none"), addScalar(part(0), 1)), part(1)))
       : normed(add(inner, part(0)), norm2, "silu");
-    const straight = resampled(x, resampling);
-    const both = add(shortcut ? convolve(straight, shortcut) : straight, convolve(fed, conv2));
-    return outputScale === 1 ? both : scale(both, 1 / outputScale);
+    return both(fed);
   });
 }
 

@@ -64,8 +64,8 @@ export interface ExperimentSets extends Disposable {
   writePrepared(write: (name: string, image: RgbImage) => void): Promise<void>;
 }
 
-/** Pictures of a target in a report, and their side. */
-const MOST_PICTURES = 4, PICTURE = 160;
+/** Pictures of a target in a row of a report, and their side. */
+const MOST_PICTURES = 6, PICTURE = 160;
 
 /** Several folders as one set. */
 function joined(folders: readonly MadeImages[], name: string): ImageSet {
@@ -149,19 +149,33 @@ async function editedOf(
 async function reportPictures(
   set: ImageSet,
   targets: readonly string[],
-  label: (i: number) => string,
+  { most, label }: { readonly most: number; readonly label: (i: number) => string },
 ): Promise<ReportPicture[]> {
   const counts = new Map<string, number>(), out: ReportPicture[] = [];
   const { size: { height, width } } = set, scale = Math.min(1, PICTURE / Math.max(height, width));
   for (const [i, target] of targets.entries()) {
     const count = counts.get(target) ?? 0;
     counts.set(target, count + 1);
-    if (/^\d+$/.test(target) || count >= MOST_PICTURES) continue;
+    if (/^\d+$/.test(target) || count >= most) continue;
     const image = bytesOf(await set.read(i, i + 1), [height, width]);
     const size = { height: Math.round(scale * height), width: Math.round(scale * width) };
     out.push({ target, label: label(i), image: pilResize(image, { ...size, filter: "lanczos" }) });
   }
   return out;
+}
+
+/** Pictures of the made images, then of those prepared for a screen, as many of each. */
+async function allPictures(
+  sets: readonly ImageSet[],
+  { targets, seeds }: { readonly targets: readonly string[]; readonly seeds: readonly number[] },
+): Promise<ReportPicture[]> {
+  const most = MOST_PICTURES / sets.length, all: ReportPicture[] = [];
+  for (const set of sets) {
+    const more = set.name === "prepared" ? ", prepared" : "";
+    const label = (i: number) => `seed ${seeds[i]}${more}`;
+    all.push(...await reportPictures(set, targets, { most, label }));
+  }
+  return all;
 }
 
 /**
@@ -231,12 +245,7 @@ async function setsOf(
     facts: [...new Set(madeWith)].flatMap((paths) =>
       paths ? [`made with ${paths.join(", ")}`] : []
     ),
-    async pictures() {
-      const own = await reportPictures(made, targets, (i) => `seed ${seeds[i]}`);
-      if (!show) return own;
-      const prepared = await reportPictures(sets[1], targets, (i) => `seed ${seeds[i]}, prepared`);
-      return [...own, ...prepared];
-    },
+    pictures: () => allPictures(show ? [made, sets[1]] : [made], { targets, seeds }),
     async writePrepared(write) {
       if (!show) return;
       for (let i = 0; i < made.n; i++) write(String(i).padStart(5, "0"), (await show(i)).image);

@@ -23,8 +23,8 @@ main { max-width: 1500px; padding-top: 1.6rem; }
   font-variant-numeric: tabular-nums; }
 #shown dt { color: var(--soft); } #shown dd { margin: 0; }
 .images { display: flex; flex-wrap: wrap; gap: .8rem; }
-.images figure { margin: 0; }
-.images img { display: block; max-width: 100%; height: auto; border-radius: 8px; border: 1px solid var(--line); }
+.images figure { margin: 0; width: min-content; max-width: 100%; }
+.images img { display: block; min-width: 150px; max-width: 100%; height: auto; border-radius: 8px; border: 1px solid var(--line); }
 .steps { display: flex; gap: .5rem; margin: .9rem 0 0; font-size: .9rem; }
 #hover { position: fixed; z-index: 2; pointer-events: none; background: var(--card); color: var(--fg); border: 1px solid var(--line);
   border-radius: 8px; padding: .35rem .45rem; font-size: .85rem; box-shadow: 0 2px 12px #0005; }

@@ -24,9 +24,10 @@ export const OWN_TITLE = "Own images against others'";
 /** The heading of the figure. */
 export const ACROSS_TITLE = "Across subjects";
 
-/** The name of a subject, and whether its encoder made the images. */
+/** The name of a subject, and whether its encoder had a part in the images. */
 export function subjectTitle({ name, isOwn }: SubjectExperiment): string {
-  return isOwn === undefined ? name : `${name}, ${isOwn ? "own" : "another's"} encoder made them`;
+  if (isOwn === undefined) return name;
+  return `${name}, whose encoder had ${isOwn ? "a" : "no"} part in the images`;
 }
 
 /** Responses as the paper shows them: one row for each region that responds, one column for each region's images. */

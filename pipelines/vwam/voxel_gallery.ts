@@ -36,7 +36,8 @@ export function gallerySource(folders: readonly MadeImages[]): GallerySource {
       images: own.map((at) => {
         const { folder, f, i } = images[at];
         const seed = `seed ${folder.seeds[i]}`;
-        const label = folders.length > 1 ? `${seed}, folder ${f + 1}` : seed;
+        const isMixed = own.some((other) => images[other].f !== f);
+        const label = isMixed ? `${seed}, folder ${f + 1}` : seed;
         return { label, response: folder.responses[i], image: at };
       }),
     };

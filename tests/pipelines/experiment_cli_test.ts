@@ -67,7 +67,7 @@ Deno.test("experiment writes a report, a file and the images for the screen", as
     ...["the-images", "measured-responses", "predicted-responses", "own-images-against-others"],
     ...["controls", "prepared-for-the-screen", "contrasts-small-edits-of-pictures"],
   ]);
-  assert.match(page, /encoder, own encoder made them/);
+  assert.match(page, /encoder, whose encoder had a part/);
   const { width, data } = loadPng(at("found/prepared/00000.png"));
   assert.deepEqual([width, ...data.subarray(3 * (30 * 60 + 30), 3 * (30 * 60 + 30) + 3)], [
     60,
@@ -136,8 +136,8 @@ Deno.test("experiment compares subjects, and can leave out the images of a subje
     2,
   ]]);
   const page = Deno.readTextFileSync(at("two/index.html"));
-  assert.match(page, /a, own encoder made them/);
-  assert.match(page, /b, another&#39;s encoder made them/);
+  assert.match(page, /a, whose encoder had a part/);
+  assert.match(page, /b, whose encoder had no part/);
   assert.equal(sections(page).at(-1), "across-subjects");
   const held = await gyrus(...args("held", ...two, "--held-out"));
   assert.equal(held.code, 2); // the first subject has no image left

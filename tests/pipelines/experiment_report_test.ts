@@ -148,8 +148,8 @@ Deno.test("experimentReport() has every figure with its numbers, and keeps names
   }
   assert.doesNotMatch(page, /<script|<b>"PPA"/i);
   assert.match(page, /<b>3 of 3<\/b>/);
-  assert.match(page, /s1, own encoder made them/);
-  assert.match(page, /s2, another&#39;s encoder made them/);
+  assert.match(page, /s1, whose encoder had a part in the images/);
+  assert.match(page, /s2, whose encoder had no part in the images/);
   const files = filesOf(page);
   const cells = rowsOf(files.get("responses.csv"));
   assert.equal(cells.length, 2 * 9);

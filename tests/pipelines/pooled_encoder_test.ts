@@ -176,7 +176,7 @@ Deno.test("images of a pool drive the regions of a subject outside of it, those 
   assert.equal(outside.code, 0, outside.text);
   assert.match(
     Deno.readTextFileSync(at("found/index.html")),
-    /s3, another&#39;s encoder made them/,
+    /s3, whose encoder had no part/,
   );
   using found = await Hdf5File.open(at("found/experiment.h5"));
   const [made, shuffled] = [0, 1].map((c) => found.attributes(`/0/conditions/${c}`));

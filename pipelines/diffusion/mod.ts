@@ -24,9 +24,14 @@ export type {
   VarianceType,
 } from "./denoise.ts";
 export {
+  type Ddim,
   ddim,
+  type DdimOptions,
+  type Ddpm,
   ddpm,
+  type DdpmOptions,
   type Guidance,
+  type InversionOptions,
   type SamplingOptions,
   type StepResult,
   type StepState,

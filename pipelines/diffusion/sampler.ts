@@ -200,26 +200,65 @@ export async function walk(
   }
 }
 
-/**
- * Deterministic sampling (Song, Meng and Ermon 2021), with `eta` 0 to 1 of DDPM's noise, and its inversion.
- */
-export const ddim = {
+/** Options of {@link Ddim.sample}. */
+export interface DdimOptions extends SamplingOptions {
+  /** Share of the noise that DDPM adds (default 0: none). */
+  readonly eta?: number;
+}
+
+/** Options of {@link Ddim.invert}. */
+export interface InversionOptions extends Omit<SamplingOptions, "guidance" | "key" | "first"> {
+  /**
+   * Which level the network is asked about on the way from one to the next: `"current"` (guided-diffusion's `ddim_reverse_sample`, the
+   * default) or `"next"` (MIG-Vis).
+   */
+  readonly evaluateAt?: "current" | "next";
+}
+
+/** Options of {@link Ddpm.sample}. */
+export interface DdpmOptions extends SamplingOptions {
+  /** How the variance comes about (default `"fixed-small"`). */
+  readonly variance?: VarianceType;
+}
+
+/** Deterministic sampling and its inversion. */
+export interface Ddim {
   /**
    * Images out of noise.
    *
    * @param x noise, or images with the noise of the first step, `[n, c, h, w]`
    * @returns `[n, c, h, w]`, the caller's
-   * @throws {InputError} when the network's output does not fit the images, noise is to be added without a key, or images are not finite after a step
+   * @throws {InputError} when the network's output does not fit the images, noise is to be added without a key, or something is not finite after
+   * a step
    * @throws the signal's reason when it is aborted
    */
-  async sample(
-    model: DenoisingModel,
-    x: Tensor,
-    options: SamplingOptions & {
-      /** Share of the noise that DDPM adds (default 0: none). */
-      readonly eta?: number;
-    },
-  ): Promise<Tensor> {
+  sample(model: DenoisingModel, x: Tensor, options: DdimOptions): Promise<Tensor>;
+  /**
+   * The noise that {@link Ddim.sample} would make images of, step by step towards more noise, up to the level of the process's first step.
+   *
+   * @param x clean images, `[n, c, h, w]`
+   * @returns `[n, c, h, w]`, the caller's
+   * @throws {InputError} and the signal's reason, as for samples
+   */
+  invert(model: DenoisingModel, x: Tensor, options: InversionOptions): Promise<Tensor>;
+}
+
+/** Sampling with noise at every step. */
+export interface Ddpm {
+  /**
+   * Images out of noise.
+   *
+   * @param x noise, or images with the noise of the first step, `[n, c, h, w]`
+   * @returns `[n, c, h, w]`, the caller's
+   * @throws {InputError} as {@link Ddim.sample}
+   * @throws the signal's reason when it is aborted
+   */
+  sample(model: DenoisingModel, x: Tensor, options: DdpmOptions): Promise<Tensor>;
+}
+
+/** Deterministic sampling (Song, Meng and Ermon 2021), with `eta` 0 to 1 of DDPM's noise, and its inversion. */
+export const ddim: Ddim = {
+  async sample(model, x, options) {
     const { eta = 0 } = options;
     return await walk(model, x, options, {
       advance({ step, index, x, epsilon, predXstart }) {
@@ -232,24 +271,7 @@ export const ddim = {
     });
   },
 
-  /**
-   * The noise that {@link ddim} would make images of, step by step towards more noise.
-   *
-   * @param x clean images, `[n, c, h, w]`
-   * @returns `[n, c, h, w]` with the noise of the process's first step, the caller's
-   * @throws {InputError} and the signal's reason, as for samples
-   */
-  async invert(
-    model: DenoisingModel,
-    x: Tensor,
-    options: Omit<SamplingOptions, "guidance" | "key" | "first"> & {
-      /**
-       * Which level the network is asked about on the way from one to the next: `"current"` (guided-diffusion's `ddim_reverse_sample`, the
-       * default: the last step is not taken there, since no level comes after it) or `"next"` (MIG-Vis).
-       */
-      readonly evaluateAt?: "current" | "next";
-    },
-  ): Promise<Tensor> {
+  async invert(model, x, options) {
     const rising = inverted(options.process, options.evaluateAt ?? "current");
     return await walk(model, x, { ...options, process: rising }, {
       advance: ({ step, epsilon, predXstart }) =>
@@ -264,23 +286,8 @@ export const ddim = {
 };
 
 /** Sampling with noise at every step (Ho, Jain and Abbeel 2020). */
-export const ddpm = {
-  /**
-   * Images out of noise.
-   *
-   * @param x noise, or images with the noise of the first step, `[n, c, h, w]`
-   * @returns `[n, c, h, w]`, the caller's
-   * @throws {InputError} as {@link ddim}
-   * @throws the signal's reason when it is aborted
-   */
-  async sample(
-    model: DenoisingModel,
-    x: Tensor,
-    options: SamplingOptions & {
-      /** How the variance comes about (default `"fixed-small"`). */
-      readonly variance?: VarianceType;
-    },
-  ): Promise<Tensor> {
+export const ddpm: Ddpm = {
+  async sample(model, x, options) {
     const { guidance, variance } = options;
     return await walk(model, x, options, {
       variance,

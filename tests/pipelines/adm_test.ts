@@ -10,6 +10,7 @@ import { hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
 import { type AdmModel, isAdm, loadAdm } from "../../pipelines/models/adm.ts";
 import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
+import { assertSlope } from "./unet_reference.ts";
 import { CLASSES, TinyAdm, type TinyAdmOptions } from "./adm_reference.ts";
 import { relativeError } from "./vit_oracle.ts";
 
@@ -45,15 +46,8 @@ async function compare(options: TinyAdmOptions, config: Record<string, unknown>)
   using loss = tidy(gpu, () => sum(mul(out, weights)));
   const [gradient] = tape.gradient(loss, [watched]);
   using found = gradient;
-  const slope = await found.data();
-  // Along one direction, by central differences in float64: truncated at h², 1e-8 of it.
-  const direction = normal(randomKey(7), SIZE), h = 1e-4;
-  const [up, down] = [h, -h].map((by) => one(0, image(0).map((v, i) => v + by * direction[i])));
-  const wanted = up.reduce((all, v, i) => all + (v - down[i]) * readout[i], 0) / (2 * h);
-  const own = slope.subarray(0, SIZE);
-  const along = direction.reduce((all, d, i) => all + d * own[i], 0);
-  const length = Math.hypot(...own) * Math.hypot(...direction);
-  assert.ok(Math.abs(along - wanted) < 1e-5 * length, `${what}: ${along}, not ${wanted}`);
+  const slope = (await found.data()).subarray(0, SIZE);
+  assertSlope((input) => one(0, input), { input: image(0), slope, readout, what });
 }
 
 Deno.test("a UNet with classes, legacy attention and residual blocks that resample equals its float64 reference", async () => {

@@ -19,6 +19,7 @@ import { needs } from "../expectations.ts";
 import { GoldenFile } from "../golden_file.ts";
 import { CONTEXT_WIDTH, TinyDiffusers, type TinyDiffusersOptions } from "./diffusers_reference.ts";
 import { goldenFolder } from "./golden_vit.ts";
+import { assertSlope } from "./unet_reference.ts";
 import { relativeError } from "./vit_oracle.ts";
 
 const gpu = await openTestGpu();
@@ -63,13 +64,7 @@ async function compare(
   const [gradient] = tape.gradient(loss, [watched]);
   using found = gradient;
   const slope = (await found.data()).subarray(0, SIZE);
-  // Along one direction, by central differences in float64: truncated at h², 1e-8 of it.
-  const direction = normal(randomKey(7), SIZE), h = 1e-4;
-  const [up, down] = [h, -h].map((by) => one(0, image(0).map((v, i) => v + by * direction[i])));
-  const wanted = up.reduce((all, v, i) => all + (v - down[i]) * readout[i], 0) / (2 * h);
-  const along = direction.reduce((all, d, i) => all + d * slope[i], 0);
-  const length = Math.hypot(...slope) * Math.hypot(...direction);
-  assert.ok(Math.abs(along - wanted) < 1e-5 * length, `${what}: ${along}, not ${wanted}`);
+  assertSlope((input) => one(0, input), { input: image(0), slope, readout, what });
 }
 
 Deno.test("a UNet that attends to a context equals its float64 reference, with either kind of projection", async () => {

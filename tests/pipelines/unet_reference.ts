@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { foldIn, type Key, normal } from "../../engine/random.ts";
+import assert from "node:assert/strict";
+import { foldIn, type Key, normal, randomKey } from "../../engine/random.ts";
 import {
   type HostTensor,
   hostTensor,
@@ -147,4 +148,29 @@ export function resampled(x: FeatureMap, way?: "up" | "down"): FeatureMap {
       at(2 * r + 1, 2 * s + 1)) / 4;
   });
   return { c: x.c, h, w, data };
+}
+
+/**
+ * Holds a gradient against central differences of the host along one direction, in float64: truncated at h², 1e-8 of it.
+ *
+ * @param forward the network on the host
+ * @param slope gradient of `Σ readout · forward(input)` by the input
+ */
+export function assertSlope(
+  forward: (input: Float64Array) => Float64Array,
+  { input, slope, readout, what }: {
+    readonly input: ArrayLike<number>;
+    readonly slope: ArrayLike<number>;
+    readonly readout: ArrayLike<number>;
+    readonly what: string;
+  },
+): void {
+  const direction = normal(randomKey(7), input.length), h = 1e-4;
+  const [up, down] = [h, -h].map((by) =>
+    forward(Float64Array.from(input, (v, i) => v + by * direction[i]))
+  );
+  const wanted = up.reduce((all, v, i) => all + (v - down[i]) * readout[i], 0) / (2 * h);
+  const along = direction.reduce((all, d, i) => all + d * slope[i], 0);
+  const length = Math.hypot(...Array.from(slope)) * Math.hypot(...direction);
+  assert.ok(Math.abs(along - wanted) < 1e-5 * length, `${what}: ${along}, not ${wanted}`);
 }

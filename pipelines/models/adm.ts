@@ -17,7 +17,7 @@ import { concat, slice, transpose } from "../../engine/ops/shape.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
-import { ADM_ANCHOR, AdmKeys, type AdmLayout, admLayout } from "./adm_layout.ts";
+import { ADM_ANCHOR, type AdmLayout, admLayout } from "./adm_layout.ts";
 import { admHeads, type AdmOptions, checkAdmFlags, readAdmOptions } from "./adm_options.ts";
 import {
   type AdmHead,
@@ -28,7 +28,7 @@ import {
 } from "./adm_weights.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
-import { listNames } from "./layouts.ts";
+import { loadWhole } from "./layer_uploader.ts";
 import type { ForwardResult } from "./model.ts";
 import {
   convolve,
@@ -234,22 +234,11 @@ export async function loadAdm(
 ): Promise<AdmModel> {
   const options = readAdmOptions(config);
   const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ADM_ANCHOR }, options.prefix);
-  const layout = admLayout(new AdmKeys(stateDict, prefix, CANNOT), options.numResBlocks);
-  checkAdmFlags(config, layout);
   const reader = new CheckpointReader(stateDict, prefix, CANNOT);
+  const layout = admLayout(reader, options.numResBlocks);
+  checkAdmFlags(config, layout);
   const uploader = new AdmUploader(gpu, reader, layout, admHeads(options, layout));
-  const model = new AdmModel(uploadAdm(uploader), uploader);
-  try {
-    const [, unknown] = reader.rest(/$^/);
-    if (unknown.length > 0 && (options.strict ?? true)) {
-      throw new InputError(
-        `${CANNOT} it has keys that are not of the network: ${listNames(unknown)}`,
-      );
-    }
-    await gpu.settled(); // an upload that the device refused
-    return model;
-  } catch (cause) {
-    model[Symbol.dispose]();
-    throw cause;
-  }
+  return await loadWhole(uploader, () => new AdmModel(uploadAdm(uploader), uploader), {
+    ...{ strict: options.strict, isAlone: true },
+  });
 }

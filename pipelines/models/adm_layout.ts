@@ -5,7 +5,7 @@
  * @module
  */
 import { InputError } from "../errors.ts";
-import type { StateDict } from "../io/state_dict.ts";
+import type { CheckpointKeys } from "./checkpoint_reader.ts";
 import { listNames } from "./layouts.ts";
 
 /** A layer of a block, with the beginning of its keys. */
@@ -54,50 +54,13 @@ export interface AdmLayout {
 /** First key of all of them. */
 export const ADM_ANCHOR = "input_blocks.0.0.weight";
 
-/** Reads keys without the prefix that a file puts before them. */
-export class AdmKeys {
-  constructor(
-    readonly stateDict: StateDict,
-    readonly prefix: string,
-    readonly cannot: string,
-  ) {}
-
-  /** Shape of a tensor, or undefined. */
-  shape(name: string): readonly number[] | undefined {
-    return this.stateDict.get(this.prefix + name)?.shape;
-  }
-
-  /**
-   * Shape of a tensor.
-   *
-   * @throws {InputError} when it is missing
-   */
-  need(name: string): readonly number[] {
-    const shape = this.shape(name);
-    if (shape) return shape;
-    throw new InputError(`${this.cannot} "${this.prefix}${name}" is missing`);
-  }
-
-  /** Largest number behind a name that any key has, plus one. */
-  count(name: string): number {
-    let most = 0;
-    const start = `${this.prefix}${name}.`;
-    for (const key of this.stateDict.keys()) {
-      if (!key.startsWith(start)) continue;
-      const number = Number(key.slice(start.length).split(".", 1)[0]);
-      if (Number.isInteger(number)) most = Math.max(most, number + 1);
-    }
-    return most;
-  }
-}
-
 /** The kind of a layer by its keys. */
-function kindOf(keys: AdmKeys, key: string): AdmLayer["kind"] {
-  if (keys.shape(`${key}.weight`)) return "conv";
-  if (keys.shape(`${key}.in_layers.0.weight`)) return "res";
-  if (keys.shape(`${key}.qkv.weight`)) return "attention";
-  if (keys.shape(`${key}.op.weight`)) return "down-conv";
-  if (keys.shape(`${key}.conv.weight`)) return "up-conv";
+function kindOf(keys: CheckpointKeys, key: string): AdmLayer["kind"] {
+  if (keys.shapeOf(`${key}.weight`)) return "conv";
+  if (keys.shapeOf(`${key}.in_layers.0.weight`)) return "res";
+  if (keys.shapeOf(`${key}.qkv.weight`)) return "attention";
+  if (keys.shapeOf(`${key}.op.weight`)) return "down-conv";
+  if (keys.shapeOf(`${key}.conv.weight`)) return "up-conv";
   const found = [...keys.stateDict.keys()].filter((name) => name.startsWith(keys.prefix + key));
   throw new InputError(
     `${keys.cannot} "${keys.prefix}${key}" is no layer of guided-diffusion, it has the keys ${
@@ -106,7 +69,7 @@ function kindOf(keys: AdmKeys, key: string): AdmLayer["kind"] {
   );
 }
 
-function blockOf(keys: AdmKeys, key: string): AdmLayer[] {
+function blockOf(keys: CheckpointKeys, key: string): AdmLayer[] {
   return Array.from({ length: keys.count(key) }, (_, i) => {
     const layer = `${key}.${i}`;
     return { kind: kindOf(keys, layer), key: layer };
@@ -116,7 +79,7 @@ function blockOf(keys: AdmKeys, key: string): AdmLayer[] {
 const attends = (block: AdmBlock) => block.some(({ kind }) => kind === "attention");
 
 /** Whether the blocks on the way down can be levels of so many residual blocks: the last of each level but one only resamples. */
-function fits(keys: AdmKeys, blocks: readonly AdmBlock[], numResBlocks: number): boolean {
+function fits(keys: CheckpointKeys, blocks: readonly AdmBlock[], numResBlocks: number): boolean {
   const period = numResBlocks + 1;
   if (numResBlocks < 1 || blocks.length % period !== 0) return false;
   return blocks.every((block, i) => {
@@ -128,13 +91,13 @@ function fits(keys: AdmKeys, blocks: readonly AdmBlock[], numResBlocks: number):
     }
     if (block.length === 0) return true; // means of 2×2
     if (block.length > 1 || (first !== "res" && first !== "down-conv")) return false;
-    return first === "down-conv" || !keys.shape(`${block[0].key}.skip_connection.weight`);
+    return first === "down-conv" || !keys.shapeOf(`${block[0].key}.skip_connection.weight`);
   });
 }
 
 /** Residual blocks of a level. */
 function findNumResBlocks(
-  keys: AdmKeys,
+  keys: CheckpointKeys,
   input: readonly AdmBlock[],
   { output, said }: { readonly output: readonly AdmBlock[]; readonly said?: number },
 ): number {
@@ -180,11 +143,11 @@ function withResampling(
  * @param said residual blocks of a level, for a classifier whose blocks leave it open
  * @throws {InputError} when keys are missing or are no such network's
  */
-export function admLayout(keys: AdmKeys, said?: number): AdmLayout {
+export function admLayout(keys: CheckpointKeys, said?: number): AdmLayout {
   const blocks = (name: string) =>
     Array.from({ length: keys.count(name) }, (_, i) => blockOf(keys, `${name}.${i}`));
   const input = blocks("input_blocks"), output = blocks("output_blocks");
-  const [modelChannels, inChannels] = keys.need(ADM_ANCHOR);
+  const [modelChannels, inChannels] = keys.needShape(ADM_ANCHOR);
   const numResBlocks = findNumResBlocks(keys, input, { output, said });
   const period = numResBlocks + 1, levels = input.length / period;
   if (output.length !== 0 && output.length !== levels * period) {
@@ -197,18 +160,18 @@ export function admLayout(keys: AdmKeys, said?: number): AdmLayout {
   const first = (level: number) => input[level * period + 1];
   const isDown = (i: number) => i > 0 && i % period === 0;
   const isUp = (i: number) => (i + 1) % period === 0 && i + 1 < output.length;
-  const channelsOf = (block: AdmBlock) => keys.need(`${block[0].key}.out_layers.0.weight`)[0];
+  const channelsOf = (block: AdmBlock) => keys.needShape(`${block[0].key}.out_layers.0.weight`)[0];
   const numbers = Array.from({ length: levels }, (_, level) => level);
   const { key } = first(0)[0];
   const isUnet = output.length > 0;
-  const head = isUnet ? keys.need("out.2.weight")[0] : classesOf(keys);
+  const head = isUnet ? keys.needShape("out.2.weight")[0] : classesOf(keys);
   return {
     kind: isUnet ? "unet" : "classifier",
     ...{ modelChannels, inChannels, numResBlocks, outChannels: head },
     channelMult: numbers.map((level) => channelsOf(first(level)) / modelChannels),
     attentionFactors: numbers.filter((level) => attends(first(level))).map((level) => 2 ** level),
-    numClasses: keys.shape("label_emb.weight")?.[0] ?? 0,
-    useScaleShiftNorm: keys.need(`${key}.emb_layers.1.weight`)[0] === 2 * channelsOf(first(0)),
+    numClasses: keys.shapeOf("label_emb.weight")?.[0] ?? 0,
+    useScaleShiftNorm: keys.needShape(`${key}.emb_layers.1.weight`)[0] === 2 * channelsOf(first(0)),
     resblockUpdown: input[period]?.[0]?.kind === "res",
     inputBlocks: withResampling(input, isDown, "down"),
     middleBlock: blockOf(keys, "middle_block"),
@@ -217,9 +180,9 @@ export function admLayout(keys: AdmKeys, said?: number): AdmLayout {
 }
 
 /** Classes of a classifier by whichever head it has. */
-function classesOf(keys: AdmKeys): number {
+function classesOf(keys: CheckpointKeys): number {
   for (const name of ["out.2.c_proj.weight", "out.3.weight"]) {
-    const shape = keys.shape(name);
+    const shape = keys.shapeOf(name);
     if (shape) return shape[0];
   }
   throw new InputError(

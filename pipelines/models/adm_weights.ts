@@ -169,27 +169,20 @@ export class AdmUploader extends LayerUploader {
 /**
  * Uploads a network.
  *
- * @throws {InputError} when a tensor is missing, of another shape or not finite; nothing stays on the device then
+ * @throws {InputError} when a tensor is missing, of another shape or not finite
  */
 export function uploadAdm(uploader: AdmUploader): AdmWeights {
   const { layout } = uploader, { modelChannels, numClasses } = layout;
   const width = 4 * modelChannels;
-  try {
-    return {
-      time: [
-        uploader.layer("time_embed.0", [width, modelChannels]),
-        uploader.layer("time_embed.2", [width, width]),
-      ],
-      ...(numClasses > 0
-        ? { labels: uploader.tensor("label_emb.weight", [numClasses, width]) }
-        : {}),
-      inputBlocks: layout.inputBlocks.map((block) => uploader.block(block)),
-      middleBlock: uploader.block(layout.middleBlock),
-      outputBlocks: layout.outputBlocks.map((block) => uploader.block(block, true)),
-      head: uploader.head(),
-    };
-  } catch (cause) {
-    uploader.dispose();
-    throw cause;
-  }
+  return {
+    time: [
+      uploader.layer("time_embed.0", [width, modelChannels]),
+      uploader.layer("time_embed.2", [width, width]),
+    ],
+    ...(numClasses > 0 ? { labels: uploader.tensor("label_emb.weight", [numClasses, width]) } : {}),
+    inputBlocks: layout.inputBlocks.map((block) => uploader.block(block)),
+    middleBlock: uploader.block(layout.middleBlock),
+    outputBlocks: layout.outputBlocks.map((block) => uploader.block(block, true)),
+    head: uploader.head(),
+  };
 }

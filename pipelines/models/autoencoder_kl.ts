@@ -14,7 +14,7 @@ import type { StateDict } from "../io/state_dict.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
 import { Entries, isJson } from "./config_entries.ts";
 import { type DiffusersLevel, DiffusersUploader } from "./diffusers_weights.ts";
-import { listNames } from "./layouts.ts";
+import { loadWhole } from "./layer_uploader.ts";
 import { requireNoisyImages } from "./unet_inputs.ts";
 import {
   convolve,
@@ -220,7 +220,7 @@ export async function loadAutoencoder(
   const half = (name: "encoder" | "decoder"): Half => {
     const way = name === "encoder" ? "down" : "up";
     const quant = name === "encoder" ? "quant_conv" : "post_quant_conv";
-    const count = uploader.keys.count(`${name}.${way}_blocks`);
+    const count = reader.count(`${name}.${way}_blocks`);
     return {
       convIn: uploader.conv(`${name}.conv_in`),
       levels: Array.from(
@@ -233,18 +233,8 @@ export async function loadAutoencoder(
       ...(reader.has(`${quant}.weight`) ? { quant: uploader.conv(quant) } : {}),
     };
   };
-  try {
+  return await loadWhole(uploader, () => {
     const halves = [half("encoder"), half("decoder")] as const;
-    const unknown = reader.rest(/$^/)[1].filter((key) => key.startsWith(prefix));
-    if (unknown.length > 0 && (entries.flag("strict") ?? true)) {
-      throw new InputError(
-        `${CANNOT} it has keys that are not of the network: ${listNames(unknown)}`,
-      );
-    }
-    await gpu.settled(); // an upload that the device refused
     return new AutoencoderKl(halves, uploader, scalingFactor);
-  } catch (cause) {
-    uploader.dispose();
-    throw cause;
-  }
+  }, { strict: entries.flag("strict") });
 }

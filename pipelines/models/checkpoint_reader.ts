@@ -54,10 +54,8 @@ export function findPrefix(stateDict: StateDict, { cannot, key }: Anchor, wanted
   );
 }
 
-/** The tensors of one network in a file, and which of them were read. */
-export class CheckpointReader {
-  readonly #read = new Set<string>();
-
+/** The keys of one network in a file, and shapes of its tensors. */
+export class CheckpointKeys {
   /**
    * @param prefix beginning of the network's keys
    * @param cannot beginning of every error
@@ -77,6 +75,39 @@ export class CheckpointReader {
   named(name: string): string {
     return quote(this.prefix + name);
   }
+
+  /** Shape of a tensor, or undefined. */
+  shapeOf(name: string): readonly number[] | undefined {
+    return this.stateDict.get(this.prefix + name)?.shape;
+  }
+
+  /**
+   * Shape of a tensor.
+   *
+   * @throws {InputError} when it is missing
+   */
+  needShape(name: string): readonly number[] {
+    const shape = this.shapeOf(name);
+    if (shape) return shape;
+    throw new InputError(`${this.cannot} ${this.named(name)} is missing`);
+  }
+
+  /** Largest number behind a name that any key has, plus one. */
+  count(name: string): number {
+    let most = 0;
+    const start = `${this.prefix}${name}.`;
+    for (const key of this.stateDict.keys()) {
+      if (!key.startsWith(start)) continue;
+      const number = Number(key.slice(start.length).split(".", 1)[0]);
+      if (Number.isInteger(number)) most = Math.max(most, number + 1);
+    }
+    return most;
+  }
+}
+
+/** The tensors of one network in a file, and which of them were read. */
+export class CheckpointReader extends CheckpointKeys {
+  readonly #read = new Set<string>();
 
   /** @throws {InputError} when the tensor is missing */
   shape(name: string): readonly number[] {

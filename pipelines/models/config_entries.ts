@@ -132,3 +132,36 @@ export class Entries {
       : undefined;
   }
 }
+
+/** Options that all convolutional networks with batch norms have. */
+export interface ConvOptions {
+  readonly dtype?: "f32" | "f16";
+  readonly eps?: number;
+  readonly prefix?: string;
+  readonly strict?: boolean;
+}
+
+/**
+ * Reads options of a convolutional network by our names or its library's, and gives the entries for those of its own.
+ *
+ * @param config an object, or nothing
+ * @throws {InputError} when it is neither, or an entry has the wrong type
+ */
+export function readConvOptions(config: unknown): [entries: Entries, shared: ConvOptions] {
+  const json = config ?? {};
+  if (!isJson(json)) {
+    throw new InputError(
+      `Cannot use the model configuration: it must be an object, got ${JSON.stringify(config)}`,
+    );
+  }
+  const entries = new Entries(json, "");
+  return [entries, {
+    // Hugging Face says by "dtype" of what type a file's numbers are
+    dtype: /^b?float\d+$/.test(String(json.dtype))
+      ? undefined
+      : entries.oneOf("dtype", ["f32", "f16"]),
+    eps: entries.positive("eps", "bn_eps"),
+    prefix: entries.text("prefix"),
+    strict: entries.flag("strict"),
+  }];
+}

@@ -14,9 +14,10 @@ import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
+import { Entries } from "./config_entries.ts";
 import { channelNorm, runFullAttention, runLinearAttention } from "./ddp_attention.ts";
 import { type DdpAttention, type DdpRes, DdpUploader, type DdpWeights } from "./ddp_weights.ts";
-import { listNames } from "./layouts.ts";
+import { loadWhole } from "./layer_uploader.ts";
 import type { ForwardResult } from "./model.ts";
 import { requireConditions, requireNoisyImages } from "./unet_inputs.ts";
 import { convolve, doubled, type Layer, timestepValues } from "./unet_layers.ts";
@@ -195,24 +196,11 @@ export async function loadDdpUnet(
   stateDict: StateDict,
   options: DdpUnetOptions | Readonly<Record<string, unknown>> = {},
 ): Promise<DdpUnet> {
-  const { strict = true } = options;
-  const wanted = typeof options.prefix === "string" ? options.prefix : undefined;
-  const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, wanted);
+  const entries = new Entries({ ...options }, "");
+  const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, entries.text("prefix"));
   const reader = new CheckpointReader(stateDict, prefix, CANNOT);
   const uploader = new DdpUploader(gpu, reader);
-  try {
-    const weights = uploader.all();
-    const [, unread] = reader.rest(/$^/);
-    const unknown = unread.filter((key) => key.startsWith(prefix));
-    if (unknown.length > 0 && strict) {
-      throw new InputError(
-        `${CANNOT} it has keys that are not of the network: ${listNames(unknown)}`,
-      );
-    }
-    await gpu.settled(); // an upload that the device refused
-    return new DdpUnet(weights, uploader);
-  } catch (cause) {
-    uploader.dispose();
-    throw cause;
-  }
+  return await loadWhole(uploader, () => new DdpUnet(uploader.all(), uploader), {
+    strict: entries.flag("strict"),
+  });
 }

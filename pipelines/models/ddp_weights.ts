@@ -6,7 +6,6 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
-import { AdmKeys } from "./adm_layout.ts";
 import type { CheckpointReader } from "./checkpoint_reader.ts";
 import { LayerUploader } from "./layer_uploader.ts";
 import type { Layer } from "./unet_layers.ts";
@@ -140,12 +139,11 @@ export class DdpUploader extends LayerUploader {
 
   /** The whole network. */
   all(): DdpWeights {
-    const { reader } = this, keys = new AdmKeys(reader.stateDict, reader.prefix, reader.cannot);
-    const levels = keys.count("downs");
-    if (levels === 0 || keys.count("ups") !== levels) {
+    const { reader } = this, levels = reader.count("downs");
+    if (levels === 0 || reader.count("ups") !== levels) {
       throw new InputError(
         `${reader.cannot} it has ${levels} levels on the way down and ${
-          keys.count("ups")
+          reader.count("ups")
         } on the way up, they must be as many`,
       );
     }

@@ -28,7 +28,7 @@ import {
   type DiffusersWeights,
   type Mixing,
 } from "./diffusers_weights.ts";
-import { listNames } from "./layouts.ts";
+import { loadWhole } from "./layer_uploader.ts";
 import type { ForwardResult } from "./model.ts";
 import { runSpatialTransformer } from "./spatial_transformer.ts";
 import {
@@ -254,20 +254,10 @@ export async function loadDiffusersUnet(
   const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, options.prefix);
   const reader = new CheckpointReader(stateDict, prefix, CANNOT);
   const uploader = new DiffusersUploader(gpu, reader, options);
-  try {
+  return await loadWhole(uploader, () => {
     const weights = uploader.all();
     const facts = diffusersFacts(weights, uploader.isConditional);
     checkDiffusersClaims(options.claims, facts);
-    const [, unknown] = reader.rest(/$^/);
-    if (unknown.length > 0 && (options.strict ?? true)) {
-      throw new InputError(
-        `${CANNOT} it has keys that are not of the network: ${listNames(unknown)}`,
-      );
-    }
-    await gpu.settled(); // an upload that the device refused
     return new DiffusersUnet(weights, facts, uploader);
-  } catch (cause) {
-    uploader.dispose();
-    throw cause;
-  }
+  }, { strict: options.strict, isAlone: true });
 }

@@ -6,7 +6,6 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
-import { AdmKeys } from "./adm_layout.ts";
 import type { CheckpointReader } from "./checkpoint_reader.ts";
 import type { DiffusersFacts, DiffusersUnetOptions } from "./diffusers_options.ts";
 import { LayerUploader } from "./layer_uploader.ts";
@@ -53,15 +52,12 @@ const ATTENTION_NAMES = [
 
 /** Uploads the blocks of a UNet of diffusers. */
 export class DiffusersUploader extends LayerUploader {
-  readonly keys: AdmKeys;
-
   constructor(
     gpu: Gpu,
     reader: CheckpointReader,
     readonly options: DiffusersUnetOptions,
   ) {
     super(gpu, reader);
-    this.keys = new AdmKeys(reader.stateDict, reader.prefix, reader.cannot);
   }
 
   get isConditional(): boolean {
@@ -183,7 +179,7 @@ export class DiffusersUploader extends LayerUploader {
         out3: this.rows([`${at}.ff.net.2`], true),
       };
     };
-    const count = this.keys.count(`${name}.transformer_blocks`);
+    const count = this.reader.count(`${name}.transformer_blocks`);
     return {
       norm,
       projIn: this.rows([`${name}.proj_in`], true),
@@ -195,15 +191,15 @@ export class DiffusersUploader extends LayerUploader {
 
   /** Attention of either kind. */
   mixing(name: string, level: number, outputScale?: number): Mixing {
-    return this.keys.count(`${name}.transformer_blocks`) > 0
+    return this.reader.count(`${name}.transformer_blocks`) > 0
       ? { kind: "transformer", block: this.#transformer(name, level) }
       : { kind: "attention", block: this.#attention(name, level, outputScale) };
   }
 
   /** A level by its keys. */
   level(name: string, level: number, way?: "down" | "up", outputScale?: number): DiffusersLevel {
-    const resnets = this.keys.count(`${name}.resnets`);
-    const mixings = this.keys.count(`${name}.attentions`);
+    const resnets = this.reader.count(`${name}.resnets`);
+    const mixings = this.reader.count(`${name}.attentions`);
     const sampler = `${name}.${way}samplers.0`;
     const more = outputScale === undefined || outputScale === 1 ? {} : { outputScale };
     let resampling: Resampling | undefined;
@@ -227,7 +223,7 @@ export class DiffusersUploader extends LayerUploader {
 
   /** The whole network. */
   all(): DiffusersWeights {
-    const levels = this.keys.count("down_blocks"), ups = this.keys.count("up_blocks");
+    const levels = this.reader.count("down_blocks"), ups = this.reader.count("up_blocks");
     if (levels === 0 || ups !== levels) {
       throw new InputError(
         `${this.reader.cannot} it has ${levels} blocks on the way down and ${ups} on the way up, they must be as many`,

@@ -12,7 +12,7 @@ import {
   findPrefix,
   type FoldedLayer,
 } from "./checkpoint_reader.ts";
-import { Entries, isJson } from "./config_entries.ts";
+import { readConvOptions } from "./config_entries.ts";
 import {
   convName,
   convsOf,
@@ -75,22 +75,11 @@ export function isInception(stateDict: StateDict, prefix?: string): boolean {
  * @throws {InputError} when an entry that is used has the wrong type
  */
 export function readInceptionOptions(config: unknown): InceptionOptions {
-  if (config === undefined || config === null) return {};
-  if (!isJson(config)) {
-    throw new InputError(
-      `Cannot use the model configuration: it must be an object, got ${JSON.stringify(config)}`,
-    );
-  }
-  const top = new Entries(config, "");
+  const [top, shared] = readConvOptions(config);
   return {
-    dtype: /^b?float\d+$/.test(String(config.dtype))
-      ? undefined
-      : top.oneOf("dtype", ["f32", "f16"]),
+    ...shared,
     input: top.oneOf("input", ["imagenet", "unit"]),
     transformInput: top.flag("transformInput", "transform_input"),
-    eps: top.positive("eps", "bn_eps"),
-    prefix: top.text("prefix"),
-    strict: top.flag("strict"),
   };
 }
 

@@ -5,7 +5,9 @@
  */
 import type { Gpu } from "../../engine/gpu.ts";
 import { Tensor } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
 import type { CheckpointReader } from "./checkpoint_reader.ts";
+import { listNames } from "./layouts.ts";
 import type { Layer, Norm } from "./unet_layers.ts";
 import { own } from "./vit_weights.ts";
 
@@ -47,5 +49,34 @@ export class LayerUploader {
   /** Frees everything. */
   dispose(): void {
     this.tensors.forEach((tensor) => tensor.dispose());
+  }
+}
+
+/**
+ * Makes a network of what an uploader reads, and waits until the device has taken it; nothing stays there where that fails.
+ *
+ * @param options.strict whether keys that the network did not read are refused
+ * @param options.isAlone whether the file holds this network only, so that keys with another beginning are refused too
+ * @throws {InputError} when such keys are left, and what `make` throws
+ */
+export async function loadWhole<U extends LayerUploader, M>(
+  uploader: U,
+  make: (uploader: U) => M,
+  { strict = true, isAlone = false }: { readonly strict?: boolean; readonly isAlone?: boolean },
+): Promise<M> {
+  const { gpu, reader } = uploader;
+  try {
+    const model = make(uploader);
+    const unknown = reader.rest(/$^/)[1].filter((key) => isAlone || key.startsWith(reader.prefix));
+    if (strict && unknown.length > 0) {
+      throw new InputError(
+        `${reader.cannot} it has keys that are not of the network: ${listNames(unknown)}`,
+      );
+    }
+    await gpu.settled(); // an upload that the device refused
+    return model;
+  } catch (cause) {
+    uploader.dispose();
+    throw cause;
   }
 }

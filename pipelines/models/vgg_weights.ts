@@ -13,7 +13,7 @@ import {
   findPrefix,
   type FoldedLayer,
 } from "./checkpoint_reader.ts";
-import { Entries, isJson } from "./config_entries.ts";
+import { Entries, readConvOptions } from "./config_entries.ts";
 import { listNames } from "./layouts.ts";
 
 /** What the weights of a VGG do not tell. */
@@ -111,24 +111,13 @@ function colors(entries: Entries, ...names: string[]): Rgb | undefined {
  * @throws {InputError} when an entry that is used has the wrong type
  */
 export function readVggOptions(config: unknown): VggOptions {
-  if (config === undefined || config === null) return {};
-  if (!isJson(config)) {
-    throw new InputError(
-      `Cannot use the model configuration: it must be an object, got ${JSON.stringify(config)}`,
-    );
-  }
-  const top = new Entries(config, "");
+  const [top, shared] = readConvOptions(config);
   return {
-    dtype: /^b?float\d+$/.test(String(config.dtype))
-      ? undefined
-      : top.oneOf("dtype", ["f32", "f16"]),
+    ...shared,
     mean: colors(top, "mean", "image_mean"),
     std: colors(top, "std", "image_std"),
     size: top.count("size", "image_size"),
     hasFinalPool: top.flag("hasFinalPool", "final_pool"),
-    eps: top.positive("eps", "bn_eps"),
-    prefix: top.text("prefix"),
-    strict: top.flag("strict"),
   };
 }
 

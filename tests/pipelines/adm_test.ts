@@ -1,18 +1,14 @@
 /** Networks of guided-diffusion against float64 on the host: outputs, gradients by the images, and what a checkpoint may get wrong. */
 import assert from "node:assert/strict";
-import { mul } from "../../engine/ops/elementwise.ts";
-import { sum } from "../../engine/ops/reduce.ts";
 import { normal, randomKey } from "../../engine/random.ts";
-import { Tape } from "../../engine/tape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../../pipelines/errors.ts";
 import { hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
 import { type AdmModel, isAdm, loadAdm } from "../../pipelines/models/adm.ts";
 import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
-import { assertSlope } from "./unet_reference.ts";
+import { assertEqualsHost } from "./unet_reference.ts";
 import { CLASSES, TinyAdm, type TinyAdmOptions } from "./adm_reference.ts";
-import { relativeError } from "./vit_oracle.ts";
 
 const gpu = await openTestGpu();
 Deno.test.afterEach(() => assert.equal(gpu.liveBytes, 0));
@@ -21,33 +17,17 @@ const SIZE = 3 * 8 * 8;
 const heads = { num_heads: 2 } as const;
 const timesteps = [7, 512.25], labels = [3, 0];
 
-/** Output of two images and the gradient of its product with a readout, beside those of the host. */
+/** Outputs of two images and the gradient beside those of the host. */
 async function compare(options: TinyAdmOptions, config: Record<string, unknown>): Promise<void> {
-  const tiny = new TinyAdm(randomKey(11), options), what = JSON.stringify(options);
-  const images = normal(randomKey(5), 2 * SIZE);
+  const tiny = new TinyAdm(randomKey(11), options);
   const classLabels = options.hasClasses === false ? undefined : labels;
   using model = await loadAdm(gpu, tiny.stateDict, config);
-  using tape = new Tape();
-  using x = Tensor.from(gpu, images, [2, 3, 8, 8]);
-  using watched = tape.watch(x);
-  const { output, captured } = model.forward(watched, { timesteps, classLabels });
-  using out = output;
-  assert.equal(captured.size, 0);
-  const values = await out.data(), each = values.length / 2;
-  const one = (s: number, image: Float64Array) => tiny.forward(image, timesteps[s], labels[s]);
-  const image = (s: number) => Float64Array.from(images.subarray(s * SIZE, (s + 1) * SIZE));
-  for (let s = 0; s < 2; s++) {
-    // Some thirty layers in f32, each rounding by about 2⁻²⁴ of its values: 20 times their root sum.
-    const error = relativeError(values.subarray(s * each, (s + 1) * each), one(s, image(s)));
-    assert.ok(error < 1e-5, `${what}, image ${s}: ${error}`);
-  }
-  const readout = normal(randomKey(6), values.length);
-  using weights = Tensor.from(gpu, readout, out.shape);
-  using loss = tidy(gpu, () => sum(mul(out, weights)));
-  const [gradient] = tape.gradient(loss, [watched]);
-  using found = gradient;
-  const slope = (await found.data()).subarray(0, SIZE);
-  assertSlope((input) => one(0, input), { input: image(0), slope, readout, what });
+  await assertEqualsHost(gpu, {
+    what: JSON.stringify(options),
+    shape: [2, 3, 8, 8],
+    forward: (x) => model.forward(x, { timesteps, classLabels }).output,
+    onHost: (image, s) => tiny.forward(image, timesteps[s], labels[s]),
+  });
 }
 
 Deno.test("a UNet with classes, legacy attention and residual blocks that resample equals its float64 reference", async () => {

@@ -1,10 +1,14 @@
 /**
- * Layers of UNets in float64 on the host, one image at a time.
+ * Layers of UNets in float64 on the host, one image at a time, and how a network is held against them.
  *
  * @module
  */
 import assert from "node:assert/strict";
+import { mul } from "../../engine/ops/elementwise.ts";
+import { sum } from "../../engine/ops/reduce.ts";
 import { foldIn, type Key, normal, randomKey } from "../../engine/random.ts";
+import { Tape } from "../../engine/tape.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
 import {
   type HostTensor,
   hostTensor,
@@ -12,6 +16,7 @@ import {
   toFloat32,
 } from "../../pipelines/io/state_dict.ts";
 import { convolve, type FeatureMap } from "./inception_reference.ts";
+import { relativeError } from "./vit_oracle.ts";
 
 /** Random tensors by name. */
 export class Drawn {
@@ -173,4 +178,43 @@ export function assertSlope(
   const along = direction.reduce((all, d, i) => all + d * slope[i], 0);
   const length = Math.hypot(...Array.from(slope)) * Math.hypot(...direction);
   assert.ok(Math.abs(along - wanted) < 1e-5 * length, `${what}: ${along}, not ${wanted}`);
+}
+
+/** A network on a device and the same on the host. */
+export interface Compared {
+  /** Names it in messages. */
+  readonly what: string;
+  /** Shape of the images, `[n, c, h, w]`. */
+  readonly shape: readonly number[];
+  /** The network, on a tape. */
+  readonly forward: (x: Tensor) => Tensor;
+  /** Its output for one image, by the number of the image. */
+  readonly onHost: (image: Float64Array, s: number) => Float64Array;
+}
+
+/** Holds outputs of random images against those of the host, and the gradient of their product with a readout by the first image. */
+export async function assertEqualsHost(
+  gpu: Tensor["gpu"],
+  { what, shape, forward, onHost }: Compared,
+): Promise<void> {
+  const [n, ...sizes] = shape, size = sizes.reduce((a, b) => a * b, 1);
+  const images = normal(randomKey(5), n * size);
+  using tape = new Tape();
+  using x = Tensor.from(gpu, images, shape);
+  using watched = tape.watch(x);
+  using out = forward(watched);
+  const values = await out.data(), each = values.length / n;
+  const image = (s: number) => Float64Array.from(images.subarray(s * size, (s + 1) * size));
+  for (let s = 0; s < n; s++) {
+    // Some forty layers in f32, each rounding by about 2⁻²⁴ of its values: 20 times their root sum.
+    const error = relativeError(values.subarray(s * each, (s + 1) * each), onHost(image(s), s));
+    assert.ok(error < 1e-5, `${what}, image ${s}: ${error}`);
+  }
+  const readout = normal(randomKey(6), values.length);
+  using weights = Tensor.from(gpu, readout, out.shape);
+  using loss = tidy(gpu, () => sum(mul(out, weights)));
+  const [gradient] = tape.gradient(loss, [watched]);
+  using found = gradient;
+  const slope = (await found.data()).subarray(0, size);
+  assertSlope((input) => onHost(input, 0), { input: image(0), slope, readout, what });
 }

@@ -10,7 +10,6 @@ import { conv2d } from "../../engine/ops/conv.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { concat, slice } from "../../engine/ops/shape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
-import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";

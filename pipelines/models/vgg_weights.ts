@@ -13,7 +13,7 @@ import {
   findPrefix,
   type FoldedLayer,
 } from "./checkpoint_reader.ts";
-import { Entries, readConvOptions } from "./config_entries.ts";
+import { type Entries, readConvOptions } from "./config_entries.ts";
 import { listNames } from "./layouts.ts";
 
 /** What the weights of a VGG do not tell. */

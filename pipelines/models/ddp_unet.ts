@@ -5,21 +5,17 @@
  */
 import { DisposedError } from "../../engine/errors.ts";
 import type { Gpu } from "../../engine/gpu.ts";
-import { add, addScalar, gelu, mul, silu } from "../../engine/ops/elementwise.ts";
-import { conv2d } from "../../engine/ops/conv.ts";
-import { linear } from "../../engine/ops/matmul.ts";
-import { concat, slice } from "../../engine/ops/shape.ts";
-import { Tensor, tidy } from "../../engine/tensor.ts";
+import type { Tensor } from "../../engine/tensor.ts";
+import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
 import { Entries } from "./config_entries.ts";
-import { channelNorm, runFullAttention, runLinearAttention } from "./ddp_attention.ts";
-import { type DdpAttention, type DdpRes, DdpUploader, type DdpWeights } from "./ddp_weights.ts";
+import { runDdp } from "./ddp_forward.ts";
+import { bindDdp, DdpUploader, type DdpWeights } from "./ddp_weights.ts";
 import { loadWhole } from "./layer_uploader.ts";
 import type { ForwardResult } from "./model.ts";
 import { requireConditions, requireNoisyImages } from "./unet_inputs.ts";
-import { convolve, doubled, type Layer, timestepValues } from "./unet_layers.ts";
 
 /** Options of {@link DdpUnet.forward}. */
 export interface DdpForwardOptions {
@@ -85,50 +81,8 @@ export class DdpUnet implements Disposable {
     requireNoisyImages(x, { inChannels: this.inChannels, factor: 2 ** (downs.length - 1) });
     requireConditions(x.shape[0], { timesteps, numClasses: 0 });
     const captures = new Captures(capture);
-    const output = captures.scope(x.gpu, () => this.#run(x, this.#embed(timesteps), captures));
+    const output = runDdp(this.#weights, x, { timesteps, captures });
     return { output, captured: new Map(Object.entries(captures.taken)) };
-  }
-
-  #embed(timesteps: ArrayLike<number>): Tensor {
-    const { time: [first, second] } = this.#weights, width = first.weight.shape[1];
-    const values = timestepValues(timesteps, width, { order: "sin-cos", shift: 1 });
-    const sinusoid = Tensor.from(this.gpu, values, [timesteps.length, width]);
-    const inner = gelu(linear(sinusoid, first.weight, { bias: first.bias }));
-    return silu(linear(inner, second.weight, { bias: second.bias }));
-  }
-
-  #run(x: Tensor, active: Tensor, captures: Captures): Tensor {
-    const { initConv, downs, middle, ups, finalRes, finalConv } = this.#weights;
-    const step = (work: () => Tensor) => captures.scope(x.gpu, work);
-    const first = convolve(x, initConv);
-    captures.take("init_conv", first);
-    const skips: Tensor[] = [];
-    let h = first;
-    downs.forEach(({ blocks: [one, two], attention, resample }, i) => {
-      skips.push(h = step(() => runRes(h, active, one)));
-      skips.push(h = step(() => attend(runRes(h, active, two), attention)));
-      h = step(() => halve(h, resample));
-      captures.take(`downs.${i}`, h);
-    });
-    h = step(() => {
-      const attended = attend(runRes(h, active, middle.blocks[0]), middle.attention);
-      return runRes(attended, active, middle.blocks[1]);
-    });
-    captures.take("mid_block", h);
-    const joined = (from: Tensor, skip: Tensor, work: (both: Tensor) => Tensor) => {
-      const y = step(() => work(concat([from, skip], 1)));
-      [from, skip].forEach((t) => t.dispose()); // what a tape needs it keeps
-      return y;
-    };
-    ups.forEach(({ blocks: [one, two], attention, resample }, i) => {
-      h = joined(h, skips.pop()!, (both) => runRes(both, active, one));
-      h = joined(h, skips.pop()!, (both) => attend(runRes(both, active, two), attention));
-      using from = h;
-      h = step(() => convolve(i < ups.length - 1 ? doubled(from) : from, resample));
-      captures.take(`ups.${i}`, h);
-    });
-    h = joined(h, first, (both) => runRes(both, active, finalRes));
-    return convolve(h, finalConv);
   }
 
   /** Frees the weights. */
@@ -139,40 +93,6 @@ export class DdpUnet implements Disposable {
   }
 }
 
-function runRes(x: Tensor, active: Tensor, block: DdpRes): Tensor {
-  const { embedding, conv1, gain1, conv2, gain2, shortcut } = block;
-  return tidy(x.gpu, () => {
-    const told = linear(active, embedding.weight, { bias: embedding.bias });
-    const inner = channelNorm(convolve(x, conv1), gain1), [n, channels] = inner.shape;
-    const part = (at: number) =>
-      slice(told, { axis: 1, start: at * channels, end: (at + 1) * channels })
-        .reshape([n, channels, 1, 1]);
-    const fed = silu(add(mul(inner, addScalar(part(0), 1)), part(1)));
-    const out = silu(channelNorm(convolve(fed, conv2), gain2));
-    return add(out, shortcut ? convolve(x, shortcut) : x);
-  });
-}
-
-function attend(x: Tensor, attention: DdpAttention): Tensor {
-  return tidy(
-    x.gpu,
-    () =>
-      add(
-        x,
-        attention.kind === "full"
-          ? runFullAttention(x, attention)
-          : runLinearAttention(x, attention),
-      ),
-  );
-}
-
-/** Half the sides by squares of 2×2 pixels, or, at the last level, the same sides. */
-function halve(x: Tensor, { weight, bias }: Layer): Tensor {
-  return weight.shape[2] === 2
-    ? conv2d(x, weight, { bias, stride: 2 })
-    : convolve(x, { weight, bias });
-}
-
 /**
  * Whether a state dict is of denoising-diffusion-pytorch.
  *
@@ -181,6 +101,16 @@ function halve(x: Tensor, { weight, bias }: Layer): Tensor {
 export function isDdpUnet(stateDict: StateDict, prefix?: string): boolean {
   return anchorPrefixes(stateDict, ANCHOR).some((found) =>
     (prefix === undefined || found === prefix) && stateDict.has(`${found}time_mlp.1.weight`)
+  );
+}
+
+function countLevels(reader: CheckpointReader): number {
+  const levels = reader.count("downs");
+  if (levels > 0 && reader.count("ups") === levels) return levels;
+  throw new InputError(
+    `${reader.cannot} it has ${levels} levels on the way down and ${
+      reader.count("ups")
+    } on the way up, they must be as many`,
   );
 }
 
@@ -199,7 +129,6 @@ export async function loadDdpUnet(
   const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, entries.text("prefix"));
   const reader = new CheckpointReader(stateDict, prefix, CANNOT);
   const uploader = new DdpUploader(gpu, reader);
-  return await loadWhole(uploader, () => new DdpUnet(uploader.all(), uploader), {
-    strict: entries.flag("strict"),
-  });
+  const bind = () => new DdpUnet(bindDdp(uploader, countLevels(reader)), uploader);
+  return await loadWhole(uploader, bind, { strict: entries.flag("strict") });
 }

@@ -1,14 +1,18 @@
 /**
- * Weights of a UNet of denoising-diffusion-pytorch on a device.
+ * Weights of a UNet of denoising-diffusion-pytorch in the form that its forward pass takes, out of tensors by the library's names.
  *
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
-import type { Tensor } from "../../engine/tensor.ts";
+import { scale } from "../../engine/ops/elementwise.ts";
+import { permute, slice } from "../../engine/ops/shape.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { CheckpointReader } from "./checkpoint_reader.ts";
+import { quote } from "../io/strict_json.ts";
 import { LayerUploader } from "./layer_uploader.ts";
 import type { Layer } from "./unet_layers.ts";
+import { own } from "./vit_weights.ts";
 
 /** Weights of a residual block. */
 export interface DdpRes {
@@ -54,112 +58,193 @@ export interface DdpWeights {
   readonly finalConv: Layer;
 }
 
-/** Uploads the blocks of such a UNet. */
-export class DdpUploader extends LayerUploader {
+/** Tensors by the library's names: a file's, or those that are trained, on a tape. */
+export interface DdpSource {
+  /** Whether there is a tensor of this name. */
+  has(name: string): boolean;
+  /** @throws {InputError} when it is missing */
+  shape(name: string): readonly number[];
+  /** @throws {InputError} when it is missing or has another shape */
+  tensor(name: string, shape: readonly number[]): Tensor;
+  /**
+   * What is made of a tensor.
+   *
+   * @throws {InputError} when it is missing or has another shape
+   */
+  formed(
+    name: string,
+    shape: readonly number[],
+    form: (raw: Tensor) => readonly Tensor[],
+  ): readonly Tensor[];
+  /** Error of a tensor that breaks a rule. */
+  refusal(name: string, rule: string): InputError;
+}
+
+/** Uploads tensors of a file as they are asked for. */
+export class DdpUploader extends LayerUploader implements DdpSource {
   constructor(gpu: Gpu, reader: CheckpointReader) {
     super(gpu, reader);
   }
 
-  #conv(name: string): Required<Layer> {
-    return this.layer(name, this.reader.shape(`${name}.weight`));
+  has(name: string): boolean {
+    return this.reader.has(name);
   }
 
-  #gain(name: string): Tensor {
-    const shape = this.reader.shape(`${name}.g`);
-    const values = this.reader.values(`${name}.g`, shape).map((g) => g * Math.sqrt(shape[1]));
-    return this.put(values, shape);
+  shape(name: string): readonly number[] {
+    return this.reader.shape(name);
   }
 
-  #res(name: string): DdpRes {
-    return {
-      embedding: this.#conv(`${name}.mlp.1`),
-      conv1: this.#conv(`${name}.block1.proj`),
-      gain1: this.#gain(`${name}.block1.norm`),
-      conv2: this.#conv(`${name}.block2.proj`),
-      gain2: this.#gain(`${name}.block2.norm`),
-      ...(this.reader.has(`${name}.res_conv.weight`)
-        ? { shortcut: this.#conv(`${name}.res_conv`) }
-        : {}),
-    };
+  formed(
+    name: string,
+    shape: readonly number[],
+    form: (raw: Tensor) => readonly Tensor[],
+  ): readonly Tensor[] {
+    const values = this.reader.values(name, shape);
+    const made = tidy(this.gpu, () => form(Tensor.from(this.gpu, values, shape)));
+    this.tensors.push(...made.map(own));
+    this.parameters += values.length;
+    return made;
   }
 
-  #attention(name: string): DdpAttention {
-    const isLinear = this.reader.has(`${name}.to_out.0.weight`);
-    const shape = this.reader.shape(`${name}.mem_kv`), [two, nHeads] = shape;
-    const [hidden3] = this.reader.shape(`${name}.to_qkv.weight`), hidden = hidden3 / 3;
-    const [headDim, tokens] = isLinear ? [shape[2], shape[3]] : [shape[3], shape[2]];
-    if (shape.length !== 4 || two !== 2 || nHeads * headDim !== hidden) {
-      throw new InputError(
-        `${this.reader.cannot} ${
-          this.reader.named(`${name}.mem_kv`)
-        } must be keys and values of heads that make ${hidden} channels, is [${shape}]`,
-      );
-    }
-    const values = this.reader.values(`${name}.mem_kv`, shape), size = hidden * tokens;
-    const memory = (part: number) => {
-      const own = values.slice(part * size, (part + 1) * size);
-      if (isLinear) return this.put(own, [1, nHeads, headDim, tokens]);
-      const rows = new Float32Array(size); // [heads, tokens, headDim] → [tokens, heads · headDim]
-      for (let at = 0; at < size; at++) {
-        const head = Math.floor(at / (tokens * headDim)), token = Math.floor(at / headDim) % tokens;
-        rows[token * hidden + head * headDim + at % headDim] = own[at];
-      }
-      return this.put(rows, [1, tokens, hidden]);
-    };
-    const [, channels] = this.reader.shape(`${name}.to_qkv.weight`);
-    return {
-      kind: isLinear ? "linear" : "full",
-      gain: this.#gain(`${name}.norm`),
-      qkv: this.tensor(`${name}.to_qkv.weight`, [3 * hidden, channels, 1, 1]),
-      memory: [memory(0), memory(1)],
-      nHeads,
-      out: this.#conv(isLinear ? `${name}.to_out.0` : `${name}.to_out`),
-      ...(isLinear ? { gainOut: this.#gain(`${name}.to_out.1`) } : {}),
-    };
+  refusal(name: string, rule: string): InputError {
+    return new InputError(`${this.reader.cannot} ${this.reader.named(name)} ${rule}`);
+  }
+}
+
+/** Tensors that are there already, such as weights in training, watched by a tape. */
+export class DdpTensors implements DdpSource {
+  constructor(readonly tensors: ReadonlyMap<string, Tensor>) {}
+
+  has(name: string): boolean {
+    return this.tensors.has(name);
   }
 
-  /** What leads down: a convolution over squares of 2×2, which the file has as 1×1 over unshuffled pixels, or one that keeps the sides. */
-  #down(name: string): Layer {
-    if (this.reader.has(`${name}.weight`)) return this.#conv(name);
-    const [cout, unshuffled] = this.reader.shape(`${name}.1.weight`);
-    const values = this.reader.values(`${name}.1.weight`, [cout, unshuffled, 1, 1]);
-    return {
-      weight: this.put(values, [cout, unshuffled / 4, 2, 2]), // channel c·4 + 2·row + column of the square
-      bias: this.tensor(`${name}.1.bias`, [cout]),
-    };
+  shape(name: string): readonly number[] {
+    const tensor = this.tensors.get(name);
+    if (tensor) return tensor.shape;
+    throw this.refusal(name, "is missing");
   }
 
-  #level(name: string, resample: Layer): DdpLevel {
-    return {
-      blocks: [this.#res(`${name}.0`), this.#res(`${name}.1`)],
-      attention: this.#attention(`${name}.2`),
-      resample,
-    };
+  tensor(name: string, shape: readonly number[]): Tensor {
+    const tensor = this.tensors.get(name);
+    if (`${tensor?.shape}` === `${shape}`) return tensor!;
+    throw this.refusal(name, `must be [${shape}], is [${this.shape(name)}]`);
   }
 
-  /** The whole network. */
-  all(): DdpWeights {
-    const { reader } = this, levels = reader.count("downs");
-    if (levels === 0 || reader.count("ups") !== levels) {
-      throw new InputError(
-        `${reader.cannot} it has ${levels} levels on the way down and ${
-          reader.count("ups")
-        } on the way up, they must be as many`,
-      );
-    }
-    const numbers = Array.from({ length: levels }, (_, i) => i);
-    const up = (i: number) => reader.has(`ups.${i}.3.weight`) ? `ups.${i}.3` : `ups.${i}.3.1`;
-    return {
-      initConv: this.#conv("init_conv"),
-      time: [this.#conv("time_mlp.1"), this.#conv("time_mlp.3")],
-      downs: numbers.map((i) => this.#level(`downs.${i}`, this.#down(`downs.${i}.3`))),
-      middle: {
-        blocks: [this.#res("mid_block1"), this.#res("mid_block2")],
-        attention: this.#attention("mid_attn"),
-      },
-      ups: numbers.map((i) => this.#level(`ups.${i}`, this.#conv(up(i)))),
-      finalRes: this.#res("final_res_block"),
-      finalConv: this.#conv("final_conv"),
-    };
+  formed(
+    name: string,
+    shape: readonly number[],
+    form: (raw: Tensor) => readonly Tensor[],
+  ): readonly Tensor[] {
+    return form(this.tensor(name, shape));
   }
+
+  refusal(name: string, rule: string): InputError {
+    return new InputError(`Cannot run the network: the tensor ${quote(name)} ${rule}`);
+  }
+}
+
+function bindConv(source: DdpSource, name: string): Required<Layer> {
+  const shape = source.shape(`${name}.weight`);
+  return {
+    weight: source.tensor(`${name}.weight`, shape),
+    bias: source.tensor(`${name}.bias`, [shape[0]]),
+  };
+}
+
+function bindGain(source: DdpSource, name: string): Tensor {
+  const shape = source.shape(`${name}.g`), root = Math.sqrt(shape[1]);
+  return source.formed(`${name}.g`, shape, (raw) => [scale(raw, root)])[0];
+}
+
+function bindRes(source: DdpSource, name: string): DdpRes {
+  return {
+    embedding: bindConv(source, `${name}.mlp.1`),
+    conv1: bindConv(source, `${name}.block1.proj`),
+    gain1: bindGain(source, `${name}.block1.norm`),
+    conv2: bindConv(source, `${name}.block2.proj`),
+    gain2: bindGain(source, `${name}.block2.norm`),
+    ...(source.has(`${name}.res_conv.weight`)
+      ? { shortcut: bindConv(source, `${name}.res_conv`) }
+      : {}),
+  };
+}
+
+/** Learned keys and values; full attention takes its own before all heads, `[tokens, heads · headDim]`. */
+function bindMemory(
+  source: DdpSource,
+  name: string,
+  { hidden, isLinear }: { readonly hidden: number; readonly isLinear: boolean },
+): Pick<DdpAttention, "memory" | "nHeads"> {
+  const shape = source.shape(name), [two, nHeads] = shape;
+  const [headDim, tokens] = isLinear ? [shape[2], shape[3]] : [shape[3], shape[2]];
+  if (shape.length !== 4 || two !== 2 || nHeads * headDim !== hidden) {
+    throw source.refusal(
+      name,
+      `must be keys and values of heads that make ${hidden} channels, is [${shape}]`,
+    );
+  }
+  const part = (raw: Tensor, at: number) => {
+    const own = slice(raw, { axis: 0, start: at, end: at + 1 });
+    return isLinear ? own : permute(own, [0, 2, 1, 3]).reshape([1, tokens, hidden]);
+  };
+  const [keys, values] = source.formed(name, shape, (raw) => [part(raw, 0), part(raw, 1)]);
+  return { memory: [keys, values], nHeads };
+}
+
+function bindAttention(source: DdpSource, name: string): DdpAttention {
+  const isLinear = source.has(`${name}.to_out.0.weight`);
+  const [hidden3, channels] = source.shape(`${name}.to_qkv.weight`), hidden = hidden3 / 3;
+  return {
+    kind: isLinear ? "linear" : "full",
+    ...bindMemory(source, `${name}.mem_kv`, { hidden, isLinear }),
+    gain: bindGain(source, `${name}.norm`),
+    qkv: source.tensor(`${name}.to_qkv.weight`, [3 * hidden, channels, 1, 1]),
+    out: bindConv(source, isLinear ? `${name}.to_out.0` : `${name}.to_out`),
+    ...(isLinear ? { gainOut: bindGain(source, `${name}.to_out.1`) } : {}),
+  };
+}
+
+/** What leads down: a convolution over squares of 2×2, which the library has as 1×1 over unshuffled pixels, or one that keeps the sides. */
+function bindDown(source: DdpSource, name: string): Layer {
+  if (source.has(`${name}.weight`)) return bindConv(source, name);
+  const [cout, unshuffled] = source.shape(`${name}.1.weight`);
+  const squares = [cout, unshuffled / 4, 2, 2]; // channel c·4 + 2·row + column of the square
+  const [weight] = source.formed(
+    `${name}.1.weight`,
+    [cout, unshuffled, 1, 1],
+    (raw) => [raw.reshape(squares)],
+  );
+  return { weight, bias: source.tensor(`${name}.1.bias`, [cout]) };
+}
+
+function bindLevel(source: DdpSource, name: string, resample: Layer): DdpLevel {
+  return {
+    blocks: [bindRes(source, `${name}.0`), bindRes(source, `${name}.1`)],
+    attention: bindAttention(source, `${name}.2`),
+    resample,
+  };
+}
+
+/**
+ * The whole network.
+ *
+ * @param levels on the way down, as many as on the way up
+ * @throws {InputError} when a tensor is missing or has another shape
+ */
+export function bindDdp(source: DdpSource, levels: number): DdpWeights {
+  const numbers = Array.from({ length: levels }, (_, i) => i);
+  const up = (i: number) => source.has(`ups.${i}.3.weight`) ? `ups.${i}.3` : `ups.${i}.3.1`;
+  return {
+    initConv: bindConv(source, "init_conv"),
+    time: [bindConv(source, "time_mlp.1"), bindConv(source, "time_mlp.3")],
+    downs: numbers.map((i) => bindLevel(source, `downs.${i}`, bindDown(source, `downs.${i}.3`))),
+    middle: {
+      blocks: [bindRes(source, "mid_block1"), bindRes(source, "mid_block2")],
+      attention: bindAttention(source, "mid_attn"),
+    },
+    ups: numbers.map((i) => bindLevel(source, `ups.${i}`, bindConv(source, up(i)))),
+    finalRes: bindRes(source, "final_res_block"),
+    finalConv: bindConv(source, "final_conv"),
+  };
 }

@@ -7,6 +7,7 @@ export type { BackendName } from "./engine/backends.ts";
 export * from "./engine/errors.ts";
 export { Gpu } from "./engine/gpu.ts";
 export type { GpuOptions, OpenOptions, TuningEntry, TuningTable } from "./engine/gpu.ts";
+export type { DispatchWork, Profile, ProfiledDispatch } from "./engine/profile.ts";
 export {
   foldIn,
   type Key,

@@ -9,10 +9,10 @@ import { isSupported, select, simplest } from "../engine/select.ts";
 import { dtypeBytes, readAll, Tensor } from "../engine/tensor.ts";
 import {
   bufferDecls,
+  bytesOf,
   type Dims,
   type KernelSpec,
   type KernelVariant,
-  sizeOf,
 } from "../shaders/kernel.ts";
 import { checkKernel, hostInputs, shapeOf, splitCase, worstError } from "./check_kernel.ts";
 import type { Peaks } from "./peaks.ts";
@@ -122,12 +122,7 @@ async function benchVariant(
   const timing = await time(gpu, () => void launch(on, variant.name), options);
   on.forEach((t) => t.dispose());
 
-  const elemBytes = dtypeBytes(dtype);
-  const bytes = spec.bytes?.(dims, elemBytes) ??
-    decls.reduce(
-      (sum, d) => sum + sizeOf(shapeOf(d, dims)) * dtypeBytes(d.dtype === "elem" ? dtype : d.dtype),
-      0,
-    );
+  const bytes = bytesOf(spec, dims, dtypeBytes(dtype));
   const flops = spec.flops(dims, args);
   const bound = Math.max(flops / peaks.gflops, bytes / peaks.gbps) / 1e6;
   return {

@@ -9,7 +9,7 @@ import { readMapped, stagingBuffer } from "./backends.ts";
 import { bucketBytes, BufferPool } from "./buffers.ts";
 import { DeviceError, DisposedError, KernelError } from "./errors.ts";
 import { type Binding, type Dispatch, MAX_RECORDED, Recorder } from "./recorder.ts";
-import { Timeline } from "./timing.ts";
+import { type Profile, type ProfiledDispatch, Timeline } from "./profile.ts";
 import type { Caps, Constants } from "../shaders/kernel.ts";
 
 /** One entry of a tuning table: the variant and tunables to use. */
@@ -81,6 +81,7 @@ export class Gpu implements Disposable {
   readonly #opened: OpenedDevice;
   readonly #recorder: Recorder;
   readonly #checks = new Set<Promise<void>>();
+  readonly #profiles = new Set<Timeline>();
   #staging?: { buffer: GPUBuffer; bytes: number };
   #error?: Error;
   #lost?: DeviceError;
@@ -315,21 +316,44 @@ export class Gpu implements Disposable {
   }
 
   /**
+   * Times every dispatch from now on, until the profile is stopped. One that begins within another takes its dispatches from it.
+   * Disposing the `Gpu` ends the stretch and leaves its rows to be asked for.
+   */
+  startProfile(): Profile {
+    this.submit();
+    const outer = this.#recorder.timeline;
+    const passes = this.caps.features.has("timestamp-query") ? MAX_RECORDED : 0;
+    const timeline = new Timeline(this.device, passes);
+    this.#recorder.timeline = timeline;
+    this.#profiles.add(timeline);
+    return {
+      stop: async () => {
+        if (this.#recorder.timeline === timeline) {
+          if (!this.#disposed) this.submit();
+          this.#recorder.timeline = outer;
+        }
+        const rows = await timeline.rows(this.#opened.start);
+        this.#profiles.delete(timeline);
+        if (this.#disposed) this.#destroyDevice();
+        return rows;
+      },
+    };
+  }
+
+  /**
    * Runs `work` with a timestamp pair around every dispatch.
    *
-   * @returns one row per dispatch in order, `gpuMs` undefined where the adapter has no timestamps.
+   * @returns one row per dispatch in order, without times where the adapter has no timestamps.
    */
-  async profile(work: () => void): Promise<{ label: string; gpuMs?: number }[]> {
-    this.submit();
-    const timeline = new Timeline(this.device, this.caps.features.has("timestamp-query"));
-    this.#recorder.timeline = timeline;
+  async profile(work: () => void): Promise<ProfiledDispatch[]> {
+    const profile = this.startProfile();
     try {
       work();
-    } finally {
-      this.submit();
-      this.#recorder.timeline = undefined;
+    } catch (cause) {
+      await profile.stop();
+      throw cause;
     }
-    return await timeline.rows(this.#opened.start);
+    return await profile.stop();
   }
 
   /** Frees the engine's buffers, and the device where it was opened here. */
@@ -341,6 +365,11 @@ export class Gpu implements Disposable {
     this.pool.trim();
     this.#recorder.destroy();
     this.#staging?.buffer.destroy();
-    if (this.#owned) this.device.destroy();
+    this.#destroyDevice();
+  }
+
+  /** Not while the timestamps of a profile are on it. */
+  #destroyDevice(): void {
+    if (this.#owned && this.#profiles.size === 0) this.device.destroy();
   }
 }

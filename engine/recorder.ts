@@ -6,7 +6,7 @@
  * @module
  */
 import type { PoolBuffer } from "./buffers.ts";
-import type { Timeline } from "./timing.ts";
+import type { DispatchWork, Timeline } from "./profile.ts";
 
 /** A range of a pooled buffer. */
 export interface Binding {
@@ -34,6 +34,8 @@ export interface Dispatch {
   readonly params?: Uint32Array<ArrayBuffer>;
   /** Workgroups on each axis. */
   readonly groups: readonly [number, number, number];
+  /** What it computes; asked for where a stretch is profiled. */
+  readonly work: () => DispatchWork;
 }
 
 /** Dispatches per submit. */
@@ -67,12 +69,12 @@ export class Recorder {
 
   /** Appends a dispatch. */
   dispatch(dispatch: Dispatch): void {
-    const { label, pipeline, params, groups } = dispatch;
+    const { label, pipeline, params, groups, work } = dispatch;
     const slot = this.#labels.length * SLOT;
     if (params) this.#ringData.set(params, slot / 4);
     const group = this.#bindGroup(dispatch);
     this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass(this.timeline?.next(label));
+    this.#pass ??= this.#encoder.beginComputePass(this.timeline?.next(label, work()));
     const pass = this.#pass;
     pass.setPipeline(pipeline);
     if (params) {
@@ -126,6 +128,7 @@ export class Recorder {
     this.#endPass();
     const used = this.#labels.length * SLOT;
     if (used > 0) this.#device.queue.writeBuffer(this.#ring, 0, this.#ringData, 0, used / 4);
+    if (this.#encoder) this.timeline?.resolve(this.#encoder);
     this.#device.queue.submit(this.#encoder ? [this.#encoder.finish()] : []);
     this.#encoder = undefined;
     this.#labels = [];

@@ -6,6 +6,7 @@
  */
 import { DTypeError, KernelError, ShapeError, UnsupportedError } from "./errors.ts";
 import type { Gpu, TuningEntry } from "./gpu.ts";
+import type { DispatchWork } from "./profile.ts";
 import type { Binding } from "./recorder.ts";
 import { select } from "./select.ts";
 import { allocate, type DType, dtypeBytes, dtypeFeatures, type Tensor } from "./tensor.ts";
@@ -14,10 +15,12 @@ import {
   type Args,
   type BufferDecl,
   bufferDecls,
+  bytesOf,
   type Constants,
   type Dims,
   type KernelSpec,
   type KernelVariant,
+  productOf,
   sizeOf,
 } from "../shaders/kernel.ts";
 
@@ -97,8 +100,14 @@ export function run(
     bindings,
     params,
     groups,
+    work: () => workOf(spec, dims, args, elem),
   });
   return outputs;
+}
+
+function workOf(spec: KernelSpec, dims: Dims, args: Args, dtype: ElemType): DispatchWork {
+  const bytes = bytesOf(spec, dims, dtypeBytes(dtype));
+  return { kernel: spec.name, dims, args, dtype, flops: spec.flops(dims, args), bytes };
 }
 
 function elemType(
@@ -130,10 +139,6 @@ function elemType(
     } else elem = dtype;
   });
   return elem ?? "f32";
-}
-
-function productOf(axis: readonly (string | number)[], dims: Record<string, number>): number {
-  return axis.reduce<number>((p, f) => p * (typeof f === "number" ? f : dims[f]), 1);
 }
 
 function shapeOf(decl: BufferDecl, dims: Dims): number[] {

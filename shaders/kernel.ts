@@ -132,6 +132,22 @@ export function bufferDecls(spec: KernelSpec): readonly BufferDecl[] {
   return decls;
 }
 
+const widths = { f32: 4, f64: 8, u32: 4, i32: 4 } as const;
+
+/** Bytes that one run must move: by the spec's own formula, else every buffer once. */
+export function bytesOf(spec: KernelSpec, dims: Dims, elemBytes: number): number {
+  return spec.bytes?.(dims, elemBytes) ??
+    bufferDecls(spec).reduce((sum, { dtype, shape }) => {
+      const size = sizeOf(shape.map((axis) => productOf(axis, dims)));
+      return sum + size * (dtype === "elem" ? elemBytes : widths[dtype]);
+    }, 0);
+}
+
+/** Length of an axis: names and integers multiplied. */
+export function productOf(axis: readonly (string | number)[], dims: Dims): number {
+  return axis.reduce<number>((p, f) => p * (typeof f === "number" ? f : dims[f]), 1);
+}
+
 function parseDecl(name: string, text: string): BufferDecl {
   const words = text.split(/\s+/).filter(Boolean);
   const role = words[0] === "out" || words[0] === "inout" ? words.shift() as "out" | "inout" : "in";

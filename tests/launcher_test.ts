@@ -123,6 +123,8 @@ Deno.test("gyrus allows writing to --out, its partial and its run record only", 
   assert.equal(allowed("x", "--out", "new/deep/F.h5"), "new");
   assert.match(allowed("x", "--out", "/F.h5")!, /^\/F\.h5,/);
   assert.equal(allowed("x"), undefined);
+  assert.equal(allowed("x", "--profile", "P/"), "P,P.partial");
+  assert.match(allowed("x", "--out", "F.h5", "--profile=p,q")!, /partial,p,,q,p,,q\.partial$/);
   assert.match(machine.start(["demo"]).out, /--allow-write=out .* demo --out out\/demo$/m);
   assert.match(machine.start(["demo", "--out", "D"]).out, /demo --out D$/m);
 });

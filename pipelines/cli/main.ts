@@ -7,7 +7,8 @@
 import { Command, CommanderError } from "commander";
 import config from "../../deno.json" with { type: "json" };
 import { commands } from "./commands.ts";
-import { addGlobalOptions } from "./options.ts";
+import { openGpu } from "./open_gpu.ts";
+import { addGlobalOptions, type GlobalOptions } from "./options.ts";
 import { discardOutputs, stopOnSignals } from "./output.ts";
 
 /** Errors that the user can act on; every other error is a defect of the software. */
@@ -66,7 +67,10 @@ export function createProgram(): Command {
 export async function main(args: readonly string[]): Promise<number> {
   const restore = stopOnSignals();
   try {
-    await createProgram().parseAsync([...args], { from: "user" });
+    const program = createProgram();
+    await program.parseAsync([...args], { from: "user" });
+    const { profile, ...options } = program.opts<GlobalOptions>();
+    if (profile) console.error(await profile.finish(() => openGpu(options)));
     return 0;
   } catch (error) {
     discardOutputs();

@@ -11,9 +11,12 @@ import type { GlobalOptions } from "./options.ts";
  *
  * @throws {UnsupportedError} when there is no adapter, or another than the one asked for
  */
-export function openGpu({ backend, adapter }: GlobalOptions): Promise<Gpu> {
+export async function openGpu({ backend, adapter, profile }: GlobalOptions): Promise<Gpu> {
   const level = Number(Deno.env.get("DEBUG") ?? 0);
   const trace = ([0, 1, 2, 3, 4] as const).find((l) => l === level) ?? 0;
   const name = adapter === "software" ? "llvmpipe" : adapter;
-  return Gpu.open({ backend, adapter: name, trace, log: (line) => console.error(line) });
+  const log = (line: string) => console.error(line);
+  const gpu = await Gpu.open({ backend, adapter: name, trace, log });
+  profile?.watch(gpu);
+  return gpu;
 }

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { CommandProfiler } from "./profile.ts";
 
 /** What every command accepts. */
 export interface GlobalOptions {
@@ -12,6 +13,8 @@ export interface GlobalOptions {
   readonly backend: "deno" | "dawn";
   /** Where the result goes: a file or a folder, as the command says. */
   readonly out?: string;
+  /** Watches the devices of the command. */
+  readonly profile?: CommandProfiler;
 }
 
 /**
@@ -29,7 +32,11 @@ export function addGlobalOptions(program: Command): void {
         "deno",
       ),
     )
-    .option("--out <path>", "where the result goes; the only path that is written");
+    .option("--out <path>", "where the result goes; the only path that is written")
+    .addOption(
+      new Option("--profile <folder>", "also write where the time goes: kernels.csv, trace.json")
+        .argParser((folder) => new CommandProfiler(folder)),
+    );
 }
 
 /**

@@ -36,6 +36,15 @@ export {
   type StepResult,
   type StepState,
 } from "./sampler.ts";
+export {
+  classifierGuidance,
+  type ClassifierGuidanceOptions,
+  type GuidanceStrength,
+  startGuidance,
+  type StartGuidanceOptions,
+  type StartObjective,
+} from "./guidances.ts";
+export { classifierFree, type ClassifierFreeOptions } from "./classifier_free.ts";
 export { type AdmForwardOptions, AdmModel, isAdm, loadAdm } from "../models/adm.ts";
 export type { AdmBlock, AdmLayer, AdmLayout } from "../models/adm_layout.ts";
 export type { AdmOptions } from "../models/adm_options.ts";

@@ -18,6 +18,7 @@ import { type RunFacts, runRecord } from "../run_record.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
 import { beginOutput, RUN_RECORD } from "./output.ts";
+import { registerIt } from "./phantom_it.ts";
 import { registerTuned } from "./phantom_tuned.ts";
 import { Progress } from "./progress.ts";
 
@@ -67,6 +68,7 @@ export function register(program: Command): void {
     )
     .action(async (_, command: Command) => await train(command.optsWithGlobals()));
   registerTuned(phantom);
+  registerIt(phantom);
 }
 
 async function write(options: PhantomCliOptions): Promise<void> {

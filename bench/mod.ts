@@ -10,7 +10,9 @@ export {
   splitCase,
   worstError,
 } from "./check_kernel.ts";
+export { type Change, compareRuns, type RunComparison } from "./compare.ts";
 export { benchDense, type DenseBenchOptions, type DenseRow } from "./dense.ts";
+export { benchHost, type HostBenchOptions, type HostRow } from "./host.ts";
 export {
   benchInception,
   benchInceptionConvs,

@@ -12,6 +12,7 @@ import { engineRatios, type Ratio } from "../../bench/ratios.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { kernels } from "../../shaders/mod.ts";
 import { registerDense } from "./bench_dense.ts";
+import { registerHost } from "./bench_host.ts";
 import { registerInception } from "./bench_inception.ts";
 import { registerNcut } from "./bench_ncut.ts";
 import { registerRidge } from "./bench_ridge.ts";
@@ -39,6 +40,7 @@ export function register(program: Command): void {
     .action(async (names: string[], _, command: Command) =>
       await bench(names, command.optsWithGlobals())
     );
+  registerHost(command);
   registerRidge(command);
   registerDense(command);
   registerInception(command);

@@ -1,6 +1,6 @@
 /**
- * NumPy's default generator and PyTorch's first draw, so that constants that published scripts draw at load time can be drawn again
- * exactly: `SeedSequence` → PCG64 (XSL-RR 128/64) → Lemire's bounded integers, and MT19937's first word.
+ * NumPy's default generator and the older one that PyTorch shares, so that what published scripts draw can be drawn again exactly:
+ * `SeedSequence` → PCG64 (XSL-RR 128/64) → Lemire's bounded integers, and MT19937 with its words and permutations.
  *
  * @module
  */
@@ -115,20 +115,62 @@ export class NumpyGenerator {
   }
 }
 
-/**
- * The first 32-bit word of MT19937 after `torch.manual_seed(seed)`; `torch.randint(0, n, (1,))` is this modulo n.
- */
-export function firstTwisterWord(seed: number): number {
-  const state = new Uint32Array(398);
-  state[0] = seed;
-  for (let i = 1; i < state.length; i++) {
-    const before = state[i - 1] ^ (state[i - 1] >>> 30);
-    state[i] = Math.imul(1812433253, before) + i;
+const TWISTER_SIZE = 624;
+const TWISTER_MIDDLE = 397;
+
+/** MT19937 as `numpy.random.RandomState(seed)` and `torch.manual_seed(seed)` seed it (Matsumoto and Nishimura 1998). */
+export class MersenneTwister {
+  readonly #state = new Uint32Array(TWISTER_SIZE);
+  #place = TWISTER_SIZE;
+
+  /**
+   * Seeds the generator.
+   *
+   * @param seed whole number below 2^32
+   */
+  constructor(seed: number) {
+    this.#state[0] = seed;
+    for (let i = 1; i < TWISTER_SIZE; i++) {
+      const before = this.#state[i - 1] ^ (this.#state[i - 1] >>> 30);
+      this.#state[i] = Math.imul(1812433253, before) + i;
+    }
   }
-  const joined = (state[0] & 0x80000000) | (state[1] & 0x7fffffff);
-  let y = state[397] ^ (joined >>> 1) ^ (joined & 1 ? 0x9908b0df : 0);
-  y ^= y >>> 11;
-  y ^= (y << 7) & 0x9d2c5680;
-  y ^= (y << 15) & 0xefc60000;
-  return (y ^ (y >>> 18)) >>> 0;
+
+  #renew(): void {
+    const state = this.#state;
+    for (let i = 0; i < TWISTER_SIZE; i++) {
+      const joined = (state[i] & 0x80000000) | (state[(i + 1) % TWISTER_SIZE] & 0x7fffffff);
+      const far = state[(i + TWISTER_MIDDLE) % TWISTER_SIZE];
+      state[i] = far ^ (joined >>> 1) ^ (joined & 1 ? 0x9908b0df : 0);
+    }
+    this.#place = 0;
+  }
+
+  /** The next 32 random bits. */
+  next32(): number {
+    if (this.#place === TWISTER_SIZE) this.#renew();
+    let y = this.#state[this.#place++];
+    y ^= y >>> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    return (y ^ (y >>> 18)) >>> 0;
+  }
+
+  /** `RandomState.permutation(n)`: the numbers from 0 to n − 1, shuffled. */
+  permutation(n: number): Uint32Array<ArrayBuffer> {
+    const order = Uint32Array.from({ length: n }, (_, i) => i);
+    for (let last = n - 1; last > 0; last--) {
+      // Bits that no number up to `last` needs are masked, and numbers above it drawn again.
+      const mask = 0xffffffff >>> Math.clz32(last);
+      let chosen: number;
+      do chosen = (this.next32() & mask) >>> 0; while (chosen > last);
+      [order[last], order[chosen]] = [order[chosen], order[last]];
+    }
+    return order;
+  }
+}
+
+/** The first 32-bit word of MT19937 after `torch.manual_seed(seed)`; `torch.randint(0, n, (1,))` is this modulo n. */
+export function firstTwisterWord(seed: number): number {
+  return new MersenneTwister(seed).next32();
 }

@@ -50,6 +50,7 @@ export { type Eigen, eigh, type EighOptions } from "./engine/ops/eigh_device.ts"
 export * from "./engine/ops/channel_norm.ts";
 export * from "./engine/ops/conv.ts";
 export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";
+export { imagesToFill, type Into, placed } from "./engine/ops/into.ts";
 export * from "./engine/ops/attention.ts";
 export * from "./engine/ops/cast.ts";
 export * from "./engine/ops/cumsum.ts";

@@ -18,6 +18,7 @@ import {
 } from "./conv_geometry.ts";
 import * as elementwise from "./elementwise.ts";
 import type { PreparedWeights } from "./prepared_weights.ts";
+import { type ChannelRange, channelsAt, type Into, placed, recordInto, whereTo } from "./into.ts";
 import { sum } from "./reduce.ts";
 import { masked, reluMask } from "./relu_mask.ts";
 import { convolveWinograd, type KeptForms, usesWinograd } from "./winograd.ts";
@@ -36,10 +37,12 @@ export interface Conv2dOptions extends WindowOptions {
   readonly activation?: Activation;
   /** Where forms of the weight are kept that some kernels take, for weights that do not change; made anew in every call when absent. */
   readonly prepared?: PreparedWeights;
+  /** Channels of other images that are written in place of a new tensor; those images are returned. */
+  readonly into?: Into;
 }
 
 /** Options of {@link convTranspose2d}. */
-export interface ConvTranspose2dOptions extends Conv2dOptions {
+export interface ConvTranspose2dOptions extends Omit<Conv2dOptions, "into"> {
   /** Rows and columns added at the bottom and right, below the stride: which of several input sizes to go back to (default 0). */
   readonly outputPadding?: Pair;
 }
@@ -58,37 +61,45 @@ const keptForms = (weight: Tensor, prepared?: PreparedWeights): KeptForms | unde
 const channelsOf = (t: Tensor) => t.shape[1];
 const areaOf = (t: Tensor): [number, number] => [t.shape[2], t.shape[3]];
 
-/** Runs either kernel; `cout` and `size` are the output's. */
+/** What a kernel makes: its channels, its sides, what is done to the values and where they go. */
+interface Output {
+  readonly cout: number;
+  readonly size: readonly [number, number];
+  readonly activation?: Activation;
+  readonly into?: Into;
+}
+
+/** Runs either kernel; gives the images that it wrote. */
 function convolve(
   spec: KernelSpec,
   [x, weight, bias]: readonly [Tensor, Tensor, Tensor?],
   { window, groups, prepared }: Geometry,
-  { cout, size, activation = "none" }: {
-    cout: number;
-    size: readonly [number, number];
-    activation?: Activation;
-  },
+  { cout, size, activation = "none", into }: Output,
 ): Tensor {
   const [n, cin, h, w] = x.shape;
   const [kh, kw] = window.kernel;
-  const plan = { window, groups, prepared, cout, size };
   const isTransposed = spec === convTranspose2dKernel;
-  if (usesWinograd(x, { ...plan, isTransposed })) {
-    return convolveWinograd([x, weight, bias], { ...plan, isTransposed }, activation);
-  }
-  const other = bias ?? weight; // a kernel without bias binds another buffer in its place
-  const [y] = run(spec, [x, weight, other], {
-    dims: {
-      ...{ n, groups, cinG: cin / groups, coutG: cout / groups, h, w, kh, kw },
-      ...{ oh: size[0], ow: size[1], biasSize: other.size },
-    },
-    args: {
-      ...windowArgs(window),
-      activation: activationCodes[activation],
-      hasBias: bias ? 1 : 0,
-    },
+  const plan = { window, groups, prepared, cout, size, isTransposed };
+  return tidy(x.gpu, () => {
+    const { images, first } = whereTo(spec.name, x, [n, cout, ...size], into);
+    if (usesWinograd(x, plan)) {
+      convolveWinograd([x, weight, bias], plan, { activation, into: { images, first } });
+      return images;
+    }
+    const other = bias ?? weight; // a kernel without bias binds another buffer in its place
+    run(spec, [x, weight, other, images], {
+      dims: {
+        ...{ n, groups, cinG: cin / groups, coutG: cout / groups, h, w, kh, kw },
+        ...{ oh: size[0], ow: size[1], biasSize: other.size, yChannels: images.shape[1] },
+      },
+      args: {
+        ...windowArgs(window),
+        activation: activationCodes[activation],
+        ...{ hasBias: bias ? 1 : 0, yFirst: first },
+      },
+    });
+    return images;
   });
-  return y;
 }
 
 /** Workgroups that keep a device busy: few on a CPU, where each runs for long. */
@@ -149,43 +160,80 @@ const isOnTape = (...tensors: readonly (Tensor | undefined)[]) => tensors.some((
  * @throws {ShapeError} when channels, groups or sizes do not fit.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { bias, groups = 1, activation = "none" } = options;
+  const { bias, groups = 1, activation = "none", into } = options;
   const isRelu = activation === "relu"; // whose gradient needs the value after it alone
   if (activation !== "none" && !isRelu && isOnTape(x, weight, bias)) {
     // The gradient needs the value before the activation, so that is kept.
-    return tidy(
-      x.gpu,
-      () => elementwise[activation](conv2d(x, weight, { ...options, activation: "none" })),
-    );
+    return tidy(x.gpu, () => {
+      const linear = conv2d(x, weight, { ...options, activation: "none", into: undefined });
+      const y = elementwise[activation](linear);
+      return into ? placed(y, into) : y;
+    });
   }
   const { cout, kernel } = check("conv2d", x, weight, { bias, groups, inAxis: 1 });
   const window = windowOf("conv2d", kernel, options);
   const geometry = { window, groups, prepared: keptForms(weight, options.prepared) };
   const size = windowCount("conv2d", areaOf(x), window);
-  const y = convolve(conv2dKernel, [x, weight, bias], geometry, { cout, size, activation });
+  const y = convolve(conv2dKernel, [x, weight, bias], geometry, { cout, size, activation, into });
+  const range = { first: into?.first ?? 0, count: cout };
+  if (isOnTape(weight, bias)) return recordAll(y, [x, weight, bias], geometry, { range, isRelu });
+  return isOnTape(x) ? recordImage(y, [x, weight], geometry, { range, isRelu }) : y;
+}
+
+/** The channels of the output, and whether they are those of a ReLU. */
+interface Written {
+  readonly range: ChannelRange;
+  readonly isRelu: boolean;
+}
+
+/** Records a convolution whose weights are on a tape. */
+function recordAll(
+  y: Tensor,
+  [x, weight, bias]: readonly [Tensor, Tensor, Tensor?],
+  geometry: Geometry,
+  { range, isRelu }: Written,
+): Tensor {
   const from = x.shape;
-  if (isOnTape(weight, bias)) {
-    const saved = isRelu ? [x, weight, y] : [x, weight];
-    return record(y, [x, weight, bias], saved, (g, [x, weight, out]) => {
-      let passed: Tensor | undefined; // a thunk may run alone: what they share is computed by the first one
-      const inner = () => passed ??= out ? elementwise.reluGradient(out, g) : g;
-      return [
-        () => inputGradient(inner(), weight, from, geometry),
-        () => weightGradient(inner(), x, weight, geometry),
-        () => sum(inner(), { axes: [0, 2, 3] }),
-      ];
-    });
-  }
-  if (!isOnTape(x)) return y;
-  // For the gradient by the image alone neither the image nor the output need to stay: a bit for each value of the output does.
-  const mask = isRelu ? reluMask(y) : undefined;
-  const kept = !isRelu ? [] : [mask ?? y];
-  record(y, [x], [weight, ...kept], (g, [weight, kept]) => [() => {
-    const inner = !isRelu ? g : mask ? masked(g, kept) : elementwise.reluGradient(kept, g);
-    return inputGradient(inner, weight, from, geometry);
-  }]);
-  mask?.dispose();
-  return y;
+  const saved = isRelu ? [x, weight, channelsAt(y, range)] : [x, weight];
+  return recordInto(y, [x, weight, bias], saved, (g, [x, weight, out]) => {
+    let passed: Tensor | undefined; // a thunk may run alone: what they share is computed by the first one
+    const inner = () => {
+      if (passed) return passed;
+      const own = channelsAt(g, range);
+      return passed = out ? elementwise.reluGradient(out, own) : own;
+    };
+    return [
+      () => inputGradient(inner(), weight, from, geometry),
+      () => weightGradient(inner(), x, weight, geometry),
+      () => sum(inner(), { axes: [0, 2, 3] }),
+    ];
+  });
+}
+
+/**
+ * Records a convolution of an image on a tape. For the gradient by the image alone neither the image nor the output need to stay: a bit for
+ * each value of the output does.
+ */
+function recordImage(
+  y: Tensor,
+  [x, weight]: readonly [Tensor, Tensor],
+  geometry: Geometry,
+  { range, isRelu }: Written,
+): Tensor {
+  const from = x.shape;
+  return tidy(x.gpu, () => {
+    const mask = isRelu ? reluMask(y, range) : undefined;
+    const kept = !isRelu ? [] : [mask ?? channelsAt(y, range)];
+    recordInto(y, [x], [weight, ...kept], (g, [weight, kept]) => [() => {
+      const inner = mask
+        ? masked(g, kept, range)
+        : isRelu
+        ? elementwise.reluGradient(kept, channelsAt(g, range))
+        : channelsAt(g, range);
+      return inputGradient(inner, weight, from, geometry);
+    }]);
+    return y;
+  });
 }
 
 /** Gradient by the input, of shape `from`, of a convolution whose output has the gradient `g`. */

@@ -5,8 +5,7 @@
  */
 import { ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
-import { record } from "../tape.ts";
-import type { Tensor } from "../tensor.ts";
+import { type Tensor, tidy } from "../tensor.ts";
 import {
   imageShape,
   type Pair,
@@ -17,6 +16,7 @@ import {
   type WindowOptions,
 } from "./conv_geometry.ts";
 import { full } from "./elementwise.ts";
+import { channelsAt, type Into, recordInto, whereTo } from "./into.ts";
 import {
   maxPool2dGradientKernel,
   maxPool2dKernel,
@@ -28,6 +28,8 @@ import type { Args, Dims } from "../../shaders/kernel.ts";
 export interface MaxPool2dOptions extends WindowOptions {
   /** Keeps a last window that reaches beyond the padding (default false). */
   readonly ceilMode?: boolean;
+  /** Channels of other images that are written in place of a new tensor; those images are returned. */
+  readonly into?: Into;
 }
 
 const pairOf = (value: Pair): readonly [number, number] =>
@@ -65,17 +67,25 @@ function unpool(
   return dx;
 }
 
-function pool(x: Tensor, [oh, ow]: readonly [number, number], args: Args): Tensor {
-  const [n, channels, h, w] = x.shape;
-  const dims = { planes: n * channels, h, w, oh, ow };
-  const shape = [n, channels, oh, ow];
-  const [y, index] = run(maxPool2dKernel, [x], { dims, args, shapes: { y: shape, index: shape } });
-  const from = x.shape;
-  record(y, [x], [index], (g, [index]) => [
-    () => unpool([g, index], from, { dims, args }),
-  ]);
-  index.dispose();
-  return y;
+function pool(x: Tensor, [oh, ow]: readonly [number, number], args: Args, into?: Into): Tensor {
+  const [images, channels, h, w] = x.shape;
+  const dims = { planes: images * channels, h, w, oh, ow };
+  return tidy(x.gpu, () => {
+    const shape = [images, channels, oh, ow];
+    const to = whereTo("pool", x, shape, into), range = { first: to.first, count: channels };
+    const [index] = run(maxPool2dKernel, [x, to.images], {
+      dims: { ...dims, images, channels, yChannels: to.images.shape[1] },
+      args: { ...args, yFirst: to.first },
+      shapes: { index: shape },
+    });
+    const from = x.shape;
+    if (x.node) {
+      recordInto(to.images, [x], [index], (g, [index]) => [
+        () => unpool([channelsAt(g, range), index], from, { dims, args }),
+      ]);
+    }
+    return to.images;
+  });
 }
 
 /**
@@ -84,7 +94,7 @@ function pool(x: Tensor, [oh, ow]: readonly [number, number], args: Args): Tenso
  * @throws {ShapeError} when the window does not fit, or a window would hold padding alone.
  */
 export function maxPool2d(x: Tensor, kernel: Pair, options: MaxPool2dOptions = {}): Tensor {
-  const { stride = kernel, padding, dilation, ceilMode = false } = options;
+  const { stride = kernel, padding, dilation, ceilMode = false, into } = options;
   const [, , h, w] = imageShape("maxPool2d", x.shape);
   const window = windowOf("maxPool2d", pairOf(kernel), { stride, padding, dilation });
   const count = windowCount("maxPool2d", [h, w], window, { ceilMode });
@@ -97,7 +107,7 @@ export function maxPool2d(x: Tensor, kernel: Pair, options: MaxPool2dOptions = {
     ...windowArgs(window),
     kernelY: window.kernel[0],
     kernelX: window.kernel[1],
-  });
+  }, into);
 }
 
 /**

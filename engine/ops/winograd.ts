@@ -4,9 +4,10 @@
  * @module
  */
 import type { Window } from "./conv_geometry.ts";
+import type { Into } from "./into.ts";
 import { productOfPacked } from "./matmul_panels.ts";
 import { run } from "../run.ts";
-import { allocate, type Tensor, tidy } from "../tensor.ts";
+import { type Tensor, tidy } from "../tensor.ts";
 import { type Activation, activationCodes } from "../../shaders/elementwise/unary.ts";
 import { ceilDiv } from "../../shaders/kernel.ts";
 import {
@@ -59,12 +60,12 @@ export function usesWinograd({ gpu, dtype, shape: [, cin] }: Tensor, plan: ConvP
   return isPlain && isFull && cin * cout >= 2048;
 }
 
-/** `activation(convolution + bias)`. */
+/** Writes `activation(convolution + bias)`. */
 export function convolveWinograd(
   [x, weight, bias]: readonly [Tensor, Tensor, Tensor?],
   plan: ConvPlan,
-  activation: Activation,
-): Tensor {
+  { activation, into: { images: y, first: yFirst } }: { activation: Activation; into: Into },
+): void {
   const { window, cout, size: [oh, ow], isTransposed, prepared } = plan;
   const [n, cin, h, w] = x.shape;
   const down = ceilDiv(oh, TILE), across = ceilDiv(ow, TILE), total = n * down * across;
@@ -74,7 +75,6 @@ export function convolveWinograd(
   const panels = Math.floor(CHUNK / (POINTS * POINTS * (cin + cout) * PANEL));
   // Odd numbers of panels and of quads: what lies a multiple of 4 KiB apart would share sets of the first cache.
   const chunk = PANEL * (Math.max(1, panels) | 1) - 4;
-  const y = allocate(x.gpu, [n, cout, oh, ow], x.dtype);
   tidy(x.gpu, () => {
     const args = { transposed: Number(isTransposed) };
     const make = () =>
@@ -88,13 +88,15 @@ export function convolveWinograd(
         const [v] = run(winogradInputKernel, [x], { dims, args: { first, padTop, padLeft } });
         const m = productsAtPoints(u, v, { cout, columns, kPadded: dims.kPadded });
         run(winogradOutputKernel, [m, other, y], {
-          dims: { n, cout, columns, tiles, oh, ow, down, across, biasSize: other.size },
-          args: { first, hasBias: Number(!!bias), activation: activationCodes[activation] },
+          dims: {
+            ...{ n, cout, columns, tiles, oh, ow, down, across },
+            ...{ biasSize: other.size, yChannels: y.shape[1] },
+          },
+          args: { first, yFirst, hasBias: Number(!!bias), activation: activationCodes[activation] },
         });
       });
     }
   });
-  return y;
 }
 
 /** One product of matrices for each point. */

@@ -6,14 +6,13 @@
 import { DisposedError } from "../../engine/errors.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { cast } from "../../engine/ops/cast.ts";
-import { conv2d } from "../../engine/ops/conv.ts";
-import { add, relu } from "../../engine/ops/elementwise.ts";
+import { conv2d, type Conv2dOptions } from "../../engine/ops/conv.ts";
+import { full, relu } from "../../engine/ops/elementwise.ts";
+import { imagesToFill, type Into, placed } from "../../engine/ops/into.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { maxPool2d } from "../../engine/ops/pool.ts";
 import { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { mean } from "../../engine/ops/reduce.ts";
-import { avgPool2d } from "../../engine/ops/resize.ts";
-import { concat } from "../../engine/ops/shape.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import {
@@ -32,7 +31,6 @@ import {
   type InceptionConv,
   type InceptionStage,
   inceptionStages,
-  type InceptionStep,
   inceptionTaps,
   sizeAfter,
 } from "./inception_layout.ts";
@@ -171,7 +169,10 @@ export class InceptionModel implements TapModel {
     { last = inceptionTaps.length - 1, reluGradient }: TapRunOptions & { last?: number },
   ): Tensor | undefined {
     checkPixels(pixels);
-    const pass = { weights: this.weights, prepared: this.#prepared, reluGradient };
+    const pass: Pass = {
+      ...{ weights: this.weights, channels: this.channels, prepared: this.#prepared },
+      reluGradient,
+    };
     let x = pixels.dtype === this.dtype ? pixels.reshape(pixels.shape) : cast(pixels, this.dtype);
     for (const stage of inceptionStages.slice(0, last + 1)) {
       const from = x;
@@ -225,44 +226,69 @@ function checkPixels({ shape, size }: Tensor): void {
 /** What every step of a pass reads. */
 interface Pass {
   readonly weights: Weights;
+  readonly channels: ReadonlyMap<string, number>;
   readonly prepared: PreparedWeights;
   readonly reluGradient?: "standard" | "redirected";
 }
 
+/** The last step of every branch, which alone may be a maximum or several convolutions, writes beside those of the others. */
 function runStage(pass: Pass, stage: InceptionStage, x: Tensor): Tensor {
-  const parts = stage.branches.flatMap((branch) => {
-    let maps = [x];
-    for (const step of branch) maps = runStep(pass, { stage, step }, maps[0]);
-    return maps;
-  });
-  return parts.length === 1 ? parts[0] : concat(parts, 1);
-}
-
-/** The maps after a step, which stand side by side. */
-function runStep(
-  pass: Pass,
-  { stage, step }: { stage: InceptionStage; step: InceptionStep },
-  x: Tensor,
-): Tensor[] {
-  if (step === "max") return [maxPool2d(x, 3, { stride: 2 })];
-  return convsOf(step).map((conv) => runConv(pass, { name: convName(stage, conv), conv }, x));
+  const [n, , height, width] = x.shape;
+  const sides = sizeAfter(stage, [height, width]);
+  const images = imagesToFill(x, [n, pass.channels.get(stage.name)!, ...sides]);
+  let first = 0;
+  for (const branch of stage.branches) {
+    const last = branch.length - 1;
+    const from = branch.slice(0, last).reduce(
+      (maps, step) => convsOf(step).reduce((_, conv) => runConv(pass, { stage, conv }, maps), maps),
+      x,
+    );
+    if (branch[last] === "max") {
+      maxPool2d(from, 3, { stride: 2, into: { images, first } });
+      first += from.shape[1];
+    }
+    for (const conv of convsOf(branch[last])) {
+      runConv(pass, { stage, conv }, from, { images, first });
+      first += pass.weights.get(`${convName(stage, conv)}.weight`)!.shape[0];
+    }
+  }
+  return images;
 }
 
 function runConv(
   { weights, prepared, reluGradient }: Pass,
-  { name, conv: { stride, padding, averaged } }: { name: string; conv: InceptionConv },
+  { stage, conv }: { stage: InceptionStage; conv: InceptionConv },
   x: Tensor,
+  into?: Into,
 ): Tensor {
+  const name = convName(stage, conv), { stride, padding, averaged } = conv;
   const weight = weights.get(`${name}.weight`)!, bias = weights.get(`${name}.bias`)!;
-  if (averaged) {
-    // A mean that counts its zeros and a 1×1 convolution commute, and after it there is a quarter to a tenth of the channels.
-    const pooled = avgPool2d(conv2d(x, weight, { prepared }), 3, { stride: 1, padding: 1 });
-    return relu(add(pooled, bias.reshape([1, bias.size, 1, 1])), { grad: reluGradient });
-  }
-  if (reluGradient !== "redirected") {
-    return conv2d(x, weight, { bias, stride, padding, prepared, activation: "relu" });
-  }
-  return relu(conv2d(x, weight, { bias, stride, padding, prepared }), { grad: reluGradient });
+  const isFused = reluGradient !== "redirected";
+  const end = { bias, prepared, ...isFused ? { activation: "relu" as const, into } : {} };
+  const y = averaged
+    ? averagedConv(x, weight, end)
+    : conv2d(x, weight, { ...end, stride, padding });
+  if (isFused) return y;
+  const active = relu(y, { grad: reluGradient });
+  return into ? placed(active, into) : active;
+}
+
+/**
+ * A mean over 3×3 that counts its zeros, and a 1×1 convolution: the two commute, and after the convolution there is a quarter to a tenth of
+ * the channels.
+ */
+function averagedConv(
+  x: Tensor,
+  weight: Tensor,
+  end: Conv2dOptions & { readonly prepared: PreparedWeights },
+): Tensor {
+  const { prepared } = end, [groups] = weight.shape;
+  const ninths = prepared.form(
+    weight,
+    "ninths",
+    () => full(x.gpu, [groups, 1, 3, 3], 1 / 9, { dtype: weight.dtype }),
+  );
+  return conv2d(conv2d(x, weight, { prepared }), ninths, { ...end, groups, padding: 1 });
 }
 
 function upload(gpu: Gpu, folded: FoldedInception, dtype: "f32" | "f16"): Weights {

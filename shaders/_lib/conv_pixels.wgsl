@@ -32,7 +32,7 @@ fn load4(i: vec4u, inside: vec4<bool>) -> vec4f {
 
 // Writes channel `o` of the pixels, but those beyond the image.
 fn put(v: vec4f, at: Pixels, o: u32) {
-  let to = (vec4u(at.image) * (params.groups * params.coutG) + o) * (params.oh * params.ow)
+  let to = (vec4u(at.image) * params.yChannels + params.yFirst + o) * (params.oh * params.ow)
     + vec4u(at.oy) * params.ow + vec4u(at.ox);
   let live = at.image >= vec4i(0);
   if (live.x) { y[to.x] = Elem(v.x); }

@@ -3,12 +3,14 @@
  *
  * @module
  */
+import depthwise from "./conv2d_depthwise.wgsl" with { type: "text" };
 import naive from "./conv2d_naive.wgsl" with { type: "text" };
 import subgroupWindow from "./conv2d_subgroup_window.wgsl" with { type: "text" };
 import subgroupWide from "./conv2d_subgroup_wide.wgsl" with { type: "text" };
 import subgroup from "./conv2d_subgroup.wgsl" with { type: "text" };
 import tiled from "./conv2d_tiled.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
+import quotient from "../_lib/quotient.wgsl" with { type: "text" };
 import outer from "../_lib/outer.wgsl" with { type: "text" };
 import subgroupRows from "../_lib/subgroup_rows.wgsl" with { type: "text" };
 import convPixels from "../_lib/conv_pixels.wgsl" with { type: "text" };
@@ -29,17 +31,18 @@ import {
 } from "../kernel.ts";
 
 function reference(transposed: boolean) {
-  return ({ x, weight, bias }: HostArrays, dims: Dims, args: Args): HostArrays => {
-    const { n, groups, coutG, oh, ow } = dims;
-    const y = new Float64Array(n * groups * coutG * oh * ow);
-    eachProduct(transposed, dims, args, (z, i, k) => y[z] += x[i] * weight[k]);
+  return ({ x, weight, bias, y }: HostArrays, dims: Dims, args: Args): HostArrays => {
+    const { n, groups, coutG, oh, ow, yChannels } = dims;
+    const cout = groups * coutG, plane = oh * ow;
+    const sums = new Float64Array(n * cout * plane);
+    eachProduct(transposed, dims, args, (z, i, k) => sums[z] += x[i] * weight[k]);
     const activate = activationByCode.get(args.activation)!;
-    return {
-      y: y.map((v, z) => {
-        const o = Math.floor(z / (oh * ow)) % (groups * coutG);
-        return activate(v + (args.hasBias ? bias[o] : 0));
-      }),
-    };
+    sums.forEach((v, z) => {
+      const o = Math.floor(z / plane) % cout, image = Math.floor(z / (cout * plane));
+      const to = (image * yChannels + args.yFirst + o) * plane + z % plane;
+      y[to] = activate(v + (args.hasBias ? bias[o] : 0));
+    });
+    return { y };
   };
 }
 
@@ -133,6 +136,24 @@ function pixelTiles(
   return grid1d(ceilDiv(n * ceilDiv(oh, py) * ceilDiv(ow, px), size) * px * py);
 }
 
+/** For one channel per group, where there is no sum over channels to share loads among. */
+function depthwiseVariant(name: string, transposed: boolean): KernelVariant {
+  return {
+    name: `${name}_depthwise`,
+    source: depthwise,
+    lib: [activations, quotient],
+    tunables: { WG: [64] },
+    constants: constants(transposed),
+    // Quotients are exact below 2^22.
+    supports: ({ n, groups, cinG, coutG, oh, ow }, _, { strideY, strideX }) =>
+      cinG === 1 && coutG === 1 && strideY === 1 && strideX === 1 &&
+      n * groups * oh * ceilDiv(ow, 4) < 1 << 22,
+    loopTurns: ({ kh, kw }) => kh * (kw + 2) + 1,
+    workgroups: ({ n, groups, oh, ow }, { WG }) =>
+      grid1d(ceilDiv(n * groups * oh * ceilDiv(ow, 4), WG)),
+  };
+}
+
 function tiledVariant(name: string, transposed: boolean): KernelVariant {
   const own = constants(transposed);
   return {
@@ -170,18 +191,24 @@ const cases = (transposed: boolean): Dims[] => [
   convCase(transposed, { c: [1, 1], size: [1, 1], k: [1, 1] }),
   convCase(transposed, {
     ...{ n: 2, c: [5, 33], size: [7, 9], k: [3, 3], pad: [1, 1, 1, 1] },
-    ...{ activation: 1, hasBias: 1 },
+    ...{ activation: 1, hasBias: 1, into: [37, 3] },
   }),
   convCase(transposed, {
     ...{ n: 2, groups: 3, c: [2, 9], size: [9, 12], k: [3, 2] },
-    ...{ stride: [2, 3], dilation: [1, 2], pad: [1, 0, 0, 2] },
+    ...{ stride: [2, 3], dilation: [1, 2], pad: [1, 0, 0, 2], into: [29, 2] },
   }),
   convCase(transposed, {
     ...{ n: 2, c: [3, 20], size: [8, 16], k: [3, 7], dilation: [2, 1], pad: [2, 3, 1, 3] },
     ...{ activation: 1, hasBias: 1 },
   }),
   convCase(transposed, { groups: 7, c: [1, 1], size: [6, 6], k: [3, 3], pad: [1, 1, 1, 1] }),
-  convCase(transposed, { n: 2, c: [65, 70], size: [5, 13], k: [1, 1], activation: 1, hasBias: 1 }),
+  convCase(transposed, {
+    ...{ n: 2, groups: 5, c: [1, 1], size: [7, 9], k: [3, 2], dilation: [1, 2], pad: [2, 1, 0, 2] },
+    ...{ activation: 1, hasBias: 1, into: [9, 3] },
+  }),
+  convCase(transposed, {
+    ...{ n: 2, c: [65, 70], size: [5, 13], k: [1, 1], activation: 1, hasBias: 1, into: [71, 0] },
+  }),
   convCase(transposed, { c: [19, 17], size: [17, 5], k: [7, 1], pad: [3, 0, 3, 0], activation: 1 }),
   convCase(transposed, {
     ...{ c: [13, 40], size: [12, 11], k: [3, 3], stride: [2, 2], activation: 1, hasBias: 1 },
@@ -190,6 +217,7 @@ const cases = (transposed: boolean): Dims[] => [
 
 const same = [1, 1, 1, 1] as const;
 const large = (transposed: boolean): Dims[] => [
+  convCase(transposed, { groups: 192, c: [1, 1], size: [17, 17], k: [3, 3], pad: same }),
   convCase(transposed, { c: [64, 64], size: [56, 56], k: [3, 3], pad: same }),
   convCase(transposed, { c: [128, 128], size: [32, 32], k: [3, 3], pad: same }),
   convCase(transposed, { c: [192, 192], size: [17, 17], k: [1, 7], pad: [0, 3, 0, 3] }),
@@ -212,14 +240,14 @@ const shared = {
     { n, groups, cinG, coutG, h, w, oh, ow, kh, kw }: Dims,
     elemBytes: number,
   ) => elemBytes * groups * (n * (cinG * h * w + coutG * oh * ow) + coutG * (cinG * kh * kw + 1)),
-  args: { ...convArgs, activation: 0, hasBias: 0 },
+  args: { ...convArgs, activation: 0, hasBias: 0, yFirst: 0 },
   // Products of unit normals: a sum of K has size √K and error eps·√K, the worst of some thousand outputs four of those; K ≤ 200.
   tolerance: { f32: 2e-6, f16: 2e-3 },
 };
 
 /**
- * `y = activation(conv(x, weight) + bias)`. `coutG`, `cinG`: channels per group; without a bias (`hasBias` 0) that buffer is any
- * other.
+ * `y = activation(conv(x, weight) + bias)`, at the channels of y from `yFirst`; its others stay as they are. `coutG`, `cinG`: channels per
+ * group; without a bias (`hasBias` 0) that buffer is any other.
  */
 export const conv2dKernel: KernelSpec = defineKernel({
   name: "conv2d",
@@ -227,7 +255,7 @@ export const conv2dKernel: KernelSpec = defineKernel({
     x: "n groups*cinG h w",
     weight: "groups*coutG cinG kh kw",
     bias: "biasSize",
-    y: "out n groups*coutG oh ow",
+    y: "inout n yChannels oh ow",
   },
   ...shared,
   flops: ({ n, groups, cinG, coutG, kh, kw, oh, ow }) =>
@@ -236,6 +264,7 @@ export const conv2dKernel: KernelSpec = defineKernel({
   cases: cases(false),
   large: large(false),
   variants: [
+    depthwiseVariant("conv2d", false),
     windowVariant("conv2d", false),
     wideVariant("conv2d", false),
     subgroupVariant("conv2d", false),
@@ -251,7 +280,7 @@ export const convTranspose2dKernel: KernelSpec = defineKernel({
     x: "n groups*cinG h w",
     weight: "groups*cinG coutG kh kw",
     bias: "biasSize",
-    y: "out n groups*coutG oh ow",
+    y: "inout n yChannels oh ow",
   },
   ...shared,
   flops: ({ n, groups, cinG, coutG, kh, kw, h, w }) =>
@@ -260,6 +289,7 @@ export const convTranspose2dKernel: KernelSpec = defineKernel({
   cases: cases(true),
   large: large(true),
   variants: [
+    depthwiseVariant("conv_transpose2d", true),
     windowVariant("conv_transpose2d", true),
     wideVariant("conv_transpose2d", true),
     subgroupVariant("conv_transpose2d", true),

@@ -1,6 +1,7 @@
 // y[n, o, ·] = activation(bias[o] + Σ_{c, tap} weight[o, c, tap] · x[n, c, tap_source(·, tap)])
 //
 //   x: [n, groups·cinG, h, w]   weight: [groups·coutG, cinG, kh, kw]   bias: [groups·coutG]   y: [n, groups·coutG, oh, ow]
+//   y is channels yFirst and on of [n, yChannels, oh, ow], whose other channels stay as they are
 //   TRANSPOSED: weight: [groups·cinG, coutG, kh, kw], and the taps run the other way (the gradient of a convolution by its input)
 //   one thread per output; the sum runs over taps, then channels
 
@@ -27,6 +28,8 @@ struct Params {
   dilationY: i32,
   dilationX: i32,
   hasBias: u32,
+  yChannels: u32,
+  yFirst: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
@@ -71,5 +74,6 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   if (params.hasBias != 0u) {
     acc += f32(bias[o]);
   }
-  y[i] = Elem(activate4(ACTIVATION, vec4f(acc)).x);
+  let to = (image * params.yChannels + params.yFirst + o) * (params.oh * params.ow);
+  y[to + i % (params.oh * params.ow)] = Elem(activate4(ACTIVATION, vec4f(acc)).x);
 }

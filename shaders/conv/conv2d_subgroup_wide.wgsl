@@ -1,6 +1,7 @@
 // y[n, o, ·] = activation(bias[o] + Σ_{c, tap} weight[o, c, tap] · x[n, c, tap_source(·, tap)])
 //
 //   x: [n, groups·cinG, h, w]   weight: [groups·coutG, cinG, kh, kw]   bias: [groups·coutG]   y: [n, groups·coutG, oh, ow]
+//   y is channels yFirst and on of [n, yChannels, oh, ow], whose other channels stay as they are
 //   TRANSPOSED: weight: [groups·cinG, coutG, kh, kw], and the taps run the other way (the gradient of a convolution by its input)
 //   one subgroup per workgroup makes ROWS channels of 8·SG pixels: the plain form's tile twice as wide, and twice as high where there
 //   are channels for it, because a CPU driver spends on a load what it spends on some twenty products. Everything else is the plain
@@ -33,6 +34,8 @@ struct Params {
   dilationY: i32,
   dilationX: i32,
   hasBias: u32,
+  yChannels: u32,
+  yFirst: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

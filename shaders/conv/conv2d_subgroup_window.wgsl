@@ -1,6 +1,7 @@
 // y[n, o, ·] = activation(bias[o] + Σ_{c, tap} weight[o, c, tap] · x[n, c, tap_source(·, tap)])
 //
 //   x: [n, groups·cinG, h, w]   weight: [groups·coutG, cinG, kh, kw]   bias: [groups·coutG]   y: [n, groups·coutG, oh, w]
+//   y is channels yFirst and on of [n, yChannels, oh, ow], whose other channels stay as they are
 //   TRANSPOSED: weight: [groups·cinG, coutG, kh, kw], and the taps run the other way (the gradient of a convolution by its input)
 //   for stride 1, ow = w and kw ≤ SG + 1: then pixel p reads x[p + a constant of the tap], and the taps of a kernel row are one window
 //   of x, shifted. One subgroup makes 32 channels of 8·SG pixels of an image; a lane holds pixels lane + SG·i. A window is nine loads,
@@ -31,6 +32,8 @@ struct Params {
   dilationY: i32,
   dilationX: i32,
   hasBias: u32,
+  yChannels: u32,
+  yFirst: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
@@ -80,7 +83,7 @@ fn store(sum: vec4f, image: u32, p: u32, group: u32, row: u32) {
   let o = group * params.coutG + row;
   let v = activate4(ACTIVATION, sum + select(0.0, f32(bias[o]), params.hasBias != 0u));
   let plane = params.oh * params.ow;
-  let at = (image * params.groups * params.coutG + o) * plane + p;
+  let at = (image * params.yChannels + params.yFirst + o) * plane + p;
   if (p < plane) { y[at] = Elem(v.x); }
   if (p + SG < plane) { y[at + SG] = Elem(v.y); }
   if (p + 2u * SG < plane) { y[at + 2u * SG] = Elem(v.z); }

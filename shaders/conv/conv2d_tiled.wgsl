@@ -1,6 +1,7 @@
 // y[n, o, ·] = activation(bias[o] + Σ_{c, tap} weight[o, c, tap] · x[n, c, tap_source(·, tap)])
 //
 //   x: [n, groups·cinG, h, w]   weight: [groups·coutG, cinG, kh, kw]   bias: [groups·coutG]   y: [n, groups·coutG, oh, ow]
+//   y is channels yFirst and on of [n, yChannels, oh, ow], whose other channels stay as they are
 //   TRANSPOSED: weight: [groups·cinG, coutG, kh, kw], and the taps run the other way (the gradient of a convolution by its input)
 //   256 threads make ROWS channels of 64 pixels, 16 channels of one tap at a time through workgroup memory; a thread makes ROWS/16
 //   channels of the pixels tx + 16·i. Pixels are those of all images in one row. The transposed form takes them phase by phase of the
@@ -33,6 +34,8 @@ struct Params {
   dilationY: i32,
   dilationX: i32,
   hasBias: u32,
+  yChannels: u32,
+  yFirst: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
@@ -76,7 +79,7 @@ fn store(sum: vec4f, strip: Strip, tx: u32, group: u32, row: u32) {
   for (var q = 0u; q < 4u; q++) {
     let at = pixel_at(strip, tx + 16u * q);
     if (at.live) {
-      let plane = at.image * (params.groups * params.coutG) + o;
+      let plane = at.image * params.yChannels + params.yFirst + o;
       let value = select(select(v.x, v.y, q == 1u), select(v.z, v.w, q == 3u), q >= 2u);
       y[(plane * params.oh + u32(at.oy)) * params.ow + u32(at.ox)] = Elem(value);
     }

@@ -60,10 +60,11 @@ export function convCase(
     pad?: readonly [top: number, right: number, bottom: number, left: number];
     activation?: number;
     hasBias?: number;
+    into?: readonly [yChannels: number, yFirst: number];
   },
 ): Dims {
   const { c: [cinG, coutG], size: [h, w], k: [kh, kw], stride = [1, 1], dilation = [1, 1] } = given;
-  const { activation = 0, hasBias = 0 } = given;
+  const { activation = 0, hasBias = 0, into = [groups * coutG, 0] } = given;
   const out = (i: number, axis: 0 | 1, before: number, after: number) => {
     const reach = dilation[axis] * ([kh, kw][axis] - 1);
     return transposed
@@ -76,5 +77,6 @@ export function convCase(
     ...{ n, groups, cinG, coutG, h, w, kh, kw, oh, ow, biasSize, activation, hasBias },
     ...{ strideY: stride[0], strideX: stride[1], padTop: pad[0], padLeft: pad[3] },
     ...{ dilationY: dilation[0], dilationX: dilation[1] },
+    ...{ yChannels: into[0], yFirst: into[1] },
   };
 }

@@ -192,17 +192,17 @@ export const winogradInputKernel: KernelSpec = defineKernel({
 });
 
 /**
- * Pixels from the products at the points, of `tiles` tiles from number `first`; the others of y are left as they are. `columns` is the
- * length of the rows of m.
+ * Pixels from the products at the points, of `tiles` tiles from number `first`, to the channels of y from `yFirst`; the rest of y is left as
+ * it is. `columns` is the length of the rows of m.
  */
 export const winogradOutputKernel: KernelSpec = defineKernel({
   name: "winograd_output",
-  buffers: { m: "36 cout columns", bias: "biasSize", y: "inout n cout oh ow" },
-  args: { first: 0, activation: 0, hasBias: 0 },
+  buffers: { m: "36 cout columns", bias: "biasSize", y: "inout n yChannels oh ow" },
+  args: { first: 0, activation: 0, hasBias: 0, yFirst: 0 },
   flops: ({ cout, tiles }) => cout * tiles * (POINTS + TILE) * 13,
   bytes: ({ cout, tiles }, elemBytes) => elemBytes * cout * tiles * (POINTS * POINTS + 16),
-  reference({ m, bias, y }, dims, { first, activation, hasBias }) {
-    const { n, cout, columns, tiles, oh, ow, down, across } = dims;
+  reference({ m, bias, y }, dims, { first, activation, hasBias, yFirst }) {
+    const { n, cout, yChannels, columns, tiles, oh, ow, down, across } = dims;
     const rows = afterRows();
     const activate = activationByCode.get(activation)!;
     for (let p = 0; p < tiles; p++) {
@@ -213,7 +213,9 @@ export const winogradOutputKernel: KernelSpec = defineKernel({
         bothSides(rows, (a, b) => m[at(a, b)]).forEach((value, i) => {
           const [oy, ox] = [top + Math.floor(i / TILE), left + i % TILE];
           if (oy >= oh || ox >= ow) return;
-          y[((image * cout + o) * oh + oy) * ow + ox] = activate(value + (hasBias ? bias[o] : 0));
+          y[((image * yChannels + yFirst + o) * oh + oy) * ow + ox] = activate(
+            value + (hasBias ? bias[o] : 0),
+          );
         });
       }
     }
@@ -222,19 +224,22 @@ export const winogradOutputKernel: KernelSpec = defineKernel({
   // Sums of 36 terms at most with weights up to 6.8: some eps of their size.
   tolerance: { f32: 2e-6 },
   cases: [
-    { n: 1, cout: 1, columns: 4, tiles: 1, oh: 1, ow: 1, down: 1, across: 1, biasSize: 1 },
+    {
+      ...{ n: 1, cout: 1, columns: 4, tiles: 1, oh: 1, ow: 1, down: 1, across: 1 },
+      ...{ biasSize: 1, yChannels: 1 },
+    },
     {
       ...{ n: 2, cout: 5, columns: 24, tiles: 24, oh: 9, ow: 13, down: 3, across: 4, biasSize: 5 },
-      ...{ hasBias: 1, activation: 1 },
+      ...{ hasBias: 1, activation: 1, yChannels: 9, yFirst: 3 },
     },
     {
       ...{ n: 3, cout: 3, columns: 28, tiles: 25, oh: 9, ow: 17, down: 3, across: 5, biasSize: 3 },
-      ...{ first: 20 },
+      ...{ first: 20, yChannels: 3 },
     },
   ],
   large: [{
     ...{ n: 1, cout: 64, columns: 1372, tiles: 1369, oh: 147, ow: 147 },
-    ...{ down: 37, across: 37, biasSize: 64 },
+    ...{ down: 37, across: 37, biasSize: 64, yChannels: 64 },
   }],
   variants: [{
     name: "winograd_output",

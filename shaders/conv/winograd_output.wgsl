@@ -1,6 +1,6 @@
 // y[image, o, row + i, column + j] = activation(bias[o] + Σ_{a, b} Aᵀ[i, a] · Aᵀ[j, b] · m[6·a + b, o, p]), tile p of `first` and after
 //
-//   m: [36, cout, columns]   bias: [cout]   y: [n, cout, oh, ow]
+//   m: [36, cout, columns]   bias: [cout]   y: channels yFirst and on of [n, yChannels, oh, ow]
 //   one thread per tile and channel makes 4 × 4 pixels
 //   numerics: f32
 
@@ -18,6 +18,8 @@ struct Params {
   tiles: u32,
   first: u32,
   hasBias: u32,
+  yChannels: u32,
+  yFirst: u32,
 }
 
 @group(0) @binding(0) var<storage, read> m: array<Elem>;
@@ -78,7 +80,7 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
   let odd_b_lo = B * (r3.lo - r4.lo);
   let odd_b_hi = B * (r3.hi - r4.hi);
   let shift = select(0.0, f32(bias[o]), params.hasBias != 0u);
-  let plane = (image * params.cout + o) * params.oh * params.ow;
+  let plane = (image * params.yChannels + params.yFirst + o) * params.oh * params.ow;
   put(r0.lo + even_a_lo + even_b_lo, r0.hi + even_a_hi + even_b_hi, shift, plane, iy, ix);
   put(odd_a_lo + odd_b_lo, odd_a_hi + odd_b_hi, shift, plane, iy + 1u, ix);
   put(AA * even_a_lo + BB * even_b_lo, AA * even_a_hi + BB * even_b_hi, shift, plane, iy + 2u, ix);

@@ -67,37 +67,61 @@ const windowsTurns = ({ h, w, oh, ow }: Dims, _: Constants, a: Args): number => 
 };
 
 /** Windows of the tests: one value, overlap with padding and dilation, beyond the image (rounded up), adaptive with overlap. */
-const cases: readonly Dims[] = [
-  { planes: 1, h: 1, w: 1, oh: 1, ow: 1 },
+const cases: readonly Dims[] = ([
+  { images: 1, channels: 1, h: 1, w: 1, oh: 1, ow: 1 },
   {
-    ...{ planes: 3, h: 9, w: 8, oh: 5, ow: 3, kernelY: 3, kernelX: 2, strideY: 2, strideX: 3 },
+    ...{
+      images: 1,
+      channels: 3,
+      h: 9,
+      w: 8,
+      oh: 5,
+      ow: 3,
+      kernelY: 3,
+      kernelX: 2,
+      strideY: 2,
+      strideX: 3,
+    },
     ...{ padTop: 1, padLeft: 1, dilationX: 2 },
   },
-  { planes: 2, h: 7, w: 7, oh: 4, ow: 4, kernelY: 2, kernelX: 2, strideY: 2, strideX: 2 },
-  { planes: 2, h: 10, w: 7, oh: 4, ow: 5, adaptive: 1 },
-  { planes: 5, h: 3, w: 2, oh: 5, ow: 1, adaptive: 1 },
-];
+  {
+    ...{ images: 2, channels: 3, h: 7, w: 7, oh: 4, ow: 4, kernelY: 2, kernelX: 2 },
+    ...{ strideY: 2, strideX: 2, yChannels: 8, yFirst: 1 },
+  },
+  { images: 2, channels: 1, h: 10, w: 7, oh: 4, ow: 5, adaptive: 1 },
+  { images: 1, channels: 5, h: 3, w: 2, oh: 5, ow: 1, adaptive: 1, yChannels: 7, yFirst: 2 },
+] as Dims[]).map(({ yChannels, ...dims }) => ({
+  ...{ ...dims, planes: dims.images * dims.channels, yChannels: yChannels ?? dims.channels },
+}));
 
 /** Small whole numbers, so that ties are frequent. */
 const tied = (size: number, random: () => number) =>
   Float64Array.from({ length: size }, () => Math.floor(8 * random()) - 4);
 
-/** Greatest value of each window and its place; `adaptive` (0 or 1) cuts the image into `oh × ow` windows instead. */
+/**
+ * Greatest value of each window and its place; `adaptive` (0 or 1) cuts the image into `oh × ow` windows instead. The values go to the
+ * channels of y from `yFirst`, whose others stay as they are; `planes` is `images · channels`.
+ */
 export const maxPool2dKernel: KernelSpec = defineKernel({
   name: "max_pool2d",
-  buffers: { x: "planes h w", y: "out planes oh ow", index: "out u32 planes oh ow" },
-  args,
+  buffers: {
+    x: "planes h w",
+    y: "inout images*yChannels oh ow",
+    index: "out u32 planes oh ow",
+  },
+  args: { ...args, yFirst: 0 },
   flops: ({ planes, oh, ow, h, w }, { kernelY, kernelX, adaptive }) =>
     adaptive ? planes * h * w : planes * oh * ow * kernelY * kernelX,
-  reference({ x }, dims, args) {
-    const { planes, h, w, oh, ow } = dims;
-    const y = new Float64Array(planes * oh * ow), index = new Float64Array(y.length);
-    for (let z = 0; z < y.length; z++) {
-      const plane = Math.floor(z / (oh * ow)) * h * w;
+  reference({ x, y }, dims, args) {
+    const { planes, channels, yChannels, h, w, oh, ow } = dims;
+    const index = new Float64Array(planes * oh * ow);
+    for (let z = 0; z < index.length; z++) {
+      const which = Math.floor(z / (oh * ow)), plane = which * h * w;
+      const skipped = Math.floor(which / channels) * (yChannels - channels) + args.yFirst;
       const rows = rowsOf(Math.floor(z / ow) % oh, dims, args);
       const places = rows.flatMap((i) => columnsOf(z % ow, dims, args).map((j) => i * w + j));
       index[z] = places.reduce((best, at) => (x[plane + at] > x[plane + best] ? at : best));
-      y[z] = x[plane + index[z]];
+      y[z + skipped * oh * ow] = x[plane + index[z]];
     }
     return { y, index };
   },
@@ -105,7 +129,7 @@ export const maxPool2dKernel: KernelSpec = defineKernel({
   tolerance: { f32: 0, f16: 0 }, // values are copied
   cases,
   large: [{
-    ...{ planes: 64, h: 147, w: 147, oh: 73, ow: 73 },
+    ...{ planes: 64, images: 1, channels: 64, yChannels: 64, h: 147, w: 147, oh: 73, ow: 73 },
     ...{ kernelY: 3, kernelX: 3, strideY: 2, strideX: 2 },
   }],
   variants: [{

@@ -1,6 +1,7 @@
 // y[p, oy, ox] = max of x[p] over a window, index = where it is (row · w + column)
 //
-//   x: [planes, h, w]   y, index: [planes, oh, ow]   one thread per output
+//   x: [images·channels, h, w]   index: [images·channels, oh, ow]   one thread per output
+//   y: channels yFirst and on of [images, yChannels, oh, ow], whose other channels stay as they are
 //   window: oy·stride − pad + t·dilation for t < kernel, or ADAPTIVE: ⌊oy·h/oh⌋ to ⌈(oy + 1)·h/oh⌉
 //   numerics: padding is −∞; the first of equal values wins, row by row, and a NaN wins over all, as in PyTorch
 
@@ -22,6 +23,9 @@ struct Params {
   padLeft: i32,
   dilationY: i32,
   dilationX: i32,
+  channels: u32,
+  yChannels: u32,
+  yFirst: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
@@ -53,7 +57,8 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
     return;
   }
   let oy = (i / params.ow) % params.oh;
-  let start = i / (params.ow * params.oh) * params.h * params.w;
+  let plane = i / (params.ow * params.oh);
+  let start = plane * params.h * params.w;
   let rows = window(oy, params.oh, params.h, params.kernelY, params.strideY, params.padTop, params.dilationY);
   let columns =
     window(i % params.ow, params.ow, params.w, params.kernelX, params.strideX, params.padLeft, params.dilationX);
@@ -71,6 +76,7 @@ fn main(@builtin(global_invocation_id) gid: vec3u, @builtin(num_workgroups) nwg:
       }
     }
   }
-  y[i] = Elem(best);
+  let skipped = plane / params.channels * (params.yChannels - params.channels) + params.yFirst;
+  y[i + skipped * params.ow * params.oh] = Elem(best);
   index[i] = at;
 }

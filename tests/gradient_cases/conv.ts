@@ -6,7 +6,7 @@
 import { conv2d, convTranspose2d } from "../../engine/ops/conv.ts";
 import { conv2dKernel, convTranspose2dKernel } from "../../shaders/conv/conv2d.ts";
 import { activationCodes } from "../../shaders/elementwise/unary.ts";
-import type { KernelSpec } from "../../shaders/kernel.ts";
+import { type KernelSpec, sizeOf } from "../../shaders/kernel.ts";
 import type { GradientCase } from "../gradcheck.ts";
 
 interface Shapes {
@@ -22,16 +22,19 @@ interface Shapes {
   readonly padding: readonly [number, number, number, number];
 }
 
+const outputOf = (s: Shapes) => [s.n, s.groups * s.coutG, ...s.output];
+
 function reference(spec: KernelSpec, s: Shapes, activation: keyof typeof activationCodes) {
   return (x: Float64Array, weight: Float64Array, bias: Float64Array) =>
-    spec.reference({ x, weight, bias }, {
+    spec.reference({ x, weight, bias, y: new Float64Array(sizeOf(outputOf(s))) }, {
       ...{ n: s.n, groups: s.groups, cinG: s.cinG, coutG: s.coutG, kh: s.kernel[0] },
       ...{ kw: s.kernel[1], h: s.input[0], w: s.input[1], oh: s.output[0], ow: s.output[1] },
+      yChannels: s.groups * s.coutG,
     }, {
       ...{ strideY: s.stride[0], strideX: s.stride[1] },
       ...{ dilationY: s.dilation[0], dilationX: s.dilation[1] },
       ...{ padTop: s.padding[0], padLeft: s.padding[3] },
-      ...{ activation: activationCodes[activation], hasBias: 1 },
+      ...{ activation: activationCodes[activation], hasBias: 1, yFirst: 0 },
     }).y;
 }
 

@@ -1,4 +1,4 @@
-// bit i mod 32 of mask[i / 32] = y[i] > 0
+// bit i mod 32 of mask[i / 32] = y[i] > 0, for values without gaps
 //
 //   y: [n]   mask: [words], 32 values each
 //   one thread per word reads eight vec4s, the last of which may reach into the buffer's slack; bits beyond the last value are 0

@@ -1,4 +1,4 @@
-// y[i] = x[i] where bit i mod 32 of mask[i / 32] is 1, else 0
+// y[i] = x[i] where bit i mod 32 of mask[i / 32] is 1, else 0, for values without gaps
 //
 //   x, y: [n]   mask: [words]   four values per thread; the last vec4 may reach into the buffers' slack
 

@@ -36,3 +36,4 @@ export type { ByStage } from "./ridge_stages.ts";
 export type { Agreement } from "./ridge_check.ts";
 export type { SizedConv } from "../pipelines/models/inception_flops.ts";
 export type { InceptionConv } from "../pipelines/models/inception_layout.ts";
+export { type Tuned, tuneKernel, type TuneOptions } from "./tune.ts";

@@ -27,8 +27,8 @@ export type TuningTable = Readonly<Record<string, TuningEntry>>;
 export interface GpuOptions {
   /** `"naive"` turns all optimisation off: the last variant of every kernel, untuned. */
   readonly kernels?: "auto" | "naive";
-  /** Tuning table of this adapter. */
-  readonly tuning?: TuningTable;
+  /** Tuning table, or what gives the one of the adapter that was found, by its name. */
+  readonly tuning?: TuningTable | ((adapterName: string) => TuningTable | undefined);
   /** 1 device and compiles, 2 one line per kernel, 3 selection reasons, 4 composed WGSL. */
   readonly trace?: 0 | 1 | 2 | 3 | 4;
   /** Receives the trace lines. */
@@ -65,6 +65,8 @@ export class Gpu implements Disposable {
   readonly caps: Caps;
   /** Options in force. */
   readonly options: GpuOptions;
+  /** Tuning table in force. */
+  readonly tuning?: TuningTable;
   /** Every storage buffer of the device. @internal */
   readonly pool: BufferPool;
   /** `enable` lines by feature. @internal */
@@ -94,6 +96,8 @@ export class Gpu implements Disposable {
     this.caps = { ...opened.caps, ...options.limits };
     this.enables = opened.enables;
     this.options = options;
+    const { tuning } = options;
+    this.tuning = typeof tuning === "function" ? tuning(opened.adapterName) : tuning;
     this.#owned = owned;
     this.#opened = opened;
     this.pool = new BufferPool({

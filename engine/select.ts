@@ -59,22 +59,29 @@ export function select(
   args: Args,
   wanted?: TuningEntry,
 ): Selection {
-  if (wanted?.variant) return named(gpu, spec, dims, args, wanted, "caller");
+  if (wanted?.variant) return named(gpu, spec, dims, args, wanted);
   if (gpu.options.kernels === "naive") {
     const variant = simplest(spec, dims, args, gpu.caps);
-    return variant ? finish(gpu, variant, dims, args, {}, "naive") : refuse(gpu, spec, dims, args);
+    if (!variant) return refuse(gpu, spec, dims, args);
+    return finish(gpu, spec, variant, { dims, args, tunables: {}, reason: "naive" });
   }
-  const table = gpu.options.tuning;
+  const table = gpu.tuning;
   const entry = table && (table[sizeClass(spec, dims)] ?? table[spec.name]);
   if (entry?.variant) {
     const variant = spec.variants.find((v) => v.name === entry.variant);
     if (variant && isSupported(variant, dims, args, gpu.caps)) {
-      return finish(gpu, variant, dims, args, entry.tunables ?? {}, "table");
+      return finish(gpu, spec, variant, {
+        dims,
+        args,
+        tunables: entry.tunables ?? {},
+        reason: "table",
+      });
     }
   }
   const variant = spec.variants.find((v) => isSupported(v, dims, args, gpu.caps));
   if (!variant) return refuse(gpu, spec, dims, args);
-  return finish(gpu, variant, dims, args, wanted?.tunables ?? {}, "default");
+  const tunables = wanted?.tunables ?? {};
+  return finish(gpu, spec, variant, { dims, args, tunables, reason: "default" });
 }
 
 function refuse(gpu: Gpu, spec: KernelSpec, dims: Dims, args: Args): never {
@@ -96,7 +103,6 @@ function named(
   dims: Dims,
   args: Args,
   wanted: TuningEntry,
-  reason: string,
 ): Selection {
   const variant = spec.variants.find((v) => v.name === wanted.variant);
   if (!variant || !isSupported(variant, dims, args, gpu.caps)) {
@@ -106,20 +112,38 @@ function named(
       } and support ${JSON.stringify(dims)} on ${gpu.adapterName}`,
     );
   }
-  return finish(gpu, variant, dims, args, wanted.tunables ?? {}, reason);
+  const tunables = wanted.tunables ?? {};
+  return finish(gpu, spec, variant, { dims, args, tunables, reason: "caller" });
 }
 
 function finish(
   gpu: Gpu,
+  spec: KernelSpec,
   variant: KernelVariant,
-  dims: Dims,
-  args: Args,
-  tunables: Constants,
-  reason: string,
+  { dims, args, tunables, reason }: {
+    readonly dims: Dims;
+    readonly args: Args;
+    readonly tunables: Constants;
+    readonly reason: string;
+  },
 ): Selection {
   const constants = constantsOf(variant, dims, args, gpu.caps, tunables);
-  gpu.trace(3, () => `select ${variant.name} (${reason}) ${JSON.stringify(constants)}`);
+  gpu.trace(3, () => {
+    const passed = spec.variants.slice(0, spec.variants.indexOf(variant))
+      .map((v) => `; ${v.name} ${whyNot(v, dims, args, gpu.caps)}`);
+    return `select ${sizeClass(spec, dims)}: ${variant.name} (${reason}) ${
+      JSON.stringify(constants)
+    }${passed.join("")}`;
+  });
   return { variant, constants, reason };
+}
+
+/** Why a variant that stands before the chosen one did not run. */
+function whyNot(variant: KernelVariant, dims: Dims, args: Args, caps: Caps): string {
+  const missing = (variant.needs ?? []).filter((f) => !caps.features.has(f));
+  if (missing.length > 0) return `needs ${missing.join(", ")}`;
+  if (!(variant.supports?.(dims, caps, args) ?? true)) return "is not for these sizes";
+  return isSupported(variant, dims, args, caps) ? "was not asked for" : "would loop too long";
 }
 
 function constantsOf(

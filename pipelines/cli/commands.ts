@@ -14,6 +14,7 @@ import { register as localize } from "./localize.ts";
 import { register as maximize } from "./maximize.ts";
 import { register as phantom } from "./phantom.ts";
 import { register as report } from "./report.ts";
+import { register as tune } from "./tune.ts";
 
 /** Adds one command to the program. */
 export type Register = (program: Command) => void;
@@ -34,5 +35,6 @@ export const commands: readonly Register[] = [
   experiment,
   gallery,
   bench,
+  tune,
   bundle,
 ];

@@ -13,6 +13,10 @@ export interface GlobalOptions {
   readonly backend: "deno" | "dawn";
   /** Where the result goes: a file or a folder, as the command says. */
   readonly out?: string;
+  /** File of `gyrus tune` to take choices of kernels from. */
+  readonly tuning?: string;
+  /** Print which variant of each kernel runs and why. */
+  readonly explain?: boolean;
   /** Watches the devices of the command. */
   readonly profile?: CommandProfiler;
 }
@@ -33,6 +37,8 @@ export function addGlobalOptions(program: Command): void {
       ),
     )
     .option("--out <path>", "where the result goes; the only path that is written")
+    .option("--tuning <file>", "table of gyrus tune (default: the one of this user and adapter)")
+    .option("--explain", "print on stderr which variant of each kernel runs, and why")
     .addOption(
       new Option("--profile <folder>", "also write where the time goes: kernels.csv, trace.json")
         .argParser((folder) => new CommandProfiler(folder)),

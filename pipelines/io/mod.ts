@@ -46,3 +46,4 @@ export {
 } from "./surface.ts";
 export { DENSE_SCALE, encodeBrainSail, encodeScaledHalf } from "./scaled_half.ts";
 export { resumeSteps, type RunFacts, type StepArrays, StepLog } from "./step_log.ts";
+export { formatTuning, readTuning, type TuningFile } from "./tuning_file.ts";

@@ -18,7 +18,8 @@ import { randomWeights, type TrainedPart } from "../models/random_weights.ts";
 /** No model's configuration is nearly as long. */
 const MAX_CONFIG_BYTES = 2 ** 24;
 
-function isFile(path: string): boolean {
+/** Whether there is a file of this name. */
+export function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
   } catch (cause) {
@@ -43,12 +44,19 @@ function configPlaces(weights: string, inFolder: boolean): string[] {
   const places = [`${folder}${stem}.config.json`];
   const isOpenClip = name.startsWith("open_clip");
   if (isOpenClip) places.push(`${folder}open_clip_config.json`);
-  if (inFolder || /^(model|pytorch_model)\b/.test(name)) places.push(`${folder}config.json`);
+  if (inFolder || /^(model|pytorch_model|diffusion_pytorch_model)\b/.test(name)) {
+    places.push(`${folder}config.json`);
+  }
   if (inFolder) places.push(`${folder}open_clip_config.json`);
   return places;
 }
 
-function readConfig(path: string): Record<string, unknown> {
+/**
+ * Reads a configuration.
+ *
+ * @throws {InputError} when it cannot be read, or is no JSON object
+ */
+export function readConfig(path: string): Record<string, unknown> {
   let bytes: Uint8Array;
   try {
     const { size } = Deno.statSync(path);
@@ -73,6 +81,8 @@ export interface ModelChoice {
   readonly model: string;
   /** Its configuration; looked for beside the weights when left out. */
   readonly config?: string;
+  /** Of several state dicts in a file, the one whose name has this in it. */
+  readonly part?: string;
   /** Draws the weights at random, but for this part of them. */
   readonly randomWeights?: TrainedPart;
   /** Seed of the draws. */
@@ -80,7 +90,7 @@ export interface ModelChoice {
 }
 
 /** Weights of a choice, and where their configuration is. */
-function filesOf({ model, config }: ModelChoice): { weights: string; config?: string } {
+export function filesOf({ model, config }: ModelChoice): { weights: string; config?: string } {
   const weights = findSafetensors(model);
   return { weights, config: config ?? configPlaces(weights, weights !== model).find(isFile) };
 }
@@ -95,7 +105,7 @@ export function digestOfModel(choice: ModelChoice): string {
   const hash = createHash("sha256");
   hash.update(JSON.stringify(config === undefined ? null : readConfig(config)));
   if (choice.randomWeights) hash.update(JSON.stringify([choice.randomWeights, choice.seed ?? 0]));
-  using checkpoint = openSafetensors(weights);
+  using checkpoint = openSafetensors(weights, choice);
   for (const name of [...checkpoint.tensors.keys()].sort()) {
     const { dtype, shape, bytes } = checkpoint.tensors.get(name)!;
     hash.update(JSON.stringify([name, dtype, shape])).update(bytes);
@@ -104,12 +114,12 @@ export function digestOfModel(choice: ModelChoice): string {
 }
 
 /** Opens the weights of a choice and hands them and the configuration on. */
-async function withWeights<M>(
+export async function withWeights<M>(
   choice: ModelChoice,
   load: (tensors: StateDict, config?: Record<string, unknown>) => Promise<M>,
 ): Promise<M> {
   const { weights, config } = filesOf(choice);
-  using checkpoint = openSafetensors(weights);
+  using checkpoint = openSafetensors(weights, choice);
   const { randomWeights: trained, seed = 0 } = choice;
   return await load(
     trained ? randomWeights(checkpoint.tensors, randomKey(seed), { trained }) : checkpoint.tensors,

@@ -67,13 +67,36 @@ function processOf(levels: readonly Level[]): DiffusionProcess {
  * @throws {InputError} as {@link respacedTimesteps}
  */
 export function respacedProcess(
-  { alphasCumprod }: NoiseSchedule,
+  schedule: NoiseSchedule,
   spacing?: string | number | readonly number[],
 ): DiffusionProcess {
-  const steps = alphasCumprod.length;
+  const steps = schedule.alphasCumprod.length;
   const kept = spacing === undefined
     ? Array.from({ length: steps }, (_, t) => t)
     : respacedTimesteps(steps, spacing);
+  return keptProcess(schedule, kept);
+}
+
+/**
+ * A process of some steps of a schedule, each going out at the level of the next lower one, the last without noise.
+ *
+ * @param kept the steps, ascending
+ * @throws {InputError} unless they ascend within the schedule
+ */
+export function keptProcess(
+  { alphasCumprod }: NoiseSchedule,
+  kept: readonly number[],
+): DiffusionProcess {
+  const bad = kept.findIndex((t, k) =>
+    !Number.isInteger(t) || t >= alphasCumprod.length || !(t > (kept[k - 1] ?? -1))
+  );
+  if (bad >= 0 || kept.length === 0) {
+    throw new InputError(
+      `Cannot take the steps ${
+        kept.slice(0, 8)
+      } of ${alphasCumprod.length}: they must ascend from 0`,
+    );
+  }
   return processOf(
     kept.map((timestep, k) => ({
       timestep,

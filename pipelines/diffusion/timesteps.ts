@@ -56,6 +56,17 @@ export function respacedTimesteps(
   return kept;
 }
 
+/**
+ * Steps that denoising-diffusion-pytorch's `ddim_sample` takes of a longer process, ascending: whole parts of even spaces from −1 to the
+ * last, without the −1.
+ *
+ * @throws {InputError} when there are not as many
+ */
+export function ddpTimesteps(steps: number, count: number): number[] {
+  requireCount(count, steps);
+  return Array.from({ length: count }, (_, k) => Math.trunc((k + 1) * steps / count - 1));
+}
+
 /** How diffusers spreads the steps that are taken: `DDIMScheduler.set_timesteps`. */
 export type TimestepSpacing = "leading" | "trailing" | "linspace";
 

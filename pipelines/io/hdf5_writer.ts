@@ -43,7 +43,7 @@ function withoutTime<T>(body: () => T): T {
 interface OpenDataset {
   readonly shape: readonly number[];
   readonly dtype: Hdf5WriteDType;
-  /** Rows written so far, by any order of slabs. */
+  /** Values written so far, by any order of slabs. */
   written: number;
 }
 
@@ -262,33 +262,36 @@ export class Hdf5Writer {
    * Writes rows from `start` on, along the first axis; all of a scalar.
    *
    * @param data whole rows, in C order, of the dataset's type
+   * @param column of rows of several axes only the values at this place of the second one
    * @throws {InputError} when the file system refuses, for want of space for example; the output is then gone
    */
-  writeRows(name: string, start: number, data: HostArray): void {
+  writeRows(name: string, start: number, data: HostArray, column?: number): void {
     const path = absolute(name);
     const dataset = this.#datasets.get(path);
     if (dataset === undefined) {
       throw new Error(`Cannot write rows of ${quote(path)}: create it first`);
     }
     const { shape, dtype } = dataset;
-    const row = shapeSize(shape.slice(1))!;
+    const inner = column === undefined ? shape.slice(1) : [1, ...shape.slice(2)];
+    const row = shapeSize(inner)!;
     const rows = row === 0 ? 0 : data.length / row;
     const kind = data[Symbol.toStringTag].replace("Big", "");
     const stored = dtype === "f16" ? "u16" : dtype;
     const expected = { f: "Float", i: "Int", u: "Uint" }[stored[0]] + stored.slice(1) + "Array";
     if (
-      kind !== expected || !Number.isInteger(rows) || start < 0 || start + rows > (shape[0] ?? 1)
+      kind !== expected || !Number.isInteger(rows) || start < 0 || start + rows > (shape[0] ?? 1) ||
+      !((column ?? 0) >= 0 && (column ?? 0) < (shape[1] ?? 1))
     ) {
       throw new Error(
         `Cannot write ${rows} rows of ${kind} at row ${start} of ${quote(path)}: ` +
           `it is ${dtype} [${shape}]`,
       );
     }
-    dataset.written += rows;
+    dataset.written += data.length;
     if (data.length === 0) return;
     this.#hasData = true;
-    const count = shape.length === 0 ? null : [rows, ...shape.slice(1)].map(BigInt);
-    const offset = count?.map((_, i) => i === 0 ? BigInt(start) : 0n) ?? null;
+    const count = shape.length === 0 ? null : [rows, ...inner].map(BigInt);
+    const offset = count?.map((_, i) => BigInt([start, column ?? 0][i] ?? 0)) ?? null;
     const { module } = this.#library;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.#call(`write dataset ${quote(path)}`, () => {
@@ -349,14 +352,14 @@ export class Hdf5Writer {
    */
   commit(): void {
     for (const [name, { shape, written }] of this.#datasets) {
-      if (written < (shape[0] ?? 1) && shapeSize(shape) !== 0) {
-        this.discard();
-        throw new Error(
-          `Cannot finish ${quote(this.path)}: ${written} of ${
-            shape[0] ?? 1
-          } rows of ${name} were written`,
-        );
-      }
+      const size = shapeSize(shape)!, [rows = 1] = shape;
+      if (written >= size) continue;
+      this.discard();
+      throw new Error(
+        `Cannot finish ${quote(this.path)}: ${
+          Math.floor(rows * written / size)
+        } of ${rows} rows of ${name} were written`,
+      );
     }
     this.#call("close it", () => this.#library.module.close_file(this.#id));
     this.#open = false;

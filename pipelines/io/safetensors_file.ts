@@ -9,12 +9,25 @@ import { isTorchFile, readTorchFile } from "./torch_file.ts";
 
 export { FileTensor, SafetensorsCheckpoint } from "./file_tensor.ts";
 
-function openOne(path: string, files: RandomAccessFile[]): SafetensorsCheckpoint {
+/** Options of {@link openSafetensors}. */
+export interface OpenCheckpointOptions {
+  /**
+   * Of a file of `torch.save` that holds several state dicts, the one to take: the first whose name has this in it, such as `ema`. Its keys
+   * then begin with that name. Where there is none, as if it were left out.
+   */
+  readonly part?: string;
+}
+
+function openOne(
+  path: string,
+  files: RandomAccessFile[],
+  { part }: OpenCheckpointOptions = {},
+): SafetensorsCheckpoint {
   const file = new RandomAccessFile(path);
   files.push(file);
   const source = quote(path);
   const head = file.read(0, Math.min(8, file.size));
-  if (isTorchFile(head)) return new SafetensorsCheckpoint(files, readTorchFile(file), {});
+  if (isTorchFile(head)) return new SafetensorsCheckpoint(files, readTorchFile(file, part), {});
   const length = safetensorsHeaderLength(head, file.size, source);
   const { entries, metadata } = parseSafetensorsHeader(file.read(8, length), file.size, source);
   const tensors = new Map<string, FileTensor>();
@@ -117,11 +130,14 @@ export function findSafetensors(path: string): string {
  *
  * @throws {InputError} when a file is missing, cut off or malformed, holds more than tensors, or an index leads out of its folder
  */
-export function openSafetensors(path: string): SafetensorsCheckpoint {
+export function openSafetensors(
+  path: string,
+  options: OpenCheckpointOptions = {},
+): SafetensorsCheckpoint {
   const file = findSafetensors(path);
   const files: RandomAccessFile[] = [];
   try {
-    return file.endsWith(".json") ? openSharded(file, files) : openOne(file, files);
+    return file.endsWith(".json") ? openSharded(file, files) : openOne(file, files, options);
   } catch (cause) {
     for (const open of files) open.close();
     throw cause;

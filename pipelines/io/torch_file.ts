@@ -46,12 +46,16 @@ type Locate = (key: string) => ZipEntry | undefined;
  * The tensors of a file of `torch.save`: of a state dict, or of the one state dict in a dictionary of more (`state_dict` or `model`
  * where there are several).
  *
+ * @param part takes the state dict whose name has this in it instead, where there is one; its keys then begin with that name
  * @throws {InputError} when the file is damaged, or holds anything but tensors in plain containers
  */
-export function readTorchFile(file: RandomAccessFile): ReadonlyMap<string, FileTensor> {
+export function readTorchFile(
+  file: RandomAccessFile,
+  part?: string,
+): ReadonlyMap<string, FileTensor> {
   const isZip = file.size > 0 && file.read(0, 1)[0] === 0x50;
   const [value, locate] = isZip ? openArchive(file) : openLegacy(file);
-  const dict = stateDictOf(value, file.path);
+  const dict = stateDictOf(value, file.path, part);
   return new Map([...dict].map(([name, tensor]) => [name, place(file, name, tensor, locate)]));
 }
 
@@ -140,13 +144,22 @@ function tensorsOf(value: PickleValue): Map<string, PickleTensor> {
   );
 }
 
-function stateDictOf(value: PickleValue, path: string): Map<string, PickleTensor> {
+function stateDictOf(
+  value: PickleValue,
+  path: string,
+  wanted?: string,
+): Map<string, PickleTensor> {
   const direct = tensorsOf(value);
   if (direct.size > 0) return direct;
   const inner = new Map<string, Map<string, PickleTensor>>();
   for (const [name, part] of value instanceof Map ? value : []) {
     const tensors = tensorsOf(part);
     if (typeof name === "string" && tensors.size > 0) inner.set(name, tensors);
+  }
+  const asked = wanted && [...inner].find(([name]) => name.includes(wanted));
+  if (asked) {
+    const [name, tensors] = asked;
+    return new Map([...tensors].map(([key, tensor]) => [`${name}.${key}`, tensor]));
   }
   const [only] = inner.size === 1 ? inner.values() : [];
   const found = inner.get("state_dict") ?? inner.get("model") ?? only;

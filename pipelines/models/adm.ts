@@ -239,6 +239,6 @@ export async function loadAdm(
   checkAdmFlags(config, layout);
   const uploader = new AdmUploader(gpu, reader, layout, admHeads(options, layout));
   return await loadWhole(uploader, () => new AdmModel(uploadAdm(uploader), uploader), {
-    ...{ strict: options.strict, isAlone: true },
+    ...{ strict: options.strict, isAlone: options.prefix === undefined },
   });
 }

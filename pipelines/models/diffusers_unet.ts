@@ -259,5 +259,5 @@ export async function loadDiffusersUnet(
     const facts = diffusersFacts(weights, uploader.isConditional);
     checkDiffusersClaims(options.claims, facts);
     return new DiffusersUnet(weights, facts, uploader);
-  }, { strict: options.strict, isAlone: true });
+  }, { strict: options.strict, isAlone: options.prefix === undefined });
 }

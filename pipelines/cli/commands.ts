@@ -4,6 +4,7 @@ import { register as bench } from "./bench.ts";
 import { register as bundle } from "./bundle.ts";
 import { register as cut } from "./cut.ts";
 import { register as demo } from "./demo.ts";
+import { register as diffuse } from "./diffuse.ts";
 import { register as encode } from "./encode.ts";
 import { register as experiment } from "./experiment.ts";
 import { register as features } from "./features.ts";
@@ -31,6 +32,7 @@ export const commands: readonly Register[] = [
   cut,
   localize,
   maximize,
+  diffuse,
   report,
   experiment,
   gallery,

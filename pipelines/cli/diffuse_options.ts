@@ -59,8 +59,12 @@ function clipping(text: string): Clipping {
   throw new InvalidArgumentError("Limits are LOW,HIGH, dynamic[:RATIO[,MAX]] or none.");
 }
 
-/** Parses classes with commas between them. */
-function classList(text: string): number[] {
+/**
+ * Parses classes with commas between them.
+ *
+ * @throws InvalidArgumentError for anything else
+ */
+export function classList(text: string): number[] {
   return text.split(",").map((part) => wholeNumber(part.trim()));
 }
 

@@ -233,7 +233,7 @@ function finish(
 /** Values of a tensor, which is disposed. */
 export async function taken(tensor: Tensor): Promise<HostValues> {
   using own = tensor;
-  return { data: await own.data(), shape: own.shape };
+  return { data: Float32Array.from(await own.data()), shape: own.shape };
 }
 
 /** A tensor of values. */

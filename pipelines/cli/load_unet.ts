@@ -80,6 +80,28 @@ export async function loadClassifier(gpu: Gpu, choice: { model: string; config?:
   return refuse(loaded, choice.model, "--classifier takes a classifier of guided-diffusion");
 }
 
+/** Whether a network is told classes. */
+export function takesClasses(unet: DiffusionUnet): boolean {
+  if (unet.family === "adm") return unet.layout.numClasses > 0;
+  return unet.family === "diffusers" && unet.facts.numClassEmbeds > 0;
+}
+
+/**
+ * Refuses conditions that a network takes no notice of.
+ *
+ * @throws {InputError} naming the option
+ */
+export function requireConditions(
+  unet: DiffusionUnet,
+  given: { readonly class?: unknown; readonly context?: unknown },
+): void {
+  const takesContext = unet.family === "diffusers" && unet.facts.crossAttentionDim > 0;
+  for (const [name, takes] of [["class", takesClasses(unet)], ["context", takesContext]] as const) {
+    if (takes || given[name] === undefined) continue;
+    throw new InputError(`Cannot use --${name}: the network was trained without`);
+  }
+}
+
 /** Channels of a network's images. */
 function channelsOf(unet: DiffusionUnet): number {
   switch (unet.family) {

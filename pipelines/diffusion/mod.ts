@@ -11,10 +11,22 @@ export {
   type DiffusersProcessOptions,
   type DiffusionProcess,
   type DiffusionStep,
+  keptProcess,
   posteriorVariance,
   processFrom,
   respacedProcess,
 } from "./process.ts";
+export {
+  type DiffusionChoices,
+  type DiffusionSettings,
+  diffusionSettings,
+  type DiffusionUnet,
+  type ScheduleName,
+  settingsProcess,
+  type SettingsSources,
+  trainedSide,
+  type UnetFacts,
+} from "./settings.ts";
 export type {
   Clipping,
   DenoiseOptions,

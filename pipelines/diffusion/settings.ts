@@ -6,7 +6,7 @@
 import { InputError } from "../errors.ts";
 import { type StateDict, toFloat64 } from "../io/state_dict.ts";
 import type { AdmModel } from "../models/adm.ts";
-import { Entries, type Json } from "../models/config_entries.ts";
+import { Entries } from "../models/config_entries.ts";
 import type { DdpUnet } from "../models/ddp_unet.ts";
 import type { DiffusersUnet } from "../models/diffusers_unet.ts";
 import type { Clipping, PredictionType, VarianceType } from "./denoise.ts";
@@ -22,6 +22,12 @@ import { ddpTimesteps, type TimestepSpacing } from "./timesteps.ts";
 
 /** A UNet of a diffusion model; `family` tells which. */
 export type DiffusionUnet = AdmModel | DdpUnet | DiffusersUnet;
+
+/** What tells how images are drawn with a UNet: its family and shapes. */
+export type UnetFacts =
+  | Pick<AdmModel, "family" | "layout">
+  | Pick<DdpUnet, "family">
+  | Pick<DiffusersUnet, "family" | "facts">;
 
 /** How images are drawn with a network. */
 export interface DiffusionSettings {
@@ -50,10 +56,13 @@ export interface DiffusionSettings {
 /** Schedules by name. */
 export const scheduleNames = ["linear", "scaled-linear", "cosine", "sigmoid"] as const;
 
+/** A schedule by its name. */
+export type ScheduleName = "linear" | "scaled-linear" | "cosine" | "sigmoid";
+
 /** What a user says instead of what files do. */
 export interface DiffusionChoices {
   /** Schedule of the training. */
-  readonly schedule?: typeof scheduleNames[number];
+  readonly schedule?: ScheduleName;
   /** Steps of the training. */
   readonly trainSteps?: number;
   /** First variance of a linear or scaled linear schedule. */
@@ -69,9 +78,9 @@ export interface DiffusionChoices {
 /** Where settings are read. */
 export interface SettingsSources {
   /** Configuration of the network: guided-diffusion's flags, or arguments of denoising-diffusion-pytorch's `GaussianDiffusion`. */
-  readonly config?: Json;
+  readonly config?: Readonly<Record<string, unknown>>;
   /** diffusers' `scheduler_config.json`. */
-  readonly scheduler?: Json;
+  readonly scheduler?: Readonly<Record<string, unknown>>;
   /** The checkpoint: a buffer `betas` is its schedule. */
   readonly stateDict?: StateDict;
 }
@@ -79,7 +88,7 @@ export interface SettingsSources {
 const CANNOT = "Cannot tell how images are drawn with the network:";
 
 /** Schedule by a name in any library's spelling. */
-function scheduleKind(name: string): typeof scheduleNames[number] {
+function scheduleKind(name: string): ScheduleName {
   const known = scheduleNames.find((kind) => kind === name.replace("_", "-"));
   if (known) return known;
   if (name === "squaredcos_cap_v2") return "cosine";
@@ -89,8 +98,11 @@ function scheduleKind(name: string): typeof scheduleNames[number] {
 }
 
 /** guided-diffusion: flags of `script_util.py`; the released network of 64 pixels alone was trained with a cosine schedule. */
-function admSettings(model: AdmModel, { config = {} }: SettingsSources): Defaults {
-  const { kind, modelChannels, channelMult, inChannels, outChannels } = model.layout;
+function admSettings(
+  { layout }: Pick<AdmModel, "layout">,
+  { config = {} }: SettingsSources,
+): Defaults {
+  const { kind, modelChannels, channelMult, inChannels, outChannels } = layout;
   if (kind !== "unet") {
     throw new InputError(`${CANNOT} it is a classifier, which tells classes and no noise`);
   }
@@ -139,7 +151,7 @@ function ddpSettings({ config = {}, stateDict }: SettingsSources): Defaults {
 
 /** What files say, before a user's choices. */
 export interface Defaults extends Omit<DiffusionSettings, "schedule"> {
-  readonly kind: typeof scheduleNames[number];
+  readonly kind: ScheduleName;
   readonly steps: number;
   readonly betaStart?: number;
   readonly betaEnd?: number;
@@ -147,7 +159,7 @@ export interface Defaults extends Omit<DiffusionSettings, "schedule"> {
   readonly betas?: ArrayLike<number>;
 }
 
-function defaultsOf(model: DiffusionUnet, sources: SettingsSources): Defaults {
+function defaultsOf(model: UnetFacts, sources: SettingsSources): Defaults {
   switch (model.family) {
     case "adm":
       return admSettings(model, sources);
@@ -170,7 +182,7 @@ function defaultsOf(model: DiffusionUnet, sources: SettingsSources): Defaults {
  * @throws {InputError} when an entry is unknown, or the network draws no images
  */
 export function diffusionSettings(
-  model: DiffusionUnet,
+  model: UnetFacts,
   sources: SettingsSources = {},
   choices: DiffusionChoices = {},
 ): DiffusionSettings {
@@ -250,7 +262,10 @@ const ADM_SIDES: Readonly<Record<string, number>> = {
  *
  * @throws {InputError} when the configuration's is no whole number
  */
-export function trainedSide(model: DiffusionUnet, config: Json = {}): number | undefined {
+export function trainedSide(
+  model: UnetFacts,
+  config: Readonly<Record<string, unknown>> = {},
+): number | undefined {
   const entries = new Entries(config, "");
   const said = Array.isArray(config.sample_size)
     ? config.sample_size[0] as number

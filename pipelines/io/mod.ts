@@ -6,6 +6,7 @@
 export { readSafetensors, type ReadSafetensorsOptions, writeSafetensors } from "./safetensors.ts";
 export {
   FileTensor,
+  type OpenCheckpointOptions,
   openSafetensors,
   SafetensorsCheckpoint,
   saveSafetensors,

@@ -50,7 +50,9 @@ export function averagedWeights(stateDict: StateDict): PlacedWeights {
   if (averaged.length === 1) return { stateDict, prefix: averaged[0] };
   throw new InputError(
     averaged.length > 1
-      ? `Cannot take averaged weights: there are several, under ${listNames(averaged)}; name one with the option "prefix"`
+      ? `Cannot take averaged weights: there are several, under ${
+        listNames(averaged)
+      }; name one with the option "prefix"`
       : `Cannot take averaged weights: the checkpoint has none, no keys begin with "ema"; ${
         prefixes.length === 0
           ? `it has ${listNames([...stateDict.keys()])}`

@@ -236,7 +236,7 @@ export function settingsProcess(
       ...{ steps, spacing: theirs ?? own, stepsOffset, setAlphaToOne: is },
     });
   }
-  const process = spacing !== undefined
+  const levels = spacing !== undefined
     ? respacedProcess(schedule, spacing)
     : steps === undefined || steps === total
     ? respacedProcess(schedule)
@@ -244,8 +244,8 @@ export function settingsProcess(
     ? keptProcess(schedule, ddpTimesteps(total, steps))
     : respacedProcess(schedule, isDdim ? `ddim${steps}` : steps);
   return timestepScale === 1
-    ? process
-    : process.map((step) => ({ ...step, timestep: step.timestep * timestepScale }));
+    ? levels
+    : levels.map((step) => ({ ...step, timestep: step.timestep * timestepScale }));
 }
 
 /** Sides of a network's images by its level widths (README of guided-diffusion). */

@@ -94,13 +94,19 @@ export class BufferPool {
     this.#pending.push(buffer);
   }
 
-  /** Tells the pool that all recorded work has been submitted. */
+  /**
+   * Tells the pool that all recorded work has been submitted. Of free buffers the oldest is taken first: a step that is repeated then
+   * finds the buffers of the step before in the same places, and with them its bind groups, which cost more to make than all else.
+   */
   submitted(): void {
+    const changed = new Set<PoolBuffer[]>();
     for (const buffer of this.#pending) {
-      const list = this.#free.get(buffer.bytes);
-      if (list) list.push(buffer);
-      else this.#free.set(buffer.bytes, [buffer]);
+      let list = this.#free.get(buffer.bytes);
+      if (!list) this.#free.set(buffer.bytes, list = []);
+      list.push(buffer);
+      changed.add(list);
     }
+    for (const list of changed) list.sort((a, b) => b.id - a.id);
     this.#pending = [];
   }
 

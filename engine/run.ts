@@ -18,6 +18,7 @@ import {
   bytesOf,
   type Constants,
   type Dims,
+  givenDecls,
   type KernelSpec,
   type KernelVariant,
   productOf,
@@ -58,8 +59,7 @@ export function run(
   const gpu = options.gpu ?? inputs[0]?.gpu;
   if (!gpu) throw new UnsupportedError(`Cannot run "${spec.name}": it has no inputs, pass a gpu`);
   gpu.assertOpen();
-  const decls = bufferDecls(spec);
-  const given = decls.filter((d) => d.role !== "out");
+  const decls = bufferDecls(spec), given = givenDecls(spec);
   if (given.length !== inputs.length) {
     throw new ShapeError(
       `Cannot run "${spec.name}": it takes ${given.length} inputs (${
@@ -67,7 +67,7 @@ export function run(
       }), got ${inputs.length}`,
     );
   }
-  const args = { ...spec.args, ...options.args };
+  const args = options.args ? { ...spec.args, ...options.args } : spec.args ?? {};
   const elem = elemType(spec, given, inputs, options);
   const dims = solveDims(spec, given, inputs, options.dims ?? {});
   const bound = inputs.map((t) => t.binding()); // throws for a disposed input

@@ -63,7 +63,7 @@ export function select(
   if (gpu.options.kernels === "naive") {
     const variant = simplest(spec, dims, args, gpu.caps);
     if (!variant) return refuse(gpu, spec, dims, args);
-    return finish(gpu, spec, variant, { dims, args, tunables: {}, reason: "naive" });
+    return finish(gpu, spec, variant, { dims, args, tunables: NONE, reason: "naive" });
   }
   const table = gpu.tuning;
   const entry = table && (table[sizeClass(spec, dims)] ?? table[spec.name]);
@@ -73,14 +73,14 @@ export function select(
       return finish(gpu, spec, variant, {
         dims,
         args,
-        tunables: entry.tunables ?? {},
+        tunables: entry.tunables ?? NONE,
         reason: "table",
       });
     }
   }
   const variant = spec.variants.find((v) => isSupported(v, dims, args, gpu.caps));
   if (!variant) return refuse(gpu, spec, dims, args);
-  const tunables = wanted?.tunables ?? {};
+  const tunables = wanted?.tunables ?? NONE;
   return finish(gpu, spec, variant, { dims, args, tunables, reason: "default" });
 }
 
@@ -112,7 +112,7 @@ function named(
       } and support ${JSON.stringify(dims)} on ${gpu.adapterName}`,
     );
   }
-  const tunables = wanted.tunables ?? {};
+  const tunables = wanted.tunables ?? NONE;
   return finish(gpu, spec, variant, { dims, args, tunables, reason: "caller" });
 }
 
@@ -146,19 +146,28 @@ function whyNot(variant: KernelVariant, dims: Dims, args: Args, caps: Caps): str
   return isSupported(variant, dims, args, caps) ? "was not asked for" : "would loop too long";
 }
 
+const defaults = new WeakMap<KernelVariant, Constants>();
+
+/** The default of each tunable, made once: this runs for every dispatch. */
+function defaultsOf(variant: KernelVariant): Constants {
+  let found = defaults.get(variant);
+  if (!found) {
+    const entries = Object.entries(variant.tunables ?? {});
+    found = Object.fromEntries(entries.map(([name, values]) => [name, values[0]]));
+    defaults.set(variant, found);
+  }
+  return found;
+}
+
+const NONE: Constants = {};
+
 function constantsOf(
   variant: KernelVariant,
   dims: Dims,
   args: Args,
   caps: Caps,
-  tunables: Constants = {},
+  tunables: Constants = NONE,
 ): Constants {
-  const defaults = Object.entries(variant.tunables ?? {}).map((
-    [name, values],
-  ) => [name, values[0]]);
-  return {
-    ...Object.fromEntries(defaults),
-    ...tunables,
-    ...variant.constants?.(dims, args, caps),
-  };
+  const chosen = tunables === NONE ? defaultsOf(variant) : { ...defaultsOf(variant), ...tunables };
+  return variant.constants ? { ...chosen, ...variant.constants(dims, args, caps) } : chosen;
 }

@@ -132,6 +132,15 @@ export function bufferDecls(spec: KernelSpec): readonly BufferDecl[] {
   return decls;
 }
 
+const given = new WeakMap<KernelSpec, readonly BufferDecl[]>();
+
+/** Those of them that a caller gives: the `in` and `inout` buffers. */
+export function givenDecls(spec: KernelSpec): readonly BufferDecl[] {
+  let decls = given.get(spec);
+  if (!decls) given.set(spec, decls = bufferDecls(spec).filter(({ role }) => role !== "out"));
+  return decls;
+}
+
 const widths = { f32: 4, f64: 8, u32: 4, i32: 4 } as const;
 
 /** Bytes that one run must move: by the spec's own formula, else every buffer once. */

@@ -7,7 +7,6 @@
 import type { Gpu } from "../../engine/gpu.ts";
 import type { Key } from "../../engine/random.ts";
 import { permutation } from "../encoding/cross_validation.ts";
-import type { FittedRidge } from "../encoding/fitted_ridge.ts";
 import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
 import { RidgeCV } from "../encoding/ridge.ts";
 import { InputError } from "../errors.ts";
@@ -116,19 +115,22 @@ function scoresOf(
   return scores;
 }
 
+/** Fits features `[n, nFeatures]` to targets `[n, nTargets]`, and predicts those of other features. */
+export type Regression = (
+  features: HostMatrix,
+  targets: HostMatrix,
+) => Promise<(features: HostMatrix) => Promise<HostMatrix>>;
+
 /**
- * Fits ridge regressions from features to every factor, classes as one target each of which the largest is told, with penalties chosen by
- * cross-validation. They are judged on images held out, and then fitted to all.
+ * Readouts by any regression, judged on stimuli held out and then fitted to all.
  *
- * @param features of the labelled images, `[n, nFeatures]`
- * @param labels `[n, nColumns]`
- * @throws {InputError} when rows differ in number, a value is not finite, or fewer than ten images are on either side of the split
+ * @throws {InputError} when rows differ in number, a label is not finite, or fewer than ten images are on either side of the split
  */
-export async function fitFactorReadouts(
-  gpu: Gpu,
+export async function judgedReadouts(
+  regression: Regression,
   { features, labels }: { readonly features: HostMatrix; readonly labels: Readings },
   factors: readonly Factor[],
-  { key, heldOut = 0.2, alphas = ALPHAS }: FactorReadoutOptions,
+  { key, heldOut = 0.2 }: Pick<FactorReadoutOptions, "key" | "heldOut">,
 ): Promise<FactorReadouts> {
   requireReadings(labels, "labels");
   const [n, nColumns] = labels.shape, nTest = Math.round(heldOut * n);
@@ -136,23 +138,38 @@ export async function fitFactorReadouts(
     throw new InputError(
       `Cannot fit readouts of ${n} labels from features of ${
         features.shape[0]
-      } images with ${nTest} held out: ` +
-        "there must be as many, and ten on either side",
+      } images with ${nTest} held out: there must be as many, and ten on either side`,
     );
   }
   const targets = targetsOf(labels, factors), order = permutation(key, n);
-  const parts = { test: order.subarray(0, nTest), train: order.subarray(nTest) };
-  const fit = (rows: ArrayLike<number>): Promise<FittedRidge> =>
-    new RidgeCV(gpu, { alphas }).fit(
-      rowsOf(features, rows),
-      encoded(labelRows(labels, rows), targets),
-    );
-  const judged = await fit(parts.train);
-  const told = decoded(await judged.predict(rowsOf(features, parts.test)), targets, nColumns);
-  const scores = scoresOf(told, labelRows(labels, parts.test), targets);
+  const fit = (rows: ArrayLike<number>) =>
+    regression(rowsOf(features, rows), encoded(labelRows(labels, rows), targets));
+  const test = order.subarray(0, nTest), judged = await fit(order.subarray(nTest));
+  const told = decoded(await judged(rowsOf(features, test)), targets, nColumns);
   const fitted = await fit(order);
   return {
-    scores,
-    read: async (some) => decoded(await fitted.predict(some), targets, nColumns),
+    scores: scoresOf(told, labelRows(labels, test), targets),
+    read: async (some) => decoded(await fitted(some), targets, nColumns),
   };
+}
+
+/**
+ * Fits ridge regressions from features to every factor, classes as one target each of which the largest is told, with penalties chosen by
+ * cross-validation. They are judged on images held out, and then fitted to all.
+ *
+ * @param features of the labelled images, `[n, nFeatures]`
+ * @param labels `[n, nColumns]`
+ * @throws {InputError} as {@link judgedReadouts} says, and when a feature is not finite
+ */
+export async function fitFactorReadouts(
+  gpu: Gpu,
+  data: { readonly features: HostMatrix; readonly labels: Readings },
+  factors: readonly Factor[],
+  { alphas = ALPHAS, ...options }: FactorReadoutOptions,
+): Promise<FactorReadouts> {
+  const ridge: Regression = async (features, targets) => {
+    const fitted = await new RidgeCV(gpu, { alphas }).fit(features, targets);
+    return (some) => fitted.predict(some);
+  };
+  return await judgedReadouts(ridge, data, factors, options);
 }

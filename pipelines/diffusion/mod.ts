@@ -1,6 +1,6 @@
 /**
- * Diffusion: schedules of noise, the steps that samples are drawn through, DDPM, DDIM and its inversion with guidance, and the networks that tell
- * noise.
+ * Diffusion: schedules of noise, the steps that samples are drawn through, DDPM, DDIM and its inversion with guidance, the networks that tell
+ * noise, and their training.
  *
  * @module
  */
@@ -57,6 +57,16 @@ export {
   type StartObjective,
 } from "./guidances.ts";
 export { classifierFree, type ClassifierFreeOptions } from "./classifier_free.ts";
+export { trainDiffusion } from "./train.ts";
+export type { TrainingImages } from "./train_draws.ts";
+export type {
+  DiffusionTrainingOptions,
+  EmaOptions,
+  TrainedDiffusion,
+  TrainingCheckpoint,
+  TrainingStep,
+} from "./train_options.ts";
+export { type DdpSizes, drawDdpWeights } from "../models/ddp_layout.ts";
 export { type AdmForwardOptions, AdmModel, isAdm, loadAdm } from "../models/adm.ts";
 export type { AdmBlock, AdmLayer, AdmLayout } from "../models/adm_layout.ts";
 export type { AdmOptions } from "../models/adm_options.ts";

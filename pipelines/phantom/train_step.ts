@@ -4,8 +4,8 @@ import { add, addScalar, div, exp, log, mul, scale, sub } from "../../engine/ops
 import { AdamW } from "../../engine/ops/optim.ts";
 import { mean, sum } from "../../engine/ops/reduce.ts";
 import { sqrt, square } from "../../engine/ops/elementwise.ts";
-import { Tape } from "../../engine/tape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
+import { lossGradients } from "../gradients.ts";
 import type { Weights } from "../models/vit_weights.ts";
 import type { PhantomCall } from "./phantom.ts";
 import type { TrainableWeights } from "./train_weights.ts";
@@ -90,19 +90,16 @@ export async function optimize(
   const all = (group: readonly string[]) => group.map((name) => weights.tensors.get(name)!);
   using decayed = new AdamW(all(groups[0]), { betas, weightDecay: options.weightDecay });
   using free = new AdamW(all(groups[1]), { betas, weightDecay: 0 });
+  const ordered = new Map(groups.flat().map((name) => [name, weights.tensors.get(name)!]));
   const losses: number[] = [];
   for (let step = 0; step < options.steps; step++) {
     signal?.throwIfAborted();
     decayed.lr = free.lr = learningRate(step, options);
     using value = tidy(weights.gpu, () => {
-      using tape = new Tape();
-      const watched = new Map(names.map((name) => [name, tape.watch(weights.tensors.get(name)!)]));
-      const out = loss(step, watched);
-      const order = [...groups[0], ...groups[1]];
-      const grads = tape.gradient(out, order.map((name) => watched.get(name)!));
-      decayed.step(grads.slice(0, groups[0].length));
-      free.step(grads.slice(groups[0].length));
-      return out.detach();
+      const { loss: out, gradients } = lossGradients(ordered, (watched) => loss(step, watched));
+      decayed.step(gradients.slice(0, groups[0].length));
+      free.step(gradients.slice(groups[0].length));
+      return out;
     });
     losses.push(await value.item());
     await options.onStep?.(step, losses[step]);

@@ -78,6 +78,15 @@ const cases = [
   { ...{ n: 40, aSize: 40, bSize: 8, ...plain }, ...{ n3: 5, n4: 8, a3: 8, b3: 0 } },
   { ...{ n: 40, aSize: 40, bSize: 5, ...plain }, ...{ n3: 5, n4: 8, a3: 8, b3: 1, b4: 0 } },
   { ...{ n: 40, aSize: 40, bSize: 1, ...plain }, ...{ n4: 40, b4: 0 } },
+  // [5, 2, 3, 7, 8] with [2, 1, 7, 8], and with [5, 1, 3, 1, 1]
+  {
+    ...{ n: 1680, aSize: 1680, bSize: 112, ...plain, n1: 2, n2: 3, n3: 7, n4: 8 },
+    ...{ a0: 336, a1: 168, a2: 56, a3: 8, b1: 56, b3: 8 },
+  },
+  {
+    ...{ n: 1680, aSize: 1680, bSize: 15, ...plain, n1: 2, n2: 3, n3: 7, n4: 8 },
+    ...{ a0: 336, a1: 168, a2: 56, a3: 8, b0: 3, b2: 1, b4: 0 },
+  },
 ];
 
 const common = (name: BinaryName) => ({
@@ -114,10 +123,13 @@ function kernel(name: BinaryName): KernelSpec {
       source: rows,
       lib: [ops],
       tunables: { WG: [64] },
-      constants: (_, { b4 }) => ({ OP: code, B_ROW: b4 }),
-      supports: ({ n, aSize }, _, { n1, n2, n3, n4, a3, a4, b4 }) =>
-        aSize === n && n1 * n2 === 1 && n === n3 * n4 && n4 % 4 === 0 && a4 === 1 &&
-        (n3 === 1 || a3 === n4) && b4 <= 1,
+      constants: ({ n }, { n3, n4, b4 }) => ({
+        OP: code,
+        B_ROW: b4,
+        DEEP: Number(n !== n3 * n4),
+      }),
+      // An operand of the result's size repeats on no axis.
+      supports: ({ n, aSize }, _, { n4, b4 }) => aSize === n && n4 % 4 === 0 && b4 <= 1,
       workgroups: ({ n }, { WG }) => grid1d(ceilDiv(n, 4 * WG)),
     }, {
       name: `${name}_broadcast_naive`,

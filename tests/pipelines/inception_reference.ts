@@ -5,7 +5,12 @@
  * @module
  */
 import { foldIn, type Key, normal } from "../../engine/random.ts";
-import { type HostTensor, hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
+import {
+  hostArray,
+  type HostTensor,
+  hostTensor,
+  type StateDict,
+} from "../../pipelines/io/state_dict.ts";
 
 /** A map of one image. */
 export interface FeatureMap {
@@ -24,6 +29,13 @@ const EPS = 1e-3;
 /** Of ImageNet, as torchvision's transforms have them. */
 const MEAN = [0.485, 0.456, 0.406], STD = [0.229, 0.224, 0.225];
 
+/** Values of a tensor of f32 or f64, which gradients by differences take. */
+export function floatsOf(tensor: HostTensor): Float32Array | Float64Array {
+  const values = hostArray(tensor);
+  if (values instanceof Float32Array || values instanceof Float64Array) return values;
+  throw new RangeError(`f32 or f64, not ${tensor.dtype}`);
+}
+
 /** Cross-correlation of a map with `[cout, cin, kh, kw]`, zeros around it. */
 export function convolve(
   x: FeatureMap,
@@ -32,7 +44,7 @@ export function convolve(
 ): FeatureMap {
   const [cout, cin, kh, kw] = weight.shape;
   if (cin !== x.c) throw new RangeError(`${cin} channels, map has ${x.c}`);
-  const values = new Float32Array(weight.bytes.buffer);
+  const values = floatsOf(weight);
   const h = Math.floor((x.h + 2 * pad[0] - kh) / stride) + 1;
   const w = Math.floor((x.w + 2 * pad[1] - kw) / stride) + 1;
   const data = new Float64Array(cout * h * w);

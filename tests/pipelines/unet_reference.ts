@@ -9,13 +9,8 @@ import { sum } from "../../engine/ops/reduce.ts";
 import { foldIn, type Key, normal, randomKey } from "../../engine/random.ts";
 import { Tape } from "../../engine/tape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
-import {
-  type HostTensor,
-  hostTensor,
-  type StateDict,
-  toFloat32,
-} from "../../pipelines/io/state_dict.ts";
-import { convolve, type FeatureMap } from "./inception_reference.ts";
+import { type HostTensor, hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
+import { convolve, type FeatureMap, floatsOf } from "./inception_reference.ts";
 import { relativeError } from "./vit_oracle.ts";
 
 /** Random tensors by name. */
@@ -50,9 +45,9 @@ export class Drawn {
 export class HostLayers {
   constructor(readonly stateDict: StateDict, readonly groups: number) {}
 
-  /** Values of a tensor. */
-  of(name: string): Float32Array {
-    return toFloat32(this.stateDict.get(name)!);
+  /** Values of a tensor of f32 or f64. */
+  of(name: string): Float32Array | Float64Array {
+    return floatsOf(this.stateDict.get(name)!);
   }
 
   /** A linear layer, without a bias where the file has none. */

@@ -3,6 +3,7 @@ import { type Key, randomKey, split } from "../../engine/random.ts";
 import { SlotFile } from "../encoding/alignment/slot_file.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
 import { InputError } from "../errors.ts";
+import { digestOf } from "./digest.ts";
 import { NeuralVae } from "./neural_vae.ts";
 import { initialWeights } from "./parameters.ts";
 import { scaleSamples, shapeOf, type VaeData } from "./samples.ts";
@@ -50,21 +51,11 @@ export function trainsOnDevice({ nSites, hidden, groups }: VaeShape): boolean {
   return nSites * (hidden + latentSize(groups)) >= DEVICE_WEIGHTS;
 }
 
-/** Two sums that a change of any value changes: enough to tell data apart. */
-function digestible(values: ArrayLike<number>): number[] {
-  let [a, b] = [0, 0];
-  for (let i = 0; i < values.length; i++) {
-    a += values[i] * (1 + i % 7919);
-    b += values[i] * values[i] * (1 + i % 104729);
-  }
-  return [values.length, a, b];
-}
-
 function factsOf(data: VaeData, settings: VaeSettings, key: Key, trainedOn: string) {
   return {
-    responses: [data.responses.shape, digestible(data.responses.data)],
-    pose: data.pose && digestible(data.pose.data),
-    categories: data.categories && digestible(data.categories),
+    responses: [data.responses.shape, digestOf(data.responses.data)],
+    pose: data.pose && digestOf(data.pose.data),
+    categories: data.categories && digestOf(data.categories),
     settings,
     key,
     device: trainedOn,

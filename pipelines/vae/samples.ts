@@ -98,9 +98,12 @@ export function shapeOf(data: VaeData, settings: VaeSettings): VaeShape {
   };
 }
 
-function rowsOf({ data, shape: [, cols] }: HostMatrix, rows: Uint32Array): HostMatrix {
+/** Rows of a matrix, in this order. */
+export function rowsOf({ data, shape: [, cols] }: HostMatrix, rows: ArrayLike<number>): HostMatrix {
   const taken = new Float32Array(rows.length * cols);
-  rows.forEach((row, r) => taken.set(data.subarray(row * cols, (row + 1) * cols), r * cols));
+  for (let r = 0; r < rows.length; r++) {
+    taken.set(data.subarray(rows[r] * cols, (rows[r] + 1) * cols), r * cols);
+  }
   return hostMatrix(taken, [rows.length, cols]);
 }
 

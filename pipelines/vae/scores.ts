@@ -4,7 +4,7 @@ import { r2Score } from "../encoding/scoring.ts";
 import { InputError } from "../errors.ts";
 import type { NeuralLatents, NeuralVae } from "./neural_vae.ts";
 import { partialCorrelation } from "./partial_correlation.ts";
-import type { VaeData } from "./samples.ts";
+import { rowsOf, type VaeData } from "./samples.ts";
 import { groupStarts } from "./settings.ts";
 
 /** How well a VAE says responses and labels of some stimuli, and which group says what. */
@@ -25,15 +25,6 @@ export interface VaeScores {
   readonly categoryAccuracy?: number;
   /** Partial correlation between the groups, nats: estimated from these stimuli alone. */
   readonly partialCorrelation: number;
-}
-
-/** Rows of a matrix, in this order. */
-export function rowsOf({ data, shape: [, cols] }: HostMatrix, rows: ArrayLike<number>): HostMatrix {
-  const taken = new Float32Array(rows.length * cols);
-  for (let r = 0; r < rows.length; r++) {
-    taken.set(data.subarray(rows[r] * cols, (rows[r] + 1) * cols), r * cols);
-  }
-  return hostMatrix(taken, [rows.length, cols]);
 }
 
 /** Samples of posteriors: `mu + exp(logvar / 2) · noise`. */

@@ -165,6 +165,7 @@ export * from "./pipelines/optvis/mod.ts";
 export * from "./pipelines/spectral/mod.ts";
 export * from "./pipelines/aligned_cut/mod.ts";
 export * from "./pipelines/vwam/mod.ts";
+export * from "./pipelines/mig_vis/mod.ts";
 export {
   makeToyNets,
   TOY_LATENTS,

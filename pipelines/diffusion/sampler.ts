@@ -71,16 +71,22 @@ export interface SamplingOptions extends DenoiseOptions, DenoisingConditions, Lo
   readonly key?: Key;
   /** Number of the first image. */
   readonly first?: number;
+  /** Numbers of the images instead, where they do not follow each other or share noise. */
+  readonly numbers?: readonly number[];
   /** Awaited after every step. */
   readonly onStep?: (result: StepResult) => void | Promise<void>;
 }
 
 /** Noise of a step, `[n, c, h, w]`. */
-export function noiseFor(x: Tensor, index: number, { key, first = 0 }: SamplingOptions): Tensor {
+export function noiseFor(
+  x: Tensor,
+  index: number,
+  { key, first = 0, numbers }: SamplingOptions,
+): Tensor {
   if (!key) throw new InputError("Cannot draw samples: adding noise takes a key");
   const [n] = x.shape, size = x.size / n, values = new Float32Array(x.size);
   for (let s = 0; s < n; s++) {
-    values.set(normal(foldIn(foldIn(key, first + s), index), size), s * size);
+    values.set(normal(foldIn(foldIn(key, numbers?.[s] ?? first + s), index), size), s * size);
   }
   return Tensor.from(x.gpu, values, x.shape);
 }

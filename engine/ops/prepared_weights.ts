@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Tensor } from "../tensor.ts";
+import { dtypeBytes, type Tensor } from "../tensor.ts";
 
 /**
  * Forms of weights that are made once and kept, for weights that do not change while it lives. Whoever makes it disposes it, before or
- * after the weights.
+ * after the weights. The forms take four times the weights of a 3×3 convolution; what is beyond `maxBytes` is made anew at every use.
  *
  * @example
  * ```ts
@@ -24,16 +24,28 @@ import type { Tensor } from "../tensor.ts";
  */
 export class PreparedWeights implements Disposable {
   readonly #forms = new Map<Tensor, Map<string, Tensor>>();
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  /**
+   * Forms of no weight yet.
+   *
+   * @param options.maxBytes of all forms together
+   */
+  constructor({ maxBytes = Infinity }: { readonly maxBytes?: number } = {}) {
+    this.#maxBytes = maxBytes;
+  }
 
   /** The form of a name, made where it is not there yet. @internal */
   form(weight: Tensor, name: string, make: () => Tensor): Tensor {
     const forms = this.#forms.get(weight) ?? new Map<string, Tensor>();
-    this.#forms.set(weight, forms);
     const known = forms.get(name);
     if (known) return known;
-    const made = make();
+    const made = make(), bytes = made.size * dtypeBytes(made.dtype);
+    if (this.#bytes + bytes > this.#maxBytes) return made;
     made.gpu.scopes.at(-1)?.delete(made); // it outlives the scope it is made in
-    forms.set(name, made);
+    this.#bytes += bytes;
+    this.#forms.set(weight, forms.set(name, made));
     return made;
   }
 
@@ -43,5 +55,6 @@ export class PreparedWeights implements Disposable {
       for (const tensor of forms.values()) tensor.dispose();
     }
     this.#forms.clear();
+    this.#bytes = 0;
   }
 }

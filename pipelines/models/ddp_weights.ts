@@ -5,13 +5,14 @@
  */
 import type { Gpu } from "../../engine/gpu.ts";
 import { scale } from "../../engine/ops/elementwise.ts";
+import type { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { permute, slice } from "../../engine/ops/shape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { CheckpointReader } from "./checkpoint_reader.ts";
 import { quote } from "../io/strict_json.ts";
 import { LayerUploader } from "./layer_uploader.ts";
-import type { Layer } from "./unet_layers.ts";
+import type { BiasedLayer, Layer } from "./unet_layers.ts";
 import { own } from "./vit_weights.ts";
 
 /** Weights of a residual block. */
@@ -76,6 +77,8 @@ export interface DdpSource {
     shape: readonly number[],
     form: (raw: Tensor) => readonly Tensor[],
   ): readonly Tensor[];
+  /** Where forms of weights are kept, for weights that do not change. */
+  readonly prepared?: PreparedWeights;
   /** Error of a tensor that breaks a rule. */
   refusal(name: string, rule: string): InputError;
 }
@@ -144,11 +147,12 @@ export class DdpTensors implements DdpSource {
   }
 }
 
-function bindConv(source: DdpSource, name: string): Required<Layer> {
+function bindConv(source: DdpSource, name: string): BiasedLayer {
   const shape = source.shape(`${name}.weight`);
   return {
     weight: source.tensor(`${name}.weight`, shape),
     bias: source.tensor(`${name}.bias`, [shape[0]]),
+    prepared: source.prepared,
   };
 }
 

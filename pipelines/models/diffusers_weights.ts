@@ -10,7 +10,7 @@ import type { CheckpointReader } from "./checkpoint_reader.ts";
 import type { DiffusersFacts, DiffusersUnetOptions } from "./diffusers_options.ts";
 import { LayerUploader } from "./layer_uploader.ts";
 import type { SpatialTransformer, TransformerBlock } from "./spatial_transformer.ts";
-import type { AttentionBlock, Layer, Norm, ResBlock } from "./unet_layers.ts";
+import type { AttentionBlock, BiasedLayer, Layer, Norm, ResBlock } from "./unet_layers.ts";
 
 /** What follows a residual block: attention over places, a transformer that attends to the context, or nothing. */
 export type Mixing =
@@ -79,7 +79,7 @@ export class DiffusersUploader extends LayerUploader {
   }
 
   /** A convolution of whatever shape the file has. */
-  conv(name: string): Required<Layer> {
+  conv(name: string): BiasedLayer {
     return this.layer(name, this.reader.shape(`${name}.weight`));
   }
 

@@ -4,12 +4,16 @@
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
+import { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { CheckpointReader } from "./checkpoint_reader.ts";
 import { listNames } from "./layouts.ts";
-import type { Layer, Norm } from "./unet_layers.ts";
+import type { BiasedLayer, Norm } from "./unet_layers.ts";
 import { own } from "./vit_weights.ts";
+
+/** A tenth of a pass costs so much memory at most, on adapters that take convolutions by products at points. */
+const MAX_PREPARED_BYTES = 1 << 29;
 
 /** Uploads tensors as it reads them; whoever reads frees them where one is refused. */
 export class LayerUploader {
@@ -17,6 +21,8 @@ export class LayerUploader {
   readonly tensors: Tensor[] = [];
   /** Trained values that were read. */
   parameters = 0;
+  /** Forms of the weights of convolutions. */
+  readonly prepared = new PreparedWeights({ maxBytes: MAX_PREPARED_BYTES });
 
   constructor(readonly gpu: Gpu, readonly reader: CheckpointReader) {}
 
@@ -34,10 +40,11 @@ export class LayerUploader {
   }
 
   /** Weight and bias. */
-  layer(name: string, shape: readonly number[]): Required<Layer> {
+  layer(name: string, shape: readonly number[]): BiasedLayer {
     return {
       weight: this.tensor(`${name}.weight`, shape),
       bias: this.tensor(`${name}.bias`, [shape[0]]),
+      prepared: this.prepared,
     };
   }
 
@@ -48,6 +55,7 @@ export class LayerUploader {
 
   /** Frees everything. */
   dispose(): void {
+    this.prepared[Symbol.dispose]();
     this.tensors.forEach((tensor) => tensor.dispose());
   }
 }

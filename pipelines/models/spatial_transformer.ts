@@ -10,21 +10,21 @@ import { linear } from "../../engine/ops/matmul.ts";
 import { layerNorm } from "../../engine/ops/norm.ts";
 import { slice, transpose } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
-import { type Layer, type Norm, normed } from "./unet_layers.ts";
+import { type BiasedLayer, type Layer, type Norm, normed } from "./unet_layers.ts";
 
 /** Weights of one block. */
 export interface TransformerBlock {
-  readonly norm1: Required<Layer>;
+  readonly norm1: BiasedLayer;
   /** `[3·C, C]`, without a bias. */
   readonly qkv: Layer;
   readonly out1: Layer;
-  readonly norm2: Required<Layer>;
+  readonly norm2: BiasedLayer;
   /** `[C, C]`, without a bias. */
   readonly query: Layer;
   /** `[2·C, width of the context]`, without a bias. */
   readonly keyValue: Layer;
   readonly out2: Layer;
-  readonly norm3: Required<Layer>;
+  readonly norm3: BiasedLayer;
   /** `[8·C, C]`: values, then gates. */
   readonly gated: Layer;
   readonly out3: Layer;
@@ -47,7 +47,7 @@ const through = (x: Tensor, { weight, bias }: Layer, residual?: Tensor): Tensor 
   linear(x, weight, { bias, residual });
 
 function runBlock(x: Tensor, context: Tensor, block: TransformerBlock, nHeads: number): Tensor {
-  const norm = (x: Tensor, { weight, bias }: Required<Layer>) =>
+  const norm = (x: Tensor, { weight, bias }: BiasedLayer) =>
     layerNorm(x, weight, bias, { eps: LAYER_NORM_EPS });
   return tidy(x.gpu, () => {
     const own = selfAttention(through(norm(x, block.norm1), block.qkv), { nHeads });

@@ -7,6 +7,7 @@ import { add, addScalar, mul, scale, silu } from "../../engine/ops/elementwise.t
 import { selfAttention } from "../../engine/ops/attention.ts";
 import { groupNorm } from "../../engine/ops/channel_norm.ts";
 import { conv2d } from "../../engine/ops/conv.ts";
+import type { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { avgPool2d, resize } from "../../engine/ops/resize.ts";
 import { slice, transpose } from "../../engine/ops/shape.ts";
@@ -18,6 +19,13 @@ export interface Layer {
   readonly weight: Tensor;
   /** Added to the result. */
   readonly bias?: Tensor;
+  /** Where forms of weights are kept that do not change. */
+  readonly prepared?: PreparedWeights;
+}
+
+/** A layer with a bias. */
+export interface BiasedLayer extends Layer {
+  readonly bias: Tensor;
 }
 
 /** A group norm. */
@@ -70,8 +78,8 @@ export function normed(
 }
 
 /** A convolution that keeps the sides. */
-export function convolve(x: Tensor, { weight, bias }: Layer): Tensor {
-  return conv2d(x, weight, { bias, padding: Math.floor(weight.shape[2] / 2) });
+export function convolve(x: Tensor, { weight, bias, prepared }: Layer): Tensor {
+  return conv2d(x, weight, { bias, prepared, padding: Math.floor(weight.shape[2] / 2) });
 }
 
 /** Both sides doubled, every pixel twice along each. */

@@ -9,6 +9,7 @@ import { cast } from "../../engine/ops/cast.ts";
 import { conv2d } from "../../engine/ops/conv.ts";
 import { relu } from "../../engine/ops/elementwise.ts";
 import { linear } from "../../engine/ops/matmul.ts";
+import { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { maxPool2d } from "../../engine/ops/pool.ts";
 import { adaptiveAvgPool2d } from "../../engine/ops/resize.ts";
 import { Tensor } from "../../engine/tensor.ts";
@@ -65,6 +66,7 @@ export class VggModel implements TapModel {
   readonly outputWidth: number;
   readonly #layers: readonly Layer[];
   readonly #grid: number;
+  readonly #prepared = new PreparedWeights();
   #disposed = false;
 
   /** @internal Use {@link loadVgg}. */
@@ -176,10 +178,11 @@ export class VggModel implements TapModel {
       const y = linear(rows, weight!, { bias });
       return isActive ? relu(y, { grad: options.reluGradient }) : y;
     }
+    const prepared = this.#prepared;
     if (options.reluGradient !== "redirected") {
-      return conv2d(x, weight!, { bias, padding: 1, activation: "relu" });
+      return conv2d(x, weight!, { bias, prepared, padding: 1, activation: "relu" });
     }
-    return relu(conv2d(x, weight!, { bias, padding: 1 }), { grad: options.reluGradient });
+    return relu(conv2d(x, weight!, { bias, prepared, padding: 1 }), { grad: options.reluGradient });
   }
 
   #checkSides({ height, width }: ImageSize): void {
@@ -202,6 +205,7 @@ export class VggModel implements TapModel {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#prepared[Symbol.dispose]();
     for (const { weight, bias } of this.#layers) {
       weight?.dispose();
       bias?.dispose();

@@ -118,6 +118,23 @@ Deno.test("conv2d() by products at points equals plain sums, forward and back, i
   }
 });
 
+Deno.test("PreparedWeights keeps forms up to its limit and has others made anew", () => {
+  using prepared = new PreparedWeights({ maxBytes: 16 });
+  using weight = Tensor.zeros(gpu, [1]);
+  let made = 0;
+  const form = (name: string, size: number) =>
+    tidy(gpu, () => {
+      const tensor = prepared.form(weight, name, () => {
+        made++;
+        return Tensor.zeros(gpu, [size]);
+      });
+      return tensor.size;
+    });
+  assert.deepEqual([form("a", 3), form("a", 3), made], [3, 3, 1]);
+  assert.deepEqual([form("b", 2), form("b", 2), made], [2, 2, 3]); // 12 of 16 bytes are taken
+  assert.deepEqual([form("c", 1), form("c", 1), form("a", 3), made], [1, 1, 3, 4]);
+});
+
 Deno.test("usesWinograd() takes stride 1, 3x3 taps and full tiles, whatever the batch", () => {
   if (gpu.caps.subgroupMinSize !== 8 || !gpu.caps.isSoftware || gpu.options.kernels === "naive") {
     return;

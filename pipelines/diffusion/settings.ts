@@ -106,6 +106,11 @@ function admSettings(
   if (kind !== "unet") {
     throw new InputError(`${CANNOT} it is a classifier, which tells classes and no noise`);
   }
+  if (inChannels === 6 && (outChannels === 3 || outChannels === 6)) {
+    throw new InputError(
+      `${CANNOT} it is an upsampler, which takes a small image with the noise (6 channels to ${outChannels})`,
+    );
+  }
   const entries = new Entries(config, "");
   const released = modelChannels === 192 && `${channelMult}` === "1,2,3,4" ? "cosine" : "linear";
   const isLearned = outChannels === 2 * inChannels;

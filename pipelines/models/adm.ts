@@ -28,6 +28,7 @@ import {
 } from "./adm_weights.ts";
 import { Captures, checkCaptures } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
+import { isLdmUnet } from "./diffusers_layouts.ts";
 import { loadWhole } from "./layer_uploader.ts";
 import type { ForwardResult } from "./model.ts";
 import {
@@ -214,9 +215,10 @@ function runHead(x: Tensor, head: AdmHead): Tensor {
  * @param prefix beginning of its keys; any when left out
  */
 export function isAdm(stateDict: StateDict, prefix?: string): boolean {
-  return anchorPrefixes(stateDict, ADM_ANCHOR).some((found) =>
-    (prefix === undefined || found === prefix) && stateDict.has(`${found}time_embed.0.weight`)
-  );
+  return !isLdmUnet(stateDict, prefix) &&
+    anchorPrefixes(stateDict, ADM_ANCHOR).some((found) =>
+      (prefix === undefined || found === prefix) && stateDict.has(`${found}time_embed.0.weight`)
+    );
 }
 
 /**
@@ -239,6 +241,6 @@ export async function loadAdm(
   checkAdmFlags(config, layout);
   const uploader = new AdmUploader(gpu, reader, layout, admHeads(options, layout));
   return await loadWhole(uploader, () => new AdmModel(uploadAdm(uploader), uploader), {
-    ...{ strict: options.strict, isAlone: options.prefix === undefined },
+    strict: options.strict,
   });
 }

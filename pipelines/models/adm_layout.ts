@@ -43,6 +43,10 @@ export interface AdmLayout {
   readonly useScaleShiftNorm: boolean;
   /** Whether residual blocks resample. */
   readonly resblockUpdown: boolean;
+  /** Whether convolutions do where residual blocks do not, or means and repetition. */
+  readonly convResample: boolean;
+  /** Of a classifier: whether its head attends to all places or takes their mean. */
+  readonly pool?: "attention" | "adaptive";
   /** On the way down. */
   readonly inputBlocks: readonly AdmBlock[];
   /** At the bottom. */
@@ -147,7 +151,9 @@ export function admLayout(keys: CheckpointKeys, said?: number): AdmLayout {
   const blocks = (name: string) =>
     Array.from({ length: keys.count(name) }, (_, i) => blockOf(keys, `${name}.${i}`));
   const input = blocks("input_blocks"), output = blocks("output_blocks");
-  const [modelChannels, inChannels] = keys.needShape(ADM_ANCHOR);
+  const [, inChannels] = keys.needShape(ADM_ANCHOR);
+  // The first convolution has as many channels as the first level, which in the released network of 512 pixels are half.
+  const [, modelChannels] = keys.needShape("time_embed.0.weight");
   const numResBlocks = findNumResBlocks(keys, input, { output, said });
   const period = numResBlocks + 1, levels = input.length / period;
   if (output.length !== 0 && output.length !== levels * period) {
@@ -173,6 +179,8 @@ export function admLayout(keys: CheckpointKeys, said?: number): AdmLayout {
     numClasses: keys.shapeOf("label_emb.weight")?.[0] ?? 0,
     useScaleShiftNorm: keys.needShape(`${key}.emb_layers.1.weight`)[0] === 2 * channelsOf(first(0)),
     resblockUpdown: input[period]?.[0]?.kind === "res",
+    convResample: input[period]?.[0]?.kind === "down-conv",
+    ...(isUnet ? {} : { pool: keys.has("out.3.weight") ? "adaptive" : "attention" }),
     inputBlocks: withResampling(input, isDown, "down"),
     middleBlock: blockOf(keys, "middle_block"),
     outputBlocks: withResampling(output, isUp, "up"),

@@ -88,6 +88,11 @@ function claims(config: Json, layout: AdmLayout): [string, unknown, unknown][] {
     classifier_use_scale_shift_norm: layout.useScaleShiftNorm,
     resblock_updown: layout.resblockUpdown,
     classifier_resblock_updown: layout.resblockUpdown,
+    dims: 2,
+    ...(layout.kind === "classifier" ? { pool: layout.pool, classifier_pool: layout.pool } : {}),
+    ...(layout.resblockUpdown || layout.channelMult.length === 1
+      ? {}
+      : { conv_resample: layout.convResample }),
     ...(layout.kind === "classifier" || config.learn_sigma === undefined
       ? { out_channels: layout.outChannels }
       : {}),

@@ -13,6 +13,7 @@ import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
 import { Entries, isJson } from "./config_entries.ts";
+import { isLdmAutoencoder, renameAutoencoder } from "./diffusers_layouts.ts";
 import { type DiffusersLevel, DiffusersUploader } from "./diffusers_weights.ts";
 import { loadWhole } from "./layer_uploader.ts";
 import { requireNoisyImages } from "./unet_inputs.ts";
@@ -187,18 +188,19 @@ function finish(
 }
 
 /**
- * Whether a state dict is of such an autoencoder.
+ * Whether a state dict is of such an autoencoder, by diffusers' names or LDM's.
  *
  * @param prefix beginning of its keys; any when left out
  */
 export function isAutoencoder(stateDict: StateDict, prefix?: string): boolean {
+  if (isLdmAutoencoder(stateDict, prefix)) return true;
   return anchorPrefixes(stateDict, ANCHOR).some((found) =>
     (prefix === undefined || found === prefix) && stateDict.has(`${found}encoder.conv_in.weight`)
   );
 }
 
 /**
- * Loads an autoencoder of diffusers: levels are read off the keys, old names of attention layers are taken too, and every tensor is checked.
+ * Loads an autoencoder of diffusers, or of LDM (Stable Diffusion in one file: `first_stage_model.`): levels are read off the keys, old names of attention layers are taken too, and every tensor is checked.
  *
  * @param config {@link AutoencoderOptions}, or a `config.json`
  * @throws {InputError} when a tensor is missing, unknown, of another shape or not finite
@@ -213,8 +215,9 @@ export async function loadAutoencoder(
   const normNumGroups = entries.count("normNumGroups", "norm_num_groups");
   const scalingFactor = entries.positive("scalingFactor", "scaling_factor") ?? 0.18215;
   const wanted = entries.text("prefix");
-  const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, wanted);
-  const reader = new CheckpointReader(stateDict, prefix, CANNOT);
+  const renamed = renameAutoencoder(stateDict, wanted);
+  const prefix = renamed ? "" : findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, wanted);
+  const reader = new CheckpointReader(renamed ?? stateDict, prefix, CANNOT);
   const options = { normNumGroups, normEps: EPS, attentionHeadDim: null };
   const uploader = new DiffusersUploader(gpu, reader, options);
   const half = (name: "encoder" | "decoder"): Half => {

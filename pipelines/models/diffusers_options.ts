@@ -10,6 +10,8 @@ export interface DiffusersUnetOptions {
   readonly attentionHeadDim?: number | readonly number[] | null;
   /** Groups of the norms (default 32). */
   readonly normNumGroups?: number;
+  /** Groups of the norm before the attention of the middle block (default as the others). */
+  readonly attnNormNumGroups?: number;
   /** Added to variances (default 1e-5). */
   readonly normEps?: number;
   /** Whether time steps are told as [cos | sin] (default true) or [sin | cos]. */
@@ -32,11 +34,30 @@ export interface DiffusersUnetOptions {
 
 const CANNOT = "Cannot use the configuration of diffusers:";
 
+/** Blocks that are known here: those of NCSN++ (Skip), of k-diffusion (K) and of DeepFloyd (SimpleCrossAttn) are not. */
+const BLOCK_TYPE = /^(Attn|CrossAttn|Resnet(Down|Up)sample|)(Down|Up)?Block2D$/;
+
 /** Entries that can have one value here. */
 const FIXED: Readonly<Record<string, readonly unknown[]>> = {
   time_embedding_type: ["positional"],
   act_fn: ["silu", "swish"],
-  class_embed_type: [null],
+  class_embed_type: [null, "timestep"],
+  resnet_time_scale_shift: ["default", "scale_shift"],
+  mid_block_type: [null, "UNetMidBlock2D", "UNetMidBlock2DCrossAttn"],
+  downsample_type: ["conv", "resnet"],
+  upsample_type: ["conv", "resnet"],
+  attention_type: ["default"],
+  attention_legacy_order: [false],
+  resnet_skip_time_act: [false],
+  resnet_out_scale_factor: [1],
+  time_embedding_act_fn: [null],
+  timestep_post_act: [null],
+  time_cond_proj_dim: [null],
+  class_embeddings_concat: [false],
+  mid_block_only_cross_attention: [false],
+  cross_attention_norm: [null],
+  encoder_hid_dim_type: [null],
+  reverse_transformer_layers_per_block: [null],
   addition_embed_type: [null],
   encoder_hid_dim: [null],
   dual_cross_attention: [false],
@@ -68,6 +89,7 @@ export function readDiffusersOptions(
   return {
     attentionHeadDim: heads === undefined ? (isNone ? null : undefined) : headsOf(heads),
     normNumGroups: entries.count("normNumGroups", "norm_num_groups"),
+    attnNormNumGroups: entries.count("attnNormNumGroups", "attn_norm_num_groups"),
     normEps: entries.positive("normEps", "norm_eps"),
     flipSinToCos: entries.flag("flipSinToCos", "flip_sin_to_cos"),
     freqShift: entries.index("freqShift", "freq_shift"),
@@ -110,8 +132,12 @@ export interface DiffusersFacts {
   readonly upBlockTypes: readonly (readonly string[])[];
   /** Width of the context; 0 without. */
   readonly crossAttentionDim: number;
-  /** Classes; 0 where the network is told none. */
+  /** Classes; 0 where the network is told none, infinitely many where it is told numbers (`class_embed_type: "timestep"`). */
   readonly numClassEmbeds: number;
+  /** Whether the time step scales and shifts (`resnet_time_scale_shift: "scale_shift"`). */
+  readonly hasScaleShift: boolean;
+  /** Whether the middle block attends (`add_attention`). */
+  readonly hasMiddleAttention: boolean;
 }
 
 /**
@@ -137,10 +163,26 @@ export function checkDiffusersClaims(claims: Json = {}, facts: DiffusersFacts): 
   if (!Array.isArray(claims.cross_attention_dim) && facts.className === "UNet2DConditionModel") {
     differ("cross_attention_dim", claims.cross_attention_dim, facts.crossAttentionDim);
   }
-  differ("num_class_embeds", claims.num_class_embeds, facts.numClassEmbeds);
+  if (Number.isFinite(facts.numClassEmbeds)) {
+    differ("num_class_embeds", claims.num_class_embeds, facts.numClassEmbeds);
+  }
+  const shift = facts.hasScaleShift ? "scale_shift" : "default";
+  differ("resnet_time_scale_shift", claims.resnet_time_scale_shift, shift);
+  differ(
+    "class_embed_type",
+    claims.class_embed_type,
+    facts.numClassEmbeds === Infinity && "timestep",
+  );
+  if (facts.className === "UNet2DModel" && claims.mid_block_type !== null) {
+    differ("add_attention", claims.add_attention, facts.hasMiddleAttention);
+  }
   for (const way of ["down", "up"] as const) {
     const said = claims[`${way}_block_types`];
     if (!Array.isArray(said)) continue;
+    const strange = said.find((type) => !BLOCK_TYPE.test(`${type}`));
+    if (strange !== undefined) {
+      throw new InputError(`${CANNOT} ${way}_block_types has ${strange}, which is not known here`);
+    }
     const all = way === "down" ? facts.downBlockTypes : facts.upBlockTypes;
     all.forEach((types, i) => {
       if (types.includes(`${said[i]}`)) return;

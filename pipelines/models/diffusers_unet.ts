@@ -21,6 +21,7 @@ import {
   type DiffusersUnetOptions,
   readDiffusersOptions,
 } from "./diffusers_options.ts";
+import { isDdpmUnet, isLdmUnet, renameUnet } from "./diffusers_layouts.ts";
 import {
   diffusersFacts,
   type DiffusersLevel,
@@ -118,12 +119,15 @@ export class DiffusersUnet implements Disposable {
       if (level.resampling) skips.push(h = step(() => this.#halve(h, active, level)));
       captures.take(`down_blocks.${i}`, h);
     });
-    h = step(() =>
-      middle.resnets.slice(1).reduce(
-        (y, block, i) => runResBlock(mixed(y, middle.mixings[i]), active, block),
-        runResBlock(h, active, middle.resnets[0]),
-      )
-    );
+    const [firstOfMiddle, ...others] = middle.resnets; // none where mid_block_type is null
+    if (firstOfMiddle) {
+      h = step(() =>
+        others.reduce(
+          (y, block, i) => runResBlock(mixed(y, middle.mixings[i]), active, block),
+          runResBlock(h, active, firstOfMiddle),
+        )
+      );
+    } else h = step(() => h.alias());
     captures.take("mid_block", h);
     up.forEach((level, i) => {
       level.resnets.forEach((block, j) => {
@@ -151,20 +155,33 @@ export class DiffusersUnet implements Disposable {
     return conv2d(x, weight, { bias, stride: 2, padding });
   }
 
+  #embedNumbers(
+    numbers: ArrayLike<number>,
+    [first, second]: DiffusersWeights["time"],
+  ): Tensor {
+    const { flipSinToCos = true, freqShift: shift = 0 } = this.#options;
+    const width = first.weight.shape[1], order = flipSinToCos ? "cos-sin" : "sin-cos";
+    const values = timestepValues(numbers, width, { order, shift });
+    const sinusoid = Tensor.from(this.gpu, values, [numbers.length, width]);
+    const inner = linear(sinusoid, first.weight, { bias: first.bias, activation: "silu" });
+    return linear(inner, second.weight, { bias: second.bias });
+  }
+
   #embed(
     timesteps: ArrayLike<number>,
     classLabels: ArrayLike<number> | undefined,
     captures: Captures,
   ): Tensor {
-    const { time: [first, second], labels } = this.#weights;
-    const { flipSinToCos = true, freqShift: shift = 0 } = this.#options;
-    const width = first.weight.shape[1], order = flipSinToCos ? "cos-sin" : "sin-cos";
-    const values = timestepValues(timesteps, width, { order, shift });
-    const sinusoid = Tensor.from(this.gpu, values, [timesteps.length, width]);
-    const inner = linear(sinusoid, first.weight, { bias: first.bias, activation: "silu" });
-    const embedded = linear(inner, second.weight, { bias: second.bias });
+    const { time, labels } = this.#weights;
+    const embedded = this.#embedNumbers(timesteps, time);
     captures.take("time_embed", embedded);
-    return labels ? add(embedded, gather(labels, Uint32Array.from(classLabels!))) : embedded;
+    if (!labels) return embedded;
+    return add(
+      embedded,
+      labels.kind === "table"
+        ? gather(labels.table, Uint32Array.from(classLabels!))
+        : this.#embedNumbers(classLabels!, labels.layers),
+    );
   }
 
   #checkCaptures(capture: readonly string[]): void {
@@ -227,11 +244,12 @@ function double(x: Tensor, active: Tensor, { resampling }: DiffusersLevel): Tens
 }
 
 /**
- * Whether a state dict is of a UNet of diffusers.
+ * Whether a state dict is of a UNet of diffusers, by its own names or those of LDM or DDPM.
  *
  * @param prefix beginning of its keys; any when left out
  */
 export function isDiffusersUnet(stateDict: StateDict, prefix?: string): boolean {
+  if (isLdmUnet(stateDict, prefix) || isDdpmUnet(stateDict, prefix)) return true;
   return anchorPrefixes(stateDict, ANCHOR).some((found) =>
     (prefix === undefined || found === prefix) &&
     stateDict.has(`${found}time_embedding.linear_1.weight`)
@@ -241,6 +259,8 @@ export function isDiffusersUnet(stateDict: StateDict, prefix?: string): boolean 
 /**
  * Loads a UNet of diffusers: levels, blocks, attention and transformers are read off the keys, old names of attention layers are taken too,
  * and every tensor is checked. What shapes do not tell is the configuration's, else diffusers' default for the class; what they do is compared.
+ * Networks under LDM's names (Stable Diffusion in one file: `model.diffusion_model.`) and under those of DDPM's port to PyTorch
+ * (`temb.dense.0` …) are taken too.
  *
  * @param config {@link DiffusersUnetOptions}, or a `config.json`
  * @throws {InputError} when a tensor is missing, unknown, of another shape or not finite, or the configuration contradicts the shapes
@@ -250,14 +270,20 @@ export async function loadDiffusersUnet(
   stateDict: StateDict,
   config: DiffusersUnetOptions | Readonly<Record<string, unknown>> = {},
 ): Promise<DiffusersUnet> {
-  const options = readDiffusersOptions(config);
-  const prefix = findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, options.prefix);
-  const reader = new CheckpointReader(stateDict, prefix, CANNOT);
+  const said = readDiffusersOptions(config);
+  const other = renameUnet(stateDict, said.prefix);
+  const isSaid = Object.entries(said).filter(([, value]) => value !== undefined);
+  const options: DiffusersUnetOptions = { ...other?.options, ...Object.fromEntries(isSaid) };
+  const prefix = other
+    ? ""
+    : findPrefix(stateDict, { cannot: CANNOT, key: ANCHOR }, options.prefix);
+  const cannot = other ? `${CANNOT.slice(0, -1)}, renamed from ${other.layout}'s:` : CANNOT;
+  const reader = new CheckpointReader(other?.stateDict ?? stateDict, prefix, cannot);
   const uploader = new DiffusersUploader(gpu, reader, options);
   return await loadWhole(uploader, () => {
     const weights = uploader.all();
     const facts = diffusersFacts(weights, uploader.isConditional);
     checkDiffusersClaims(options.claims, facts);
     return new DiffusersUnet(weights, facts, uploader);
-  }, { strict: options.strict, isAlone: options.prefix === undefined });
+  }, { strict: options.strict });
 }

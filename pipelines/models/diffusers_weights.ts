@@ -30,12 +30,17 @@ export interface DiffusersLevel {
   readonly resampling?: Resampling;
 }
 
+/** A table of classes, or layers that numbers go through as time steps do (`class_embed_type: "timestep"`). */
+export type ClassEmbedding =
+  | { readonly kind: "table"; readonly table: Tensor }
+  | { readonly kind: "timestep"; readonly layers: readonly [Layer, Layer] };
+
 /** All of a network. */
 export interface DiffusersWeights {
   readonly convIn: Layer;
   readonly time: readonly [Layer, Layer];
-  /** `[classes, width]` */
-  readonly labels?: Tensor;
+  /** How classes are told: `[classes, width]`, or two layers over the sinusoids of numbers. */
+  readonly labels?: ClassEmbedding;
   readonly down: readonly DiffusersLevel[];
   readonly middle: DiffusersLevel;
   readonly up: readonly DiffusersLevel[];
@@ -49,6 +54,12 @@ const ATTENTION_NAMES = [
   ["to_q", "to_k", "to_v", "to_out.0"],
   ["query", "key", "value", "proj_attn"],
 ] as const;
+
+/** What sets the middle block apart. */
+interface MiddleBlock {
+  readonly outputScale?: number;
+  readonly mayLackNorm?: boolean;
+}
 
 /** Uploads the blocks of a UNet of diffusers. */
 export class DiffusersUploader extends LayerUploader {
@@ -65,9 +76,11 @@ export class DiffusersUploader extends LayerUploader {
   }
 
   /** A group norm of as many channels as the file has. */
-  groupNorm(name: string, eps = this.options.normEps ?? 1e-5): Norm {
+  groupNorm(
+    name: string,
+    { eps = this.options.normEps ?? 1e-5, groups = this.options.normNumGroups ?? 32 } = {},
+  ): Norm {
     const [channels] = this.reader.shape(`${name}.weight`);
-    const { normNumGroups: groups = 32 } = this.options;
     if (channels % groups !== 0) {
       throw new InputError(
         `${this.reader.cannot} ${
@@ -136,10 +149,18 @@ export class DiffusersUploader extends LayerUploader {
     };
   }
 
-  #heads(channels: number, level: number): number {
-    const { attentionHeadDim: said = 8 } = this.options;
-    const own = Array.isArray(said) ? said[level] : said as number | null;
-    const count = this.isConditional ? own ?? 8 : own === null ? 1 : channels / own;
+  /**
+   * Heads of a layer. Where nothing is said: heads of 8 channels (`UNet2DModel`); of networks with a context 8 heads (Stable Diffusion 1), or
+   * heads of 64 channels where projections are linear (Stable Diffusion 2).
+   */
+  #heads(channels: number, level: number, isLinear = false): number {
+    const { attentionHeadDim: said } = this.options;
+    const own = Array.isArray(said) ? said[level] : said as number | null | undefined;
+    const count = this.isConditional
+      ? own ?? (isLinear ? channels / 64 : 8)
+      : own === null
+      ? 1
+      : channels / (own ?? 8);
     if (Number.isInteger(count) && channels % count === 0) return count;
     throw new InputError(
       `${this.reader.cannot} attention of ${channels} channels at level ${level} cannot have ${
@@ -148,22 +169,26 @@ export class DiffusersUploader extends LayerUploader {
     );
   }
 
-  #attention(name: string, level: number, outputScale?: number): AttentionBlock {
-    const names = ATTENTION_NAMES.find(([query]) => this.reader.has(`${name}.${query}.weight`)) ??
+  #attention(name: string, level: number, middle?: MiddleBlock): AttentionBlock {
+    const { reader, options: { attnNormNumGroups: groups } } = this;
+    const names = ATTENTION_NAMES.find(([query]) => reader.has(`${name}.${query}.weight`)) ??
       ATTENTION_NAMES[0];
     const [query, key, value, out] = names.map((part) => `${name}.${part}`);
-    const norm = this.groupNorm(`${name}.group_norm`);
-    const channels = norm.weight.size;
+    const channels = reader.shape(`${query}.weight`)[1];
+    const norm = `${name}.group_norm`, lacksNorm = !reader.has(`${norm}.weight`);
     return {
-      norm,
+      ...(middle?.mayLackNorm && lacksNorm
+        ? {}
+        : { norm: this.groupNorm(norm, middle && groups ? { groups } : {}) }),
       qkv: this.rows([query, key, value], true),
       out: this.rows([out], true),
-      ...{ nHeads: this.#heads(channels, level), outputScale },
+      nHeads: this.#heads(channels, level),
+      outputScale: middle?.outputScale,
     };
   }
 
   #transformer(name: string, level: number): SpatialTransformer {
-    const norm = this.groupNorm(`${name}.norm`, TRANSFORMER_EPS);
+    const norm = this.groupNorm(`${name}.norm`, { eps: TRANSFORMER_EPS });
     const block = (at: string): TransformerBlock => {
       const attention = (n: number, part: string) => `${at}.attn${n}.${part}`;
       return {
@@ -180,45 +205,55 @@ export class DiffusersUploader extends LayerUploader {
       };
     };
     const count = this.reader.count(`${name}.transformer_blocks`);
+    const isLinear = this.reader.shape(`${name}.proj_in.weight`).length === 2;
     return {
       norm,
       projIn: this.rows([`${name}.proj_in`], true),
       blocks: Array.from({ length: count }, (_, i) => block(`${name}.transformer_blocks.${i}`)),
       projOut: this.rows([`${name}.proj_out`], true),
-      nHeads: this.#heads(norm.weight.size, level),
+      nHeads: this.#heads(norm.weight.size, level, isLinear),
     };
   }
 
   /** Attention of either kind. */
-  mixing(name: string, level: number, outputScale?: number): Mixing {
+  mixing(name: string, level: number, middle?: MiddleBlock): Mixing {
     return this.reader.count(`${name}.transformer_blocks`) > 0
       ? { kind: "transformer", block: this.#transformer(name, level) }
-      : { kind: "attention", block: this.#attention(name, level, outputScale) };
+      : { kind: "attention", block: this.#attention(name, level, middle) };
   }
 
-  /** A level by its keys. */
+  /** A level by its keys; one that leads neither down nor up is the middle. */
   level(name: string, level: number, way?: "down" | "up", outputScale?: number): DiffusersLevel {
-    const resnets = this.reader.count(`${name}.resnets`);
-    const mixings = this.reader.count(`${name}.attentions`);
+    const numbered = (part: string) =>
+      Array.from(
+        { length: this.reader.count(`${name}.${part}`) },
+        (_, i) => `${name}.${part}.${i}`,
+      );
     const sampler = `${name}.${way}samplers.0`;
-    const more = outputScale === undefined || outputScale === 1 ? {} : { outputScale };
     let resampling: Resampling | undefined;
-    const made = {
-      resnets: Array.from(
-        { length: resnets },
-        (_, i) => this.resBlock(`${name}.resnets.${i}`, more),
-      ),
-      mixings: Array.from(
-        { length: mixings },
-        (_, i) => this.mixing(`${name}.attentions.${i}`, level, more.outputScale),
-      ),
-    };
+    const resnets = numbered("resnets").map((at) => this.resBlock(at, { outputScale }));
+    // UNetMidBlock2D gives its attention a norm only where time steps are added, or groups are named.
+    const middle = way ? undefined : { outputScale, mayLackNorm: resnets[0]?.hasScaleShift };
+    const mixings = numbered("attentions").map((at) => this.mixing(at, level, middle));
     if (way && this.reader.has(`${sampler}.conv.weight`)) {
       resampling = { kind: "conv", layer: this.conv(`${sampler}.conv`) };
     } else if (way && this.reader.has(`${sampler}.conv1.weight`)) {
       resampling = { kind: "res", block: this.resBlock(sampler, { resampling: way }) };
     }
-    return { ...made, resampling };
+    return { resnets, mixings, resampling };
+  }
+
+  #labels(): ClassEmbedding | undefined {
+    const { reader } = this, name = "class_embedding";
+    if (reader.has(`${name}.weight`)) {
+      const table = this.tensor(`${name}.weight`, reader.shape(`${name}.weight`));
+      return { kind: "table", table };
+    }
+    if (!reader.has(`${name}.linear_1.weight`)) return undefined;
+    return {
+      kind: "timestep",
+      layers: [this.conv(`${name}.linear_1`), this.conv(`${name}.linear_2`)],
+    };
   }
 
   /** The whole network. */
@@ -233,14 +268,7 @@ export class DiffusersUploader extends LayerUploader {
     return {
       convIn: this.conv("conv_in"),
       time: [this.conv("time_embedding.linear_1"), this.conv("time_embedding.linear_2")],
-      ...(this.reader.has("class_embedding.weight")
-        ? {
-          labels: this.tensor(
-            "class_embedding.weight",
-            this.reader.shape("class_embedding.weight"),
-          ),
-        }
-        : {}),
+      labels: this.#labels(),
       down: numbers.map((i) => this.level(`down_blocks.${i}`, i, "down")),
       middle: this.level("mid_block", levels - 1, undefined, this.options.midBlockScaleFactor),
       up: numbers.map((i) => this.level(`up_blocks.${i}`, levels - 1 - i, "up")),
@@ -264,7 +292,7 @@ function typesOf({ mixings: [mixing], resampling }: DiffusersLevel, way: "Down" 
 
 /** What the shapes of a network say. */
 export function diffusersFacts(
-  { convIn, labels, down, up, convOut }: DiffusersWeights,
+  { convIn, labels, down, middle, up, convOut }: DiffusersWeights,
   isConditional: boolean,
 ): DiffusersFacts {
   const widths = down.map(({ resnets }) => resnets[0].conv1.weight.shape[0]);
@@ -279,6 +307,12 @@ export function diffusersFacts(
     downBlockTypes: down.map((level) => typesOf(level, "Down")),
     upBlockTypes: up.map((level) => typesOf(level, "Up")),
     crossAttentionDim: transformer ? transformer.block.blocks[0].keyValue.weight.shape[1] : 0,
-    numClassEmbeds: labels?.shape[0] ?? 0,
+    numClassEmbeds: labels === undefined
+      ? 0
+      : labels.kind === "table"
+      ? labels.table.shape[0]
+      : Infinity,
+    hasScaleShift: down[0].resnets[0].hasScaleShift,
+    hasMiddleAttention: middle.mixings.length > 0,
   };
 }

@@ -63,19 +63,18 @@ export class LayerUploader {
 /**
  * Makes a network of what an uploader reads, and waits until the device has taken it; nothing stays there where that fails.
  *
- * @param options.strict whether keys that the network did not read are refused
- * @param options.isAlone whether the file holds this network only, so that keys with another beginning are refused too
+ * @param options.strict whether keys with the network's beginning that it did not read are refused
  * @throws {InputError} when such keys are left, and what `make` throws
  */
 export async function loadWhole<U extends LayerUploader, M>(
   uploader: U,
   make: (uploader: U) => M,
-  { strict = true, isAlone = false }: { readonly strict?: boolean; readonly isAlone?: boolean },
+  { strict = true }: { readonly strict?: boolean },
 ): Promise<M> {
   const { gpu, reader } = uploader;
   try {
     const model = make(uploader);
-    const unknown = reader.rest(/$^/)[1].filter((key) => isAlone || key.startsWith(reader.prefix));
+    const unknown = reader.rest(/$^/)[1].filter((key) => key.startsWith(reader.prefix));
     if (strict && unknown.length > 0) {
       throw new InputError(
         `${reader.cannot} it has keys that are not of the network: ${listNames(unknown)}`,

@@ -54,8 +54,8 @@ async function loadByKeys(
   const options = config as Readonly<Record<string, unknown>> | undefined;
   const prefix = typeof options?.prefix === "string" ? options.prefix : undefined;
   if (isAdm(stateDict, prefix)) return await loadAdm(gpu, stateDict, options);
-  if (isAutoencoder(stateDict, prefix)) return await loadAutoencoder(gpu, stateDict, options);
   if (isDdpUnet(stateDict, prefix)) return await loadDdpUnet(gpu, stateDict, options);
   if (isDiffusersUnet(stateDict, prefix)) return await loadDiffusersUnet(gpu, stateDict, options);
+  if (isAutoencoder(stateDict, prefix)) return await loadAutoencoder(gpu, stateDict, options);
   return await loadAnyModel(gpu, stateDict, config);
 }

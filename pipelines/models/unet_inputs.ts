@@ -22,7 +22,7 @@ export function requireNoisyImages(
 /**
  * Refuses time steps or classes that do not go with the images.
  *
- * @param numClasses classes that the network is told; 0 where it is told none
+ * @param numClasses classes that the network is told; 0 where it is told none, infinitely many where it is told any number
  * @throws {InputError} unless there is a time step from 0 for each image, and a class where classes are told
  */
 export function requireConditions(
@@ -40,7 +40,8 @@ export function requireConditions(
       }`,
     );
   }
-  const isClass = (label: number) => Number.isInteger(label) && label >= 0 && label < numClasses;
+  const isClass = (label: number) =>
+    (Number.isInteger(label) || numClasses === Infinity) && label >= 0 && label < numClasses;
   const labels = classLabels && Array.from(classLabels);
   if (numClasses === 0 && !labels) return;
   if (numClasses > 0 && labels?.length === n && labels.every(isClass)) return;

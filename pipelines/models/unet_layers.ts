@@ -58,7 +58,8 @@ export interface ResBlock {
 
 /** Weights of an attention block over all places. */
 export interface AttentionBlock {
-  readonly norm: Norm;
+  /** None in the middle of diffusers' networks whose time steps scale and shift. */
+  readonly norm?: Norm;
   /** `[3·C, C]`: queries, keys and values of all heads. */
   readonly qkv: Layer;
   /** `[C, C]` */
@@ -132,7 +133,7 @@ export function runAttention(
 ): Tensor {
   const [n, channels, h, w] = x.shape;
   return tidy(x.gpu, () => {
-    const tokens = transpose(normed(x, norm, "none").reshape([n, channels, h * w]));
+    const tokens = transpose((norm ? normed(x, norm, "none") : x).reshape([n, channels, h * w]));
     const packed = linear(tokens, qkv.weight, { bias: qkv.bias });
     const attended = selfAttention(packed, { nHeads });
     const back = linear(attended, out.weight, { bias: out.bias });

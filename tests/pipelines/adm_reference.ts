@@ -25,9 +25,13 @@ export interface TinyAdmOptions {
   readonly resamplesBy?: "res" | "conv" | "nothing";
   readonly hasClasses?: boolean;
   readonly head?: "image" | "attention" | "mean";
+  /** Heads on the way up, where they are others. */
+  readonly upHeads?: number;
+  /** Whether the first level has half of the model's channels, as the released network of 512 pixels. */
+  readonly isNarrow?: boolean;
 }
 
-const WIDTH = 32, HEADS = 2, EMBEDDING = 4 * WIDTH;
+const WIDTH = 32, HEADS = 2;
 /** Classes that the network is told, and that a classifier tells. */
 export const CLASSES = 5;
 
@@ -38,6 +42,7 @@ export class TinyAdm extends HostLayers {
   constructor(key: Key, options: TinyAdmOptions = {}) {
     const filled: Required<TinyAdmOptions> = {
       ...{ isNewOrder: false, isAdded: false, resamplesBy: "res", hasClasses: true, head: "image" },
+      ...{ upHeads: HEADS, isNarrow: false },
       ...options,
     };
     super(drawAdm(new Drawn(key), filled), 32);
@@ -75,7 +80,8 @@ export class TinyAdm extends HostLayers {
   /** Attention of tokens `[n][c]` by their packed queries, keys and values. */
   #attend(tokens: Float64Array[], name: string, isNewOrder: boolean): Float64Array[] {
     const packed = tokens.map((token) => this.linear(token, name));
-    const c = tokens[0].length, dim = c / HEADS;
+    const nHeads = name.startsWith("output") ? this.#options.upHeads : HEADS;
+    const c = tokens[0].length, dim = c / nHeads;
     const part = (at: number) =>
       packed.map((token) =>
         Float64Array.from({ length: c }, (_, i) => {
@@ -83,7 +89,7 @@ export class TinyAdm extends HostLayers {
           return token[isNewOrder ? at * c + i : (head * 3 + at) * dim + i % dim];
         })
       );
-    return attend([part(0), part(1), part(2)], HEADS);
+    return attend([part(0), part(1), part(2)], nHeads);
   }
 
   #attention(x: FeatureMap, name: string): FeatureMap {
@@ -95,14 +101,16 @@ export class TinyAdm extends HostLayers {
 
   /** The output for one image `[3, 8, 8]`: `[6, 8, 8]`, or logits. */
   forward(image: Float64Array, timestep: number, label: number): Float64Array {
-    const { hasClasses, head, resamplesBy } = this.#options;
-    const sinusoid = Float64Array.from({ length: WIDTH }, (_, i) => {
-      const angle = timestep * Math.exp(-Math.log(1e4) * (i % (WIDTH / 2)) / (WIDTH / 2));
-      return i < WIDTH / 2 ? Math.cos(angle) : Math.sin(angle);
+    const { hasClasses, head, resamplesBy } = this.#options,
+      channels = modelChannels(this.#options);
+    const half = channels / 2;
+    const sinusoid = Float64Array.from({ length: channels }, (_, i) => {
+      const angle = timestep * Math.exp(-Math.log(1e4) * (i % half) / half);
+      return i < half ? Math.cos(angle) : Math.sin(angle);
     });
     const told = this.linear(this.linear(sinusoid, "time_embed.0").map(silu), "time_embed.2");
     const table = hasClasses ? this.of("label_emb.weight") : undefined;
-    const active = told.map((v, i) => silu(v + (table ? table[label * EMBEDDING + i] : 0)));
+    const active = told.map((v, i) => silu(v + (table ? table[label * 4 * channels + i] : 0)));
     const resample = (x: FeatureMap, name: string, way: "up" | "down"): FeatureMap => {
       if (resamplesBy === "res") return this.#res(x, name, { active, way });
       if (resamplesBy === "nothing") return resampled(x, way);
@@ -145,6 +153,8 @@ export class TinyAdm extends HostLayers {
   }
 }
 
+const modelChannels = ({ isNarrow }: TinyAdmOptions) => isNarrow ? 2 * WIDTH : WIDTH;
+
 /** Draw the tensors of blocks. */
 interface Drawers {
   readonly res: (name: string, cin: number, cout: number) => void;
@@ -154,10 +164,11 @@ interface Drawers {
 /** Weights under the repository's names. */
 function drawAdm(drawn: Drawn, options: Required<TinyAdmOptions>): StateDict {
   const { resamplesBy, hasClasses, isAdded } = options;
+  const channels = modelChannels(options), embedding = 4 * channels;
   const res = (name: string, cin: number, cout: number) => {
     drawn.norm(`${name}.in_layers.0`, cin);
     drawn.layer(`${name}.in_layers.2`, [cout, cin, 3, 3]);
-    drawn.layer(`${name}.emb_layers.1`, [(isAdded ? 1 : 2) * cout, EMBEDDING]);
+    drawn.layer(`${name}.emb_layers.1`, [(isAdded ? 1 : 2) * cout, embedding]);
     drawn.norm(`${name}.out_layers.0`, cout);
     drawn.layer(`${name}.out_layers.3`, [cout, cout, 3, 3]);
     if (cin !== cout) drawn.layer(`${name}.skip_connection`, [cout, cin, 1, 1]);
@@ -167,9 +178,9 @@ function drawAdm(drawn: Drawn, options: Required<TinyAdmOptions>): StateDict {
     drawn.layer(`${name}.qkv`, [6 * WIDTH, 2 * WIDTH, 1]);
     drawn.layer(`${name}.proj_out`, [2 * WIDTH, 2 * WIDTH, 1]);
   };
-  drawn.layer("time_embed.0", [EMBEDDING, WIDTH]);
-  drawn.layer("time_embed.2", [EMBEDDING, EMBEDDING]);
-  if (hasClasses) drawn.draw("label_emb.weight", [CLASSES, EMBEDDING], 0, 1);
+  drawn.layer("time_embed.0", [embedding, channels]);
+  drawn.layer("time_embed.2", [embedding, embedding]);
+  if (hasClasses) drawn.draw("label_emb.weight", [CLASSES, embedding], 0, 1);
   drawn.layer("input_blocks.0.0", [WIDTH, 3, 3, 3]);
   res("input_blocks.1.0", WIDTH, WIDTH);
   if (resamplesBy === "res") res("input_blocks.2.0", WIDTH, WIDTH);

@@ -40,6 +40,17 @@ Deno.test("a UNet of improved-diffusion's kind equals its reference: embedding a
     { ...heads, use_new_attention_order: true },
   );
   await compare({ resamplesBy: "nothing", hasClasses: false }, { num_head_channels: 32 });
+  // classes, the old order, and other heads on the way up; a first level narrower than the model
+  await compare(
+    { isAdded: true, resamplesBy: "conv", upHeads: 4, isNarrow: true },
+    {
+      num_heads: 2,
+      num_heads_upsample: 4,
+      channel_mult: "0.5,1",
+      num_channels: 64,
+      class_cond: true,
+    },
+  );
 });
 
 Deno.test("classifiers with either head equal their reference", async () => {
@@ -84,6 +95,7 @@ Deno.test("loadAdm() reads levels, blocks and attention off the keys, and compar
       /attention_resolutions is factors , the checkpoint's shapes say factors 2/,
     ],
     [{ num_res_blocks: 2 }, /num_res_blocks is 2/],
+    [{ dims: 3 }, /dims is 3, the checkpoint's shapes say 2/],
     [{ num_heads: 3 }, /64 channels, which 3 heads do not divide/],
     [{ num_heads: 0 }, /num_heads must be a whole number from 1, it is 0/],
     [{ use_new_attention_order: "yes" }, /must be true or false/],

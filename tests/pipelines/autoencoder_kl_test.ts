@@ -17,6 +17,7 @@ import {
   tokensOf,
   withTokens,
 } from "./unet_reference.ts";
+import { ldmAutoencoderNames, renamed } from "./unet_names.ts";
 import { relativeError } from "./vit_oracle.ts";
 
 const gpu = await openTestGpu();
@@ -162,6 +163,20 @@ Deno.test("loadAutoencoder() takes a prefix, and refuses what is not whole or do
     using x = Tensor.from(gpu, normal(randomKey(1), 3 * 63), [1, 3, 7, 9]);
     assert.throws(() => model.encode(x), /sides that 2 divides/);
     assert.throws(() => model.decode(x), /images must be \[n, 4,/);
+  }
+  {
+    // the same under LDM's names gives the same bits
+    const ldm = renamed(tensors, ldmAutoencoderNames, "first_stage_model.");
+    ldm.set("first_stage_model.loss.logvar", tensors.get("quant_conv.bias")!);
+    ldm.set("model.other", tensors.get("quant_conv.bias")!);
+    using z = Tensor.from(gpu, normal(randomKey(3), 64), [1, LATENT, 4, 4]);
+    const outputs = [];
+    for (const dict of [tensors, ldm]) {
+      using model = await loadAutoencoder(gpu, dict);
+      using decoded = model.decode(z);
+      outputs.push(await decoded.data());
+    }
+    assert.deepEqual(outputs[1], outputs[0]);
   }
   const broken = new Map(tensors);
   broken.delete("decoder.mid_block.attentions.0.to_out.0.bias");

@@ -27,7 +27,18 @@ export interface TinyDiffusersOptions {
   readonly isLinear?: boolean;
   /** Residual blocks that resample, and time steps that scale and shift. */
   readonly isAdm?: boolean;
+  /** A table of classes, or numbers that are told as time steps are. */
+  readonly classes?: "table" | "timestep";
+  /** Groups of the norm in the middle, which without has none where time steps scale and shift. */
+  readonly middleGroups?: number;
+  /** Divides the sums of the middle; 0 leaves its attention out. */
+  readonly middleScale?: number;
+  /** Images from 0 to 1. */
+  readonly isCentred?: boolean;
 }
+
+/** Classes of a table. */
+export const CLASSES = 5;
 
 const WIDTH = 32, EMBEDDING = 4 * WIDTH, CONTEXT = 12;
 /** Heads at every level. */
@@ -61,8 +72,8 @@ function drawBlocks(drawn: Drawn, { isPlain, isLinear, isAdm }: TinyDiffusersOpt
     drawn.layer(`${block}.ff.net.2`, [c, 4 * c]);
     drawn.layer(`${name}.proj_out`, shape);
   };
-  const plain = (name: string, c: number) => {
-    drawn.norm(`${name}.group_norm`, c);
+  const plain = (name: string, c: number, hasNorm = true) => {
+    if (hasNorm) drawn.norm(`${name}.group_norm`, c);
     for (const part of ["query", "key", "value", "proj_attn"]) {
       drawn.layer(`${name}.${part}`, [c, c, 1, 1]);
     }
@@ -76,13 +87,21 @@ function drawUnet(drawn: Drawn, options: TinyDiffusersOptions): StateDict {
   drawn.layer("conv_in", [WIDTH, 4, 3, 3]);
   drawn.layer("time_embedding.linear_1", [EMBEDDING, WIDTH]);
   drawn.layer("time_embedding.linear_2", [EMBEDDING, EMBEDDING]);
+  if (options.classes === "table") {
+    drawn.draw("class_embedding.weight", [CLASSES, EMBEDDING], 0, 1);
+  } else if (options.classes === "timestep") {
+    drawn.layer("class_embedding.linear_1", [EMBEDDING, WIDTH]);
+    drawn.layer("class_embedding.linear_2", [EMBEDDING, EMBEDDING]);
+  }
   res("down_blocks.0.resnets.0", WIDTH, WIDTH);
   mix("down_blocks.0.attentions.0", WIDTH);
   if (isAdm) res("down_blocks.0.downsamplers.0", WIDTH, WIDTH);
   else drawn.layer("down_blocks.0.downsamplers.0.conv", [WIDTH, WIDTH, 3, 3]);
   res("down_blocks.1.resnets.0", WIDTH, 2 * WIDTH);
   res("mid_block.resnets.0", 2 * WIDTH, 2 * WIDTH);
-  mix("mid_block.attentions.0", 2 * WIDTH);
+  if (options.middleScale !== 0) {
+    mix("mid_block.attentions.0", 2 * WIDTH, !isAdm || options.middleGroups !== undefined);
+  }
   res("mid_block.resnets.1", 2 * WIDTH, 2 * WIDTH);
   res("up_blocks.0.resnets.0", 4 * WIDTH, 2 * WIDTH);
   res("up_blocks.0.resnets.1", 3 * WIDTH, 2 * WIDTH);
@@ -112,7 +131,7 @@ export class TinyDiffusers extends HostLayers {
   #res(
     x: FeatureMap,
     name: string,
-    { active, way }: { active: Float64Array; way?: "up" | "down" },
+    { active, way, by = 1 }: { active: Float64Array; way?: "up" | "down"; by?: number },
   ): FeatureMap {
     const eps = this.#eps;
     const inner = this.conv(
@@ -135,7 +154,7 @@ export class TinyDiffusers extends HostLayers {
     const out = this.conv(fed, `${name}.conv2`), straight = resampled(x, way);
     const has = this.stateDict.has(`${name}.conv_shortcut.weight`);
     const skip = has ? this.conv(straight, `${name}.conv_shortcut`) : straight;
-    return { ...out, data: out.data.map((v, i) => v + skip.data[i]) };
+    return { ...out, data: out.data.map((v, i) => (v + skip.data[i]) / by) };
   }
 
   #layerNorm(token: Float64Array, name: string): Float64Array {
@@ -175,7 +194,10 @@ export class TinyDiffusers extends HostLayers {
 
   #mix(x: FeatureMap, name: string, context: Float64Array[]): FeatureMap {
     if (!this.options.isPlain) return this.#transformer(x, name, context);
-    const tokens = tokensOf(this.norm(x, `${name}.group_norm`, { active: false, eps: this.#eps }));
+    const hasNorm = this.stateDict.has(`${name}.group_norm.weight`);
+    const groups = name.startsWith("mid") ? this.options.middleGroups : undefined;
+    const settings = { active: false, eps: this.#eps, groups };
+    const tokens = tokensOf(hasNorm ? this.norm(x, `${name}.group_norm`, settings) : x);
     const parts = ["query", "key", "value"].map((part) =>
       tokens.map((token) => this.linear(token, `${name}.${part}`))
     );
@@ -183,16 +205,37 @@ export class TinyDiffusers extends HostLayers {
     return withTokens(x, out);
   }
 
-  /** The output for one image `[4, 8, 8]`. */
-  forward(image: Float64Array, timestep: number, context: Float64Array[]): Float64Array {
-    const { isPlain, isAdm } = this.options, half = WIDTH / 2;
+  #embed(number: number, name: string): Float64Array {
+    const { isPlain } = this.options, half = WIDTH / 2;
     const sinusoid = Float64Array.from({ length: WIDTH }, (_, i) => {
-      const angle = timestep * Math.exp(-Math.log(1e4) * (i % half) / (half - (isPlain ? 1 : 0)));
+      const angle = number * Math.exp(-Math.log(1e4) * (i % half) / (half - (isPlain ? 1 : 0)));
       return (i < half) === !isPlain ? Math.cos(angle) : Math.sin(angle);
     });
-    const first = this.linear(sinusoid, "time_embedding.linear_1").map(silu);
-    const active = this.linear(first, "time_embedding.linear_2").map(silu);
-    const a = this.conv({ c: 4, h: 8, w: 8, data: image }, "conv_in");
+    return this.linear(this.linear(sinusoid, `${name}.linear_1`).map(silu), `${name}.linear_2`);
+  }
+
+  #middle(x: FeatureMap, active: Float64Array, context: Float64Array[]): FeatureMap {
+    const { middleScale = 1 } = this.options, by = middleScale || 1;
+    const first = this.#res(x, "mid_block.resnets.0", { active, by });
+    const mixed = middleScale === 0 ? first : this.#mix(first, "mid_block.attentions.0", context);
+    const data = middleScale === 0 ? mixed.data : mixed.data.map((v) => v / by);
+    return this.#res({ ...mixed, data }, "mid_block.resnets.1", { active, by });
+  }
+
+  /** The output for one image `[4, 8, 8]`. */
+  forward(
+    image: Float64Array,
+    timestep: number,
+    { context, label = 0 }: { context: Float64Array[]; label?: number },
+  ): Float64Array {
+    const { isPlain, isAdm, classes, isCentred } = this.options;
+    const table = classes === "table" ? this.of("class_embedding.weight") : undefined;
+    const told = classes === "timestep" ? this.#embed(label, "class_embedding") : undefined;
+    const active = this.#embed(timestep, "time_embedding").map((v, i) =>
+      silu(v + (table?.[label * EMBEDDING + i] ?? told?.[i] ?? 0))
+    );
+    const data = isCentred ? image.map((v) => 2 * v - 1) : image;
+    const a = this.conv({ c: 4, h: 8, w: 8, data }, "conv_in");
     const b = this.#mix(
       this.#res(a, "down_blocks.0.resnets.0", { active }),
       "down_blocks.0.attentions.0",
@@ -204,12 +247,7 @@ export class TinyDiffusers extends HostLayers {
       ? cornered(this.conv(widened(b), "down_blocks.0.downsamplers.0.conv"))
       : this.conv(b, "down_blocks.0.downsamplers.0.conv", 2);
     const d = this.#res(c, "down_blocks.1.resnets.0", { active });
-    const middle = this.#mix(
-      this.#res(d, "mid_block.resnets.0", { active }),
-      "mid_block.attentions.0",
-      context,
-    );
-    let h = this.#res(middle, "mid_block.resnets.1", { active });
+    let h = this.#middle(d, active, context);
     h = this.#res(joined(h, d), "up_blocks.0.resnets.0", { active });
     h = this.#res(joined(h, c), "up_blocks.0.resnets.1", { active });
     h = isAdm

@@ -17,7 +17,13 @@ import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { needs } from "../expectations.ts";
 import { GoldenFile } from "../golden_file.ts";
-import { CONTEXT_WIDTH, TinyDiffusers, type TinyDiffusersOptions } from "./diffusers_reference.ts";
+import {
+  CLASSES,
+  CONTEXT_WIDTH,
+  TinyDiffusers,
+  type TinyDiffusersOptions,
+} from "./diffusers_reference.ts";
+import { ddpmNames, ldmNames, renamed } from "./unet_names.ts";
 import { goldenFolder } from "./golden_vit.ts";
 import { assertEqualsHost } from "./unet_reference.ts";
 import { relativeError } from "./vit_oracle.ts";
@@ -39,16 +45,17 @@ async function compare(
   using model = await loadDiffusersUnet(gpu, tiny.stateDict, config);
   using tokens = Tensor.from(gpu, told, [2, TOKENS, CONTEXT_WIDTH]);
   const context = options.isPlain ? undefined : tokens;
+  const classLabels = options.classes && [3, 1];
   await assertEqualsHost(gpu, {
     what: JSON.stringify(options),
     shape: [2, 4, 8, 8],
-    forward: (x) => model.forward(x, { timesteps, context }).output,
+    forward: (x) => model.forward(x, { timesteps, context, classLabels }).output,
     onHost(image, s) {
       const rows = Array.from({ length: TOKENS }, (_, t) => {
         const at = (s * TOKENS + t) * CONTEXT_WIDTH;
         return Float64Array.from(told.subarray(at, at + CONTEXT_WIDTH));
       });
-      return tiny.forward(image, timesteps[s], rows);
+      return tiny.forward(image, timesteps[s], { context: rows, label: classLabels?.[s] });
     },
   });
 }
@@ -65,6 +72,56 @@ Deno.test("UNets of the DDPM family equal their reference, with old names and wi
   };
   await compare({ isPlain: true }, ddpm);
   await compare({ isAdm: true }, stable);
+});
+
+Deno.test("UNets of ADM's kind in diffusers equal their reference: classes, and a middle without a norm, with one of its own, or without attention", async () => {
+  const flags = {
+    ...{ attention_head_dim: null, flip_sin_to_cos: false, freq_shift: 1, norm_eps: 1e-6 },
+    ...{ _class_name: "UNet2DModel", resnet_time_scale_shift: "scale_shift" },
+    ...{
+      down_block_types: ["AttnDownBlock2D", "ResnetDownsampleBlock2D"],
+      downsample_type: "resnet",
+    },
+    ...{ up_block_types: ["ResnetUpsampleBlock2D", "AttnUpBlock2D"], upsample_type: "resnet" },
+  };
+  const kind = { isPlain: true, isAdm: true } as const;
+  await compare({ ...kind, classes: "table" }, { ...flags, num_class_embeds: CLASSES });
+  await compare({ ...kind, classes: "timestep", middleGroups: 16, middleScale: Math.SQRT2 }, {
+    ...{ ...flags, class_embed_type: "timestep", attn_norm_num_groups: 16 },
+    mid_block_scale_factor: Math.SQRT2,
+  });
+  await compare({ ...kind, middleScale: 0, isCentred: true }, {
+    ...{ ...flags, add_attention: false, center_input_sample: true },
+  });
+});
+
+Deno.test("a network has the same bits under LDM's names, and one of the DDPM family under those of its port", async () => {
+  using x = Tensor.from(gpu, normal(randomKey(2), SIZE), [1, 4, 8, 8]);
+  const run = async (dict: StateDict, config: Record<string, unknown>, context?: Tensor) => {
+    using model = await loadModel<DiffusersUnet>(gpu, dict, config);
+    using out = model.forward(x, { timesteps: [3], context }).output;
+    return [await out.data(), model.parameters];
+  };
+  using context = Tensor.from(gpu, normal(randomKey(3), 2 * CONTEXT_WIDTH), [1, 2, CONTEXT_WIDTH]);
+  const { stateDict } = new TinyDiffusers(randomKey(1));
+  const inFile = renamed(stateDict, ldmNames, "model.diffusion_model.");
+  inFile.set("first_stage_model.quant_conv.bias", stateDict.get("conv_in.bias")!);
+  const heads = { attention_head_dim: 2 };
+  assert.deepEqual(await run(inFile, heads, context), await run(stateDict, heads, context));
+  const plain = new TinyDiffusers(randomKey(1), { isPlain: true }).stateDict;
+  const ddpm = {
+    ...{ attention_head_dim: null, flip_sin_to_cos: false, freq_shift: 1, norm_eps: 1e-6 },
+    downsample_padding: 0,
+  };
+  const port = renamed(plain, ddpmNames, "");
+  assert.deepEqual(await run(port, {}), await run(plain, ddpm));
+  port.delete("down.0.downsample.conv.weight");
+  await assert.rejects(loadDiffusersUnet(gpu, port), /must halve its sides by convolutions/);
+  inFile.delete("model.diffusion_model.out.2.bias");
+  await assert.rejects(
+    loadDiffusersUnet(gpu, inFile),
+    /renamed from LDM's: "conv_out\.bias" is missing/,
+  );
 });
 
 Deno.test("loadDiffusersUnet() reads blocks off the keys, and compares the configuration with them", async () => {
@@ -97,6 +154,16 @@ Deno.test("loadDiffusersUnet() reads blocks off the keys, and compares the confi
     ],
     [{ attention_head_dim: 3 }, /cannot have 3 heads; give attention_head_dim/],
     [{ norm_num_groups: 24 }, /which 24 groups do not divide/],
+    [
+      { resnet_time_scale_shift: "scale_shift" },
+      /resnet_time_scale_shift is scale_shift, .* default/,
+    ],
+    [{ class_embed_type: "projection" }, /class_embed_type must be/],
+    [{ resnet_skip_time_act: true }, /resnet_skip_time_act must be false/],
+    [
+      { down_block_types: ["SkipDownBlock2D", "DownBlock2D"] },
+      /down_block_types has SkipDownBlock2D, which is not known here/,
+    ],
     [{ act_fn: "gelu" }, /act_fn must be silu or swish, it is "gelu"/],
     [{ time_embedding_type: "fourier" }, /time_embedding_type must be positional/],
   ];

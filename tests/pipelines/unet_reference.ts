@@ -73,11 +73,15 @@ export class HostLayers {
   norm(
     { c, h, w, data }: FeatureMap,
     name: string,
-    { active = true, eps = 1e-5 }: { active?: boolean; eps?: number } = {},
+    { active = true, eps = 1e-5, groups = this.groups }: {
+      active?: boolean;
+      eps?: number;
+      groups?: number;
+    } = {},
   ): FeatureMap {
     const weight = this.of(`${name}.weight`), bias = this.of(`${name}.bias`);
-    const each = c / this.groups * h * w, out = new Float64Array(data.length);
-    for (let g = 0; g < this.groups; g++) {
+    const each = c / groups * h * w, out = new Float64Array(data.length);
+    for (let g = 0; g < groups; g++) {
       const part = data.subarray(g * each, (g + 1) * each);
       const mean = part.reduce((a, b) => a + b, 0) / each;
       const variance = part.reduce((a, b) => a + (b - mean) ** 2, 0) / each;

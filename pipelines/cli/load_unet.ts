@@ -12,7 +12,7 @@ import {
 } from "../diffusion/settings.ts";
 import { InputError } from "../errors.ts";
 import { quote } from "../io/strict_json.ts";
-import type { AutoencoderKl } from "../models/autoencoder_kl.ts";
+import { type AutoencoderKl, isAutoencoder, loadAutoencoder } from "../models/autoencoder_kl.ts";
 import { averagedWeights } from "../models/ema_weights.ts";
 import { type LoadedModel, loadModel } from "../models/load_model.ts";
 import type { DiffuseOptions } from "./diffuse_options.ts";
@@ -58,12 +58,12 @@ function refuse(model: LoadedModel, path: string, rule: string): never {
 async function loadVae(gpu: Gpu, options: DiffuseOptions): Promise<AutoencoderKl | undefined> {
   const { vae: model, vaeConfig: config } = options;
   if (model === undefined) return undefined;
-  const loaded = await withWeights(
-    { model, config },
-    (tensors, own) => loadModel<LoadedModel>(gpu, tensors, own),
-  );
-  if (loaded.family === "autoencoder-kl") return loaded;
-  return refuse(loaded, model, "--vae takes an autoencoder of latents");
+  return await withWeights({ model, config }, async (tensors, own) => {
+    // a file may have the UNet too
+    if (isAutoencoder(tensors)) return await loadAutoencoder(gpu, tensors, own);
+    const other = await loadModel<LoadedModel>(gpu, tensors, own);
+    return refuse(other, model, "--vae takes an autoencoder of latents");
+  });
 }
 
 /**

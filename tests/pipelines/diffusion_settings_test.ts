@@ -47,6 +47,7 @@ Deno.test("diffusionSettings() takes guided-diffusion's flags, and knows the one
   assert.equal(improved.variance, "fixed-large");
   assert.deepEqual(told(improved, { steps: 4 }), [750, 500, 250, 0]);
   assert.equal(improved.schedule.betas.length, 4000);
+  assertInputError(() => diffusionSettings(adm({ inChannels: 6 })), /an upsampler, which takes/);
   assertInputError(
     () => diffusionSettings(adm({ kind: "classifier" })),
     /a classifier, which tells/,

@@ -5,6 +5,8 @@ import { RawReplay } from "../bench/raw_replay.ts";
 import { run as runKernel } from "../engine/run.ts";
 import { Tensor } from "../engine/tensor.ts";
 import { axpyKernel } from "../shaders/elementwise/axpy.ts";
+import { register } from "../pipelines/cli/bench.ts";
+import { benchAll } from "../pipelines/cli/bench_all.ts";
 import { gyrus } from "./console.ts";
 import { openCommandGpu } from "./_gpu.ts";
 
@@ -61,6 +63,30 @@ Deno.test("gyrus bench host and bench compare run as written", async () => {
     assert.equal(compared.out.length, rows.length + rows.filter(({ rawUs }) => rawUs).length + 1);
     assert(compared.out.every((line) => line.startsWith("× 1.00")));
   } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("benchAll() keeps the lines of every bench and goes on after one that fails", async () => {
+  const folder = Deno.makeTempDirSync();
+  const options = { json: true, seed: 0, backend: "deno", out: `${folder}/all` } as const;
+  const parts = { wrong: ["no_such_kernel"], axpy: ["axpy", "--samples", "1"] };
+  const { log, error } = console;
+  const said: string[] = [];
+  console.log = console.error = (line: string) => void said.push(line);
+  try {
+    await benchAll(register, options, parts);
+    const [head, row] = Deno.readTextFileSync(`${folder}/all/axpy.jsonl`).trim().split("\n");
+    assert.equal(typeof JSON.parse(head).adapter, "string");
+    assert.equal(JSON.parse(row).kernel, "axpy");
+    const { results } = JSON.parse(Deno.readTextFileSync(`${folder}/all/run.json`));
+    assert.match(results.failures.wrong, /no kernel has such a name/);
+    await assert.rejects(
+      benchAll(register, { ...options, out: `${folder}/none` }, { wrong: parts.wrong }),
+      /every part failed, Cannot bench no_such_kernel/,
+    );
+  } finally {
+    Object.assign(console, { log, error });
     Deno.removeSync(folder, { recursive: true });
   }
 });

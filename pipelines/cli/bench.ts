@@ -11,6 +11,7 @@ import { modelRatios } from "../../bench/model_ratios.ts";
 import { engineRatios, type Ratio } from "../../bench/ratios.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { kernels } from "../../shaders/mod.ts";
+import { benchAll } from "./bench_all.ts";
 import { registerDense } from "./bench_dense.ts";
 import { registerHost } from "./bench_host.ts";
 import { registerInception } from "./bench_inception.ts";
@@ -25,6 +26,7 @@ interface BenchOptions extends GlobalOptions {
   readonly dtype: "f32" | "f16";
   readonly samples: number;
   readonly ratios: boolean;
+  readonly all: boolean;
 }
 
 /** Adds the command. */
@@ -36,7 +38,11 @@ export function register(program: Command): void {
     .option("--dtype <type>", "storage type: f32 or f16", "f32")
     .option("--samples <n>", "samples per row", wholeNumber, 7)
     .option("--ratios", "compare two ways to one result instead: fused against composed, …", false)
-    .addHelpText("after", "\nExample:\n  gyrus bench layer_norm softmax --variants\n")
+    .option("--all", "run every bench below too, each with its defaults; --out is a folder", false)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  gyrus bench layer_norm softmax --variants\n  gyrus bench --all --json --out results\n",
+    )
     .action(async (names: string[], _, command: Command) =>
       await bench(names, command.optsWithGlobals())
     );
@@ -48,6 +54,7 @@ export function register(program: Command): void {
 }
 
 async function bench(names: readonly string[], options: BenchOptions): Promise<void> {
+  if (options.all) return await benchAll(register, options);
   if (options.ratios) return await ratios(options);
   const chosen = kernels.filter((k) => names.length === 0 || names.some((n) => k.name.includes(n)));
   if (chosen.length === 0) {

@@ -48,6 +48,7 @@ export {
 } from "./engine/ops/eigh_top.ts";
 export { type Eigen, eigh, type EighOptions } from "./engine/ops/eigh_device.ts";
 export * from "./engine/ops/channel_norm.ts";
+export * from "./engine/ops/channel_rms_norm.ts";
 export * from "./engine/ops/conv.ts";
 export type { Padding, Pair, WindowOptions } from "./engine/ops/conv_geometry.ts";
 export { imagesToFill, type Into, placed } from "./engine/ops/into.ts";

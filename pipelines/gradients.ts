@@ -3,17 +3,9 @@
  *
  * @module
  */
-import {
-  add,
-  addScalar,
-  div,
-  full,
-  minimum,
-  mul,
-  sqrt,
-  square,
-} from "../engine/ops/elementwise.ts";
-import { sum } from "../engine/ops/reduce.ts";
+import { addScalar, div, full, minimum, mul } from "../engine/ops/elementwise.ts";
+import { norm } from "../engine/ops/reduce.ts";
+import { concat } from "../engine/ops/shape.ts";
 import { Tape } from "../engine/tape.ts";
 import { type Tensor, tidy } from "../engine/tensor.ts";
 
@@ -46,10 +38,7 @@ export function lossGradients(
 
 /** Root of the sum of squares of all values of some tensors, one value. */
 export function globalNorm(tensors: readonly Tensor[]): Tensor {
-  return tidy(tensors[0].gpu, () => {
-    const squares = tensors.map((t) => sum(square(t)).reshape([1]));
-    return sqrt(squares.reduce((a, b) => add(a, b)));
-  });
+  return tidy(tensors[0].gpu, () => norm(concat(tensors.map((t) => t.reshape([t.size])))));
 }
 
 /**
@@ -64,8 +53,8 @@ export function clipGradients(
 ): { readonly clipped: readonly Tensor[]; readonly norm: Tensor } {
   const { gpu } = gradients[0];
   return tidy(gpu, () => {
-    const norm = globalNorm(gradients), one = full(gpu, [1], 1);
-    const factor = minimum(div(full(gpu, [1], most), addScalar(norm, 1e-6)), one);
-    return { clipped: gradients.map((g) => mul(g, factor)), norm };
+    const length = globalNorm(gradients).reshape([1]), one = full(gpu, [1], 1);
+    const factor = minimum(div(full(gpu, [1], most), addScalar(length, 1e-6)), one);
+    return { clipped: gradients.map((g) => mul(g, factor)), norm: length };
   });
 }

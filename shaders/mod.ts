@@ -59,6 +59,11 @@ import {
   channelNormReduceKernel,
   channelNormSumsKernel,
 } from "./norm/channel_norm.ts";
+import {
+  channelRmsNormGradientKernel,
+  channelRmsNormKernel,
+  channelRmsNormSumsKernel,
+} from "./norm/channel_rms_norm.ts";
 import { randomBitsKernel, randomNormalKernel, randomUniformKernel } from "./random/random.ts";
 import { tsneKernels } from "./spectral/tsne.ts";
 import { argmaxKernel, argminKernel } from "./reduce/arg_reduce.ts";
@@ -127,6 +132,9 @@ export const kernels: readonly KernelSpec[] = [
   channelNormSumsKernel,
   channelNormReduceKernel,
   channelNormGradientKernel,
+  channelRmsNormKernel,
+  channelRmsNormGradientKernel,
+  channelRmsNormSumsKernel,
   stridedCopyKernel,
   castToF32Kernel,
   castFromF32Kernel,

@@ -5,29 +5,20 @@
  */
 import { attention } from "../../engine/ops/attention.ts";
 import { conv2d } from "../../engine/ops/conv.ts";
-import { full, maximum, mul, reciprocal, scale } from "../../engine/ops/elementwise.ts";
+import { channelRmsNorm } from "../../engine/ops/channel_rms_norm.ts";
+import { scale } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { softmax } from "../../engine/ops/norm.ts";
-import { norm } from "../../engine/ops/reduce.ts";
 import { broadcastTo, concat, slice, transpose } from "../../engine/ops/shape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 import type { DdpAttention } from "./ddp_weights.ts";
 import { convolve } from "./unet_layers.ts";
 
-const LEAST_LENGTH = 1e-12; // of torch.nn.functional.normalize
-
-/** Every place's channels brought to length 1, times the gain: `RMSNorm`, whose √C is in the gain. */
-export function channelNorm(x: Tensor, gain: Tensor): Tensor {
-  return tidy(x.gpu, () => {
-    const least = full(x.gpu, [1], LEAST_LENGTH);
-    const length = maximum(norm(x, { axes: [1], keepDims: true }), least);
-    return mul(mul(x, reciprocal(length)), gain); // quotients of every value cost more than one of each place
-  });
-}
-
 /** Queries, keys and values of all places, `[n, hidden, places]` each: a third of the weights for each costs less than taking the whole apart. */
 function project(x: Tensor, { gain, qkv }: DdpAttention): readonly [Tensor, Tensor, Tensor] {
-  const [n, , h, w] = x.shape, hidden = qkv.shape[0] / 3, normed = channelNorm(x, gain);
+  const [n, , h, w] = x.shape,
+    hidden = qkv.shape[0] / 3,
+    normed = channelRmsNorm(x, { weight: gain });
   const part = (at: number) => {
     const own = slice(qkv, { axis: 0, start: at * hidden, end: (at + 1) * hidden });
     return conv2d(normed, own).reshape([n, hidden, h * w]);
@@ -65,6 +56,6 @@ export function runLinearAttention(x: Tensor, block: DdpAttention): Tensor {
     const context = matmul(keys, withMemory(v, memory[1], 3), { transposeB: true });
     const attended = transpose(matmul(queries, context)).reshape([n, nHeads * headDim, h, w]);
     const y = convolve(attended, out);
-    return gainOut ? channelNorm(y, gainOut) : y;
+    return gainOut ? channelRmsNorm(y, { weight: gainOut }) : y;
   });
 }

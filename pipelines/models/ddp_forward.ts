@@ -4,12 +4,13 @@
  * @module
  */
 import { add, addScalar, gelu, mul, silu } from "../../engine/ops/elementwise.ts";
+import { channelRmsNorm } from "../../engine/ops/channel_rms_norm.ts";
 import { conv2d } from "../../engine/ops/conv.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { concat, slice } from "../../engine/ops/shape.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
 import { Captures } from "./captures.ts";
-import { channelNorm, runFullAttention, runLinearAttention } from "./ddp_attention.ts";
+import { runFullAttention, runLinearAttention } from "./ddp_attention.ts";
 import type { DdpAttention, DdpRes, DdpWeights } from "./ddp_weights.ts";
 import { convolve, doubled, type Layer, timestepValues } from "./unet_layers.ts";
 
@@ -92,12 +93,14 @@ function runRes(x: Tensor, active: Tensor, block: DdpRes): Tensor {
   const { embedding, conv1, gain1, conv2, gain2, shortcut } = block;
   return tidy(x.gpu, () => {
     const told = linear(active, embedding.weight, { bias: embedding.bias });
-    const inner = channelNorm(convolve(x, conv1), gain1), [n, channels] = inner.shape;
+    const channels = conv1.weight.shape[0];
     const part = (at: number) =>
-      slice(told, { axis: 1, start: at * channels, end: (at + 1) * channels })
-        .reshape([n, channels, 1, 1]);
-    const fed = silu(add(mul(inner, addScalar(part(0), 1)), part(1)));
-    const out = silu(channelNorm(convolve(fed, conv2), gain2));
+      slice(told, { axis: 1, start: at * channels, end: (at + 1) * channels });
+    // What the time step says scales and shifts as the gain does: (gain · (1 + scale)) · x̂ + shift.
+    const weight = mul(addScalar(part(0), 1), gain1.reshape([1, channels]));
+    const film = { weight, bias: part(1), activation: "silu" } as const;
+    const fed = channelRmsNorm(convolve(x, conv1), film);
+    const out = channelRmsNorm(convolve(fed, conv2), { weight: gain2, activation: "silu" });
     return add(out, shortcut ? convolve(x, shortcut) : x);
   });
 }

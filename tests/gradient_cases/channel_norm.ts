@@ -4,6 +4,7 @@
  * @module
  */
 import { batchNorm, batchNormTraining, groupNorm } from "../../engine/ops/channel_norm.ts";
+import { channelRmsNorm } from "../../engine/ops/channel_rms_norm.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { unaryOps } from "../../shaders/elementwise/unary.ts";
 import type { GradientCase } from "../gradcheck.ts";
@@ -33,10 +34,41 @@ function byKey(
   };
 }
 
+/** Lengths of 1 at every place, weights and biases for each channel or for each image and channel. */
+function byPlace(f: (v: number) => number): GradientCase["reference"] {
+  return (x, weight, bias) => {
+    const place = (k: number) => Math.floor(k / (CHANNELS * INNER)) * INNER + k % INNER;
+    const squares = new Float64Array(N * INNER);
+    x.forEach((v, k) => squares[place(k)] += v * v);
+    return x.map((v, k) => {
+      const row = Math.floor(k / INNER);
+      const [w, b] = [weight, bias].map((t) =>
+        t && t[t.length === CHANNELS ? row % CHANNELS : row]
+      );
+      return f(v / Math.sqrt(squares[place(k)]) * w + (b ?? 0));
+    });
+  };
+}
+
 const MEAN = [0.5, -1, 0, 2, 0.1, 0.3], VARIANCE = [1, 0.5, 2, 3, 0.1, 1.5];
 
 /** Cases of this family. */
 export const channelNormCases: readonly GradientCase[] = [{
+  name: "channelRmsNorm with SiLU, weights and biases of every image",
+  shapes: [[N, CHANNELS, 4, 5], [N, CHANNELS, 1, 1], [N, CHANNELS]],
+  f: (x, weight, bias) => channelRmsNorm(x, { weight, bias, activation: "silu" }),
+  reference: byPlace(unaryOps.silu.f),
+}, {
+  name: "channelRmsNorm with one list of weights and biases",
+  shapes,
+  f: (x, weight, bias) => channelRmsNorm(x, { weight, bias }),
+  reference: byPlace((v) => v),
+}, {
+  name: "channelRmsNorm with weights alone",
+  shapes: [[N, CHANNELS, 4, 5], [1, CHANNELS, 1, 1]],
+  f: (x, weight) => channelRmsNorm(x, { weight }),
+  reference: byPlace((v) => v),
+}, {
   name: "groupNorm with SiLU",
   shapes,
   f: (x, weight, bias) => groupNorm(x, { groups: 2, weight, bias, activation: "silu" }),

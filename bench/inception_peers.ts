@@ -8,6 +8,7 @@ import { type InceptionBenchOptions, layerOp, layerValues, signatureOf } from ".
 import { openJaxJs } from "./peers/jax_js.ts";
 import type { Peer, PeerWork } from "./peers/peer.ts";
 import { openTfjs } from "./peers/tfjs.ts";
+import { timeInTurn } from "./peers/turns.ts";
 import type { Gpu } from "../engine/gpu.ts";
 import { PreparedWeights } from "../engine/ops/prepared_weights.ts";
 import { Tensor, tidy } from "../engine/tensor.ts";
@@ -33,10 +34,6 @@ export interface InceptionPeerRow extends LayerWork {
 }
 
 const opening = [["tfjs", openTfjs], ["jax-js", openJaxJs]] as const;
-
-/** Shortest time of a round. */
-const ROUND_MS = 60;
-const MOST_REPEATS = 50;
 
 /** One image of every kind of convolution here and there; a library or layer that fails is a row that says why. */
 export async function* benchInceptionPeers(
@@ -103,33 +100,6 @@ async function inTurn(
   using other = peer.prepare(work, values);
   checkLayer(work, values, await own.values(), "this library");
   const peerError = checkLayer(work, values, await other.values(), peer.name);
-  const works = [own, other].map((work) => ({ work, idle: Infinity, repeats: 1 }));
-  for (const each of works) {
-    await round(each);
-    for (let i = 0; i < 3; i++) each.idle = Math.min(each.idle, await idleWait(each.work));
-    each.repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(ROUND_MS / await round(each))));
-  }
-  const times: number[][] = [[], []];
-  for (let i = 0; i < samples; i++) {
-    for (const [j, each] of works.entries()) times[j].push(await round(each));
-  }
-  const [ms, peerMs] = times.map((all) => all.sort((a, b) => a - b)[samples >> 1]);
+  const [ms, peerMs] = await timeInTurn([own, other], samples);
   return { ms, peerMs, ratio: peerMs / ms, peerError };
-}
-
-/** Milliseconds of a wait for nothing: Deno sleeps 10 ms in every one. */
-async function idleWait(work: PeerWork): Promise<number> {
-  const start = performance.now();
-  await work.wait();
-  return performance.now() - start;
-}
-
-/** Milliseconds of each of some runs, without the wait itself. */
-async function round(
-  { work, idle, repeats }: { work: PeerWork; idle: number; repeats: number },
-): Promise<number> {
-  const start = performance.now();
-  for (let i = 0; i < repeats; i++) work.start();
-  await work.wait();
-  return Math.max(1e-3, performance.now() - start - (idle === Infinity ? 0 : idle)) / repeats;
 }

@@ -37,3 +37,30 @@ export type { Agreement } from "./ridge_check.ts";
 export type { SizedConv } from "../pipelines/models/inception_flops.ts";
 export type { InceptionConv } from "../pipelines/models/inception_layout.ts";
 export { type Tuned, tuneKernel, type TuneOptions } from "./tune.ts";
+export { benchUnet, type UnetBenchOptions, type UnetKernelRow, type UnetPassRow } from "./unet.ts";
+export {
+  drawUnet,
+  smallUnets,
+  type UnetName,
+  unetNames,
+  type UnetNetwork,
+} from "./unet_networks.ts";
+export {
+  benchUnetOps,
+  benchUnetPeers,
+  type UnetOpOptions,
+  type UnetOpRow,
+  type UnetPeerRow,
+} from "./unet_peers.ts";
+export {
+  type AttentionOp,
+  checkOp,
+  type ConvOp,
+  type NormOp,
+  type OpInputs,
+  opTolerance,
+  type UnetOp,
+  unetOps,
+} from "./unet_op.ts";
+export { unetFusions } from "./unet_fusions.ts";
+export type { Ratio } from "./ratios.ts";

@@ -93,13 +93,14 @@ Deno.test("engine/dawn.lock is deno.lock and what Dawn adds", () => {
 });
 
 Deno.test("bench/peers/peers.lock is deno.lock and the libraries of the benchmark", () => {
-  const [tfjs, jax] = ["tfjs", "jax_js"].map((file) =>
+  const [tfjs, jax, onnx] = ["tfjs", "jax_js", "onnx_web"].map((file) =>
     /VERSION = "([\d.]+)"/.exec(textOf(`bench/peers/${file}.ts`))?.[1]
   );
   assert.deepEqual(addedTo("bench/peers/peers.lock").sort(), [
     `npm:@jax-js/jax@${jax}`,
     `npm:@tensorflow/tfjs-backend-webgpu@${tfjs}`,
     `npm:@tensorflow/tfjs-core@${tfjs}`,
+    `npm:onnxruntime-web@${onnx}`,
   ]);
 });
 

@@ -1,24 +1,31 @@
 /**
- * What the benchmark asks of another library: one convolution as often as wanted.
+ * What the benchmarks ask of another library: one layer as often as wanted.
  *
  * @module
  */
 import type { LayerValues, LayerWork } from "../inception_check.ts";
+import type { OpInputs, UnetOp } from "../unet_op.ts";
 
-/** A convolution on the device of a library. */
+/** A layer on the device of a library. */
 export interface PeerWork extends Disposable {
   /** Runs it once. */
   start(): void;
   /** Waits until all that was started is done. */
   wait(): Promise<void>;
-  /** The result, `[1, channels, height, width]`. */
+  /** The result, as this library has it. */
   values(): Promise<ArrayLike<number>>;
 }
 
-/** A library. */
-export interface Peer {
+/** A library that runs layers of UNets. */
+export interface OpPeer {
   /** Its name on npm and its version. */
   readonly name: string;
+  /** Puts a layer on its device. */
+  prepareOp(op: UnetOp, inputs: OpInputs): PeerWork | Promise<PeerWork>;
+}
+
+/** A library. */
+export interface Peer extends OpPeer {
   /** Puts a convolution on its device, with bias and ReLU forward and without either back. */
   prepare(work: LayerWork, values: LayerValues): PeerWork;
 }

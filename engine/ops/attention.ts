@@ -7,8 +7,11 @@ import { KernelError, ShapeError } from "../errors.ts";
 import { run } from "../run.ts";
 import { record } from "../tape.ts";
 import { allocate, type Tensor, tidy } from "../tensor.ts";
-import { add, full, mul } from "./elementwise.ts";
+import * as elementwise from "./elementwise.ts";
+import { matmul } from "./matmul.ts";
+import { softmax } from "./norm.ts";
 import { sum } from "./reduce.ts";
+import { permute, slice } from "./shape.ts";
 import type { Args } from "../../shaders/kernel.ts";
 import { attentionKernel } from "../../shaders/attention/attention.ts";
 import { attentionGradientKernel } from "../../shaders/attention/attention_gradient.ts";
@@ -105,7 +108,7 @@ function gradientOf(
   const { gpu, shape } = target;
   const dtype = target.dtype === "f16" ? "f16" : "f32";
   const isCovered = starts.size * width === shape[2] && !args.positional;
-  const d = isCovered ? allocate(gpu, shape, dtype) : full(gpu, shape, 0, { dtype });
+  const d = isCovered ? allocate(gpu, shape, dtype) : elementwise.full(gpu, shape, 0, { dtype });
   const written = new Set<number>();
   for (const { start, of } of parts) {
     if (args.positional && of !== 2) continue; // q and k play no part
@@ -124,7 +127,31 @@ function gradientOf(
   return d;
 }
 
+/** Channels of a head beyond which the kernels of CPU drivers, that hold a query in registers, do not go. */
+const MOST_REGISTERS = 128;
+
+/** Whether products of matrices, with all weights in memory in between, are the faster way: that of wide heads on CPU drivers. */
+function suitsProducts({ operands: [{ of: { gpu, dtype } }], dims, args }: Plan): boolean {
+  const { batch, tq, tk, heads, headDim } = dims, { caps, options } = gpu;
+  const bytes = 4 * batch * heads * tq * tk;
+  return caps.isSoftware && options.kernels !== "naive" && headDim > MOST_REGISTERS &&
+    !args.causal && !args.window && dtype === "f32" && bytes > 0 && bytes <= caps.maxBindingBytes;
+}
+
+function attendByProducts({ operands, dims, args }: Plan): Tensor {
+  const { batch, tq, heads, headDim } = dims, width = heads * headDim;
+  return tidy(operands[0].of.gpu, () => {
+    const [q, k, v] = operands.map(({ of, start }) => {
+      const own = of.shape[2] === width ? of : slice(of, { axis: 2, start, end: start + width });
+      return permute(own.reshape([batch, of.shape[1], heads, headDim]), [0, 2, 1, 3]);
+    });
+    const weights = softmax(elementwise.scale(matmul(q, k, { transposeB: true }), args.scale));
+    return permute(matmul(weights, v), [0, 2, 1, 3]).reshape([batch, tq, width]);
+  });
+}
+
 function attend(planned: Plan): Tensor {
+  if (suitsProducts(planned)) return attendByProducts(planned);
   const { operands, dims, args, level } = planned;
   const { batch, tq, heads, headDim } = dims;
   const [q, k, v] = operands.map((o) => o.of);
@@ -147,7 +174,9 @@ function attend(planned: Plan): Tensor {
         { of: v, start: operands[2].start },
       ],
     };
-    const delta = sum(mul(g, saved[at]).reshape([batch, tq, heads, headDim]), { axes: [-1] });
+    const delta = sum(elementwise.mul(g, saved[at]).reshape([batch, tq, heads, headDim]), {
+      axes: [-1],
+    });
     const given = [q, k, v, g, saved[at + 1], delta, saved[at + 2] ?? q];
     return [
       ...saved.slice(0, at).map((target) => () => gradientOf(again, target, given)),
@@ -202,5 +231,5 @@ export function selfAttention(
   const pair = (a: number, b: number) => attend(plan([part(a), part(b), part(2)], width, options));
   if (similarity === "qk") return pair(0, 1);
   if (similarity === "kk") return pair(1, 1);
-  return tidy(qkv.gpu, () => add(pair(0, 0), pair(1, 1)));
+  return tidy(qkv.gpu, () => elementwise.add(pair(0, 0), pair(1, 1)));
 }

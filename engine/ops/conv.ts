@@ -181,10 +181,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
 }
 
 /** The channels of the output, and whether they are those of a ReLU. */
-interface Written {
-  readonly range: ChannelRange;
-  readonly isRelu: boolean;
-}
+type Written = Readonly<{ range: ChannelRange; isRelu: boolean }>;
 
 /** Records a convolution whose weights are on a tape. */
 function recordAll(

@@ -24,17 +24,14 @@ import { dtypeBytes, type Tensor } from "../tensor.ts";
  */
 export class PreparedWeights implements Disposable {
   readonly #forms = new Map<Tensor, Map<string, Tensor>>();
-  readonly #maxBytes: number;
   #bytes = 0;
 
   /**
    * Forms of no weight yet.
    *
-   * @param options.maxBytes of all forms together
+   * @param limits `maxBytes` of all forms together
    */
-  constructor({ maxBytes = Infinity }: { readonly maxBytes?: number } = {}) {
-    this.#maxBytes = maxBytes;
-  }
+  constructor(readonly limits: { readonly maxBytes?: number } = {}) {}
 
   /** The form of a name, made where it is not there yet. @internal */
   form(weight: Tensor, name: string, make: () => Tensor): Tensor {
@@ -42,7 +39,7 @@ export class PreparedWeights implements Disposable {
     const known = forms.get(name);
     if (known) return known;
     const made = make(), bytes = made.size * dtypeBytes(made.dtype);
-    if (this.#bytes + bytes > this.#maxBytes) return made;
+    if (this.#bytes + bytes > (this.limits.maxBytes ?? Infinity)) return made;
     made.gpu.scopes.at(-1)?.delete(made); // it outlives the scope it is made in
     this.#bytes += bytes;
     this.#forms.set(weight, forms.set(name, made));

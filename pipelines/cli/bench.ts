@@ -17,6 +17,7 @@ import { registerHost } from "./bench_host.ts";
 import { registerInception } from "./bench_inception.ts";
 import { registerNcut } from "./bench_ncut.ts";
 import { registerRidge } from "./bench_ridge.ts";
+import { registerUnet } from "./bench_unet.ts";
 import { openGpu } from "./open_gpu.ts";
 import { type GlobalOptions, wholeNumber } from "./options.ts";
 import { writeOutput } from "./output.ts";
@@ -51,6 +52,7 @@ export function register(program: Command): void {
   registerDense(command);
   registerInception(command);
   registerNcut(command);
+  registerUnet(command);
 }
 
 async function bench(names: readonly string[], options: BenchOptions): Promise<void> {

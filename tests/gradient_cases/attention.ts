@@ -57,4 +57,17 @@ export const attentionCases: readonly GradientCase[] = [{
     forward(q, kv, kv, separate({ batch: 2, tq: 3, tk: 9 }, 2, 8), {
       ...{ kStride: 32, vStride: 32, vOffset: 16 },
     }),
+}, {
+  name: "selfAttention of wide heads, which CPU drivers do by products",
+  shapes: [[2, 5, 3 * 264]],
+  f: (x) => selfAttention(x, { nHeads: 2 }),
+  reference: (x) => forward(x, x, x, packed(2, 5, 2, 132)),
+}, {
+  name: "crossAttention of one wide head",
+  shapes: [[1, 3, 260], [1, 9, 520]],
+  f: (q, kv) => crossAttention(q, kv, { nHeads: 1, scale: 0.05 }),
+  reference: (q, kv) =>
+    forward(q, kv, kv, separate({ batch: 1, tq: 3, tk: 9 }, 1, 260), {
+      ...{ kStride: 520, vStride: 520, vOffset: 260, scale: 0.05 },
+    }),
 }];

@@ -151,6 +151,7 @@ export {
 } from "./pipelines/images/volume_mosaic.ts";
 export { type PlaneName, planeNames } from "./pipelines/images/volume_planes.ts";
 export * from "./pipelines/encoding/mod.ts";
+export * from "./pipelines/hvm/mod.ts";
 export * from "./pipelines/vae/mod.ts";
 export {
   farthestPicks,

@@ -15,6 +15,7 @@ import { register as localize } from "./localize.ts";
 import { register as maximize } from "./maximize.ts";
 import { register as phantom } from "./phantom.ts";
 import { register as report } from "./report.ts";
+import { register as vae } from "./vae.ts";
 import { register as tune } from "./tune.ts";
 
 /** Adds one command to the program. */
@@ -33,6 +34,7 @@ export const commands: readonly Register[] = [
   localize,
   maximize,
   diffuse,
+  vae,
   report,
   experiment,
   gallery,

@@ -41,9 +41,9 @@ export interface FittedNeuralVae {
   readonly trainedOn: "host" | "device";
 }
 
-// Weights of the two wide layers from which a step is faster on a device. Steps of 32 stimuli, 4 groups of 6, on llvmpipe with 2 busy
-// cores: 58 sites (5,104 weights) 2.7 ms on the host and 104 ms on the device, 3,000 sites 54 and 100 ms, 10,000 sites (880,000
-// weights) 175 and 120 ms. The device's part hardly grows: it is that of 150 small dispatches, and less on a real GPU.
+// Weights of the two wide layers from which a step is faster on a device. Processor time of steps of 32 stimuli with 4 groups of 6, on the
+// host's one thread and on llvmpipe's two: 58 sites (5,104 weights) 2.2 and 24 ms, 1,000 sites 13 and 34, 3,000 sites 27 and 44, 6,000 sites
+// 65 and 66, 10,000 sites (880,000 weights) 117 and 95. The device's part hardly grows: it is that of 150 small dispatches.
 const DEVICE_WEIGHTS = 500_000;
 
 /** Whether a population is large enough that a device trains it faster than the host. */

@@ -56,3 +56,8 @@ export {
   type VaeVariant,
   type VariantScores,
 } from "./compare.ts";
+export {
+  describeLatents,
+  type DescribeLatentsOptions,
+  type LatentDescription,
+} from "./describe.ts";

@@ -7,6 +7,7 @@
 import { foldIn, type Key, randomBits } from "../../engine/random.ts";
 import { InputError } from "../errors.ts";
 import { type DiagonalDominance, diagonalDominance } from "../optvis/selectivity.ts";
+import type { Interval } from "../report/numbers.ts";
 import { quantileOf } from "../stats/bootstrap.ts";
 import { factorDistances, type FactorScale, type Readings, requireReadings } from "./factors.ts";
 
@@ -36,16 +37,6 @@ export interface EffectOptions {
   readonly level?: number;
 }
 
-/** A value with its interval. */
-export interface Interval {
-  /** Of all sources. */
-  readonly value: number;
-  /** Lower end. */
-  readonly low: number;
-  /** Upper end. */
-  readonly high: number;
-}
-
 /** Effects of groups on factors. */
 export interface EffectMatrix {
   /** Mean distance from source to edit in units of unrelated stimuli, `[nGroups, nFactors]`. */
@@ -56,6 +47,8 @@ export interface EffectMatrix {
   readonly offDiagonal: Interval;
   /** `diagonal / offDiagonal`. */
   readonly ratio: Interval;
+  /** The ratio of every resample: those of methods with the same sources, in the same order, and the same key belong together. */
+  readonly ratioDraws: Float64Array<ArrayBuffer>;
   /** Whether each factor that is some group's own is moved most by that group's edits; exchanges are within sources. */
   readonly dominance: DiagonalDominance;
   /** Number of source images. */
@@ -157,10 +150,10 @@ function summaryOf(
   };
 }
 
-function intervalOf(value: number, draws: number[], level: number): Interval {
+function intervalOf(mean: number, draws: number[], level: number): Interval {
   const sorted = draws.filter((draw) => !Number.isNaN(draw)).sort((a, b) => a - b);
   return {
-    value,
+    mean,
     low: quantileOf(sorted, (1 - level) / 2),
     high: quantileOf(sorted, (1 + level) / 2),
   };
@@ -222,6 +215,7 @@ export function effectMatrix(
     diagonal: interval((s) => s.diagonal),
     offDiagonal: interval((s) => s.offDiagonal),
     ratio: interval((s) => s.diagonal / s.offDiagonal),
+    ratioDraws: Float64Array.from(draws, (s) => s.diagonal / s.offDiagonal),
     dominance: dominanceOf(edits, distances, options),
     nSources: n,
   };

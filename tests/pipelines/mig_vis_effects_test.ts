@@ -6,6 +6,8 @@
 import assert from "node:assert/strict";
 import { normal, randomKey, uniform } from "../../engine/random.ts";
 import { type Edits, effectMatrix } from "../../pipelines/mig_vis/effects.ts";
+import { evaluateSteering } from "../../pipelines/mig_vis/evaluation.ts";
+import { steeringReport } from "../../pipelines/mig_vis/steering_report.ts";
 import { type Factor, factorDistances, factorScale } from "../../pipelines/mig_vis/factors.ts";
 import { monotonicity } from "../../pipelines/mig_vis/monotonicity.ts";
 
@@ -75,17 +77,17 @@ Deno.test("effectMatrix() finds which group moves which factor, and by how much"
     nDraws: 500,
   });
   // Mean |gamma| is 7.5: 0.15 of a range of which a third is 1; pose is two columns, of which one moves.
-  assert.ok(Math.abs(found.effects[0][0].value - 0.15 * 3 / 2) < 0.03);
-  assert.ok(Math.abs(found.effects[2][2].value - 0.15 * 3) < 0.03);
-  assert.ok(found.effects[1][1].value > 0.2 && found.effects[1][1].value < 0.67);
+  assert.ok(Math.abs(found.effects[0][0].mean - 0.15 * 3 / 2) < 0.03);
+  assert.ok(Math.abs(found.effects[2][2].mean - 0.15 * 3) < 0.03);
+  assert.ok(found.effects[1][1].mean > 0.2 && found.effects[1][1].mean < 0.67);
   for (const [g, row] of found.effects.entries()) {
-    row.forEach(({ value, low, high }, f) => {
+    row.forEach(({ mean: value, low, high }, f) => {
       assert.ok(low <= value && value <= high);
       if (g !== f) assert.ok(value < 0.05, `group ${g}, factor ${f}: ${value}`);
     });
   }
-  const { value, low, high } = found.ratio;
-  assert.ok(Math.abs(value - found.diagonal.value / found.offDiagonal.value) < 1e-12);
+  const { mean: value, low, high } = found.ratio;
+  assert.ok(Math.abs(value - found.diagonal.mean / found.offDiagonal.mean) < 1e-12);
   assert.ok(low > 3 && high > value, `${low}`);
   assert.equal(found.dominance.count, 3);
   assert.equal(found.dominance.pDifference, 1 / 501);
@@ -97,7 +99,7 @@ Deno.test("effectMatrix() finds which group moves which factor, and by how much"
   });
   assert.equal(two.dominance.of, 2);
   assert.ok(
-    Math.abs(two.diagonal.value - (found.effects[0][0].value + found.effects[2][2].value) / 2) <
+    Math.abs(two.diagonal.mean - (found.effects[0][0].mean + found.effects[2][2].mean) / 2) <
       1e-12,
   );
 });
@@ -142,4 +144,71 @@ Deno.test("effectMatrix() refuses edits that do not fit", () => {
       factorScale({ data: [1, 1], shape: [2, 1] }, [{ name: "x", columns: [0], kind: "values" }]),
     /does not vary/,
   );
+});
+
+Deno.test("evaluateSteering() compares ways of steering over the same sources", () => {
+  const clean = edits(10, { step: 0.02, noise: 0.01 });
+  const blurred = edits(10, { step: 0.02, noise: 0.1 });
+  const [first, second] = evaluateSteering(
+    [
+      { name: "clean", edits: clean, psnr: [40, 50], residuals: [0.1, 0.3] },
+      { name: "blurred", edits: blurred },
+    ],
+    scale,
+    { key: randomKey(0), own: [0, 1, 2], nDraws: 300 },
+  );
+  assert.equal(first.behind, undefined);
+  const gap = first.effects.ratio.mean - second.effects.ratio.mean;
+  assert.ok(second.behind && Math.abs(second.behind.mean - gap) < 1e-12 && second.behind.low > 0);
+  assert.deepEqual(first.psnr, { mean: 45, least: 40 });
+  assert.equal(first.residual, 0.2);
+  assert.equal(first.monotone[0]?.signed, 1);
+  // A method against itself: the resamples belong together, so that nothing is left.
+  const [, same] = evaluateSteering(
+    [{ name: "a", edits: clean }, { name: "b", edits: clean }],
+    scale,
+    { key: randomKey(0), own: [[0, 1, 2], [0, 1, 2]], nDraws: 50 },
+  );
+  assert.deepEqual(same.behind, { mean: 0, low: 0, high: 0 });
+  const other = edits(6, { step: 0.02, noise: 0.01 });
+  const [, apart] = evaluateSteering(
+    [{ name: "a", edits: clean }, { name: "b", edits: other }],
+    scale,
+    { key: randomKey(0), own: [0, 1, 2], nDraws: 50 },
+  );
+  assert.equal(apart.behind, undefined);
+});
+
+Deno.test("steeringReport() shows every number and picture on one page", () => {
+  const methods = evaluateSteering(
+    [
+      { name: "mutual <information>", edits: edits(6, { step: 0.02, noise: 0.01 }), psnr: [41.2] },
+      { name: "likelihood", edits: edits(6, { step: 0.01, noise: 0.05 }) },
+    ],
+    scale,
+    { key: randomKey(0), own: [0, 1, -1], nDraws: 100 },
+  );
+  const image = { height: 2, width: 2, data: new Uint8Array(12).fill(90) };
+  const { page, titles } = steeringReport(methods, {
+    groups: ["G1", "G2", "G3"],
+    factors: FACTORS.map(({ name }) => name),
+    own: [0, 1, -1],
+    readouts: [0.99, 1, 0.98],
+    latents: [[0.9, 0, 0], [0, 0.8, 0], [0, 0, 0.7]],
+    traversals: [{
+      method: "mutual",
+      columns: ["-10", "0"],
+      strips: [{ label: "source 0", images: [image, image] }],
+    }],
+  });
+  assert.equal(titles.length, 5);
+  assert.ok(
+    page.includes("mutual &lt;information>") || page.includes("mutual &lt;information&gt;"),
+  );
+  const { ratio } = methods[0].effects;
+  assert.ok(page.includes(`interval ${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}`));
+  assert.ok(page.includes(methods[1].effects.effects[0][0].mean.toFixed(2)));
+  assert.ok(page.includes("G2 → category") && page.includes("41.2"));
+  assert.equal(page.match(/<img /g)?.length, 2);
+  assert.ok(!/(src|href)="https?:/.test(page), "nothing is fetched");
 });

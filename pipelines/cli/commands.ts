@@ -5,6 +5,7 @@ import { register as bundle } from "./bundle.ts";
 import { register as cut } from "./cut.ts";
 import { register as demo } from "./demo.ts";
 import { register as diffuse } from "./diffuse.ts";
+import { register as effects } from "./effects.ts";
 import { register as encode } from "./encode.ts";
 import { register as experiment } from "./experiment.ts";
 import { register as features } from "./features.ts";
@@ -35,6 +36,7 @@ export const commands: readonly Register[] = [
   maximize,
   diffuse,
   vae,
+  effects,
   report,
   experiment,
   gallery,

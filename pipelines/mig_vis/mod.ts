@@ -46,3 +46,35 @@ export {
   type SteerOptions,
   type SteerPath,
 } from "./steer.ts";
+export {
+  type Factor,
+  factorDistances,
+  type FactorScale,
+  factorScale,
+  type Readings,
+} from "./factors.ts";
+export { type Edits, type EffectMatrix, effectMatrix, type EffectOptions } from "./effects.ts";
+export { type Monotonicity, monotonicity } from "./monotonicity.ts";
+export {
+  type FactorReadoutOptions,
+  type FactorReadouts,
+  fitFactorReadouts,
+} from "./factor_readouts.ts";
+export { latentFactors, ownFactors } from "./latent_factors.ts";
+export {
+  fitLatentDecoder,
+  type LatentDecoder,
+  type LatentDecoderOptions,
+} from "./latent_decoder.ts";
+export {
+  evaluateSteering,
+  type EvaluationOptions,
+  type MethodEvaluation,
+  type SteeredMethod,
+} from "./evaluation.ts";
+export {
+  steeringReport,
+  type SteeringReportOptions,
+  type TraversalFigure,
+  type TraversalStrip,
+} from "./steering_report.ts";

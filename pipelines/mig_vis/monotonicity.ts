@@ -23,7 +23,7 @@ export interface Monotonicity {
 }
 
 function correlation(a: readonly number[], b: readonly number[]): number {
-  if (a.length < 3) return NaN;
+  if (a.length < 2) return NaN;
   const column = (values: readonly number[]) => hostMatrix([...values], [values.length, 1]);
   const varies = (values: readonly number[]) => values.some((value) => value !== values[0]);
   // What does not move at all is not monotone: it counts as no correlation where gamma varies.

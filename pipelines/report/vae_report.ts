@@ -227,18 +227,23 @@ const VARIANT_NAMES: Readonly<Record<VaeVariant, string>> = {
 
 /** Scores of the table of ablations. */
 const SHOWN: readonly (readonly [keyof RunScores, string, number])[] = [
-  ["r2Sampled", "R² sampled", 3],
-  ["r2", "R²", 3],
-  ["poseR2", "pose R²", 3],
-  ["categoryAccuracy", "category", 3],
-  ["partialCorrelation", "shared, nats", 2],
-  ["groupMig", "MIG", 3],
-  ["groupSap", "SAP", 3],
-  ["groupDisentanglement", "disentangled", 3],
-  ["groupCompleteness", "complete", 3],
+  ["r2Sampled", "R² of the responses, sampled latents", 3],
+  ["r2", "R² of the responses, posterior means", 3],
+  ["poseR2", "R² of the pose by its head", 3],
+  ["categoryAccuracy", "categories said right by their head", 3],
+  ["partialCorrelation", "nats that groups share, as estimated", 2],
+  ["mig", "MIG of dimensions", 3],
+  ["groupMig", "MIG of groups", 3],
+  ["sap", "SAP of dimensions", 3],
+  ["groupSap", "SAP of groups", 3],
+  ["disentanglement", "DCI disentanglement of dimensions", 3],
+  ["groupDisentanglement", "DCI disentanglement of groups", 3],
+  ["completeness", "DCI completeness of dimensions", 3],
+  ["groupCompleteness", "DCI completeness of groups", 3],
+  ["informativeness", "DCI informativeness", 3],
 ];
 
-/** The table of ablations: means ± standard deviations over seeds. */
+/** The table of ablations, scores down and variants across: means ± standard deviations over seeds. */
 export function ablationTable(ablations: readonly VariantScores[]): DataTable {
   const cell = (runs: readonly RunScores[], name: keyof RunScores, digits: number) => {
     const { mean, sd } = meanAndSd(runs.map((run) => run[name]));
@@ -247,10 +252,13 @@ export function ablationTable(ablations: readonly VariantScores[]): DataTable {
     return Number.isNaN(sd) ? centre : `${centre} ± ${formatNumber(sd, digits)}`;
   };
   return {
-    columns: [{ name: "variant" }, ...SHOWN.map(([, name]) => ({ name }))],
-    rows: ablations.map(({ variant, runs }) => [
-      VARIANT_NAMES[variant],
-      ...SHOWN.map(([name, , digits]) => cell(runs, name, digits)),
+    columns: [
+      { name: "score" },
+      ...ablations.map(({ variant }) => ({ name: VARIANT_NAMES[variant] })),
+    ],
+    rows: SHOWN.map(([name, label, digits]) => [
+      label,
+      ...ablations.map(({ runs }) => cell(runs, name, digits)),
     ]),
   };
 }
@@ -263,9 +271,11 @@ function ablationsFigure(ablations: readonly VariantScores[] | undefined): Title
     ...{ title, file: "ablations.csv" },
     lead: `Held-out scores of ${nSeeds} ${
       nSeeds === 1 ? "run" : "runs"
-    } each, mean ± standard deviation; MIG, SAP and DCI are those of groups.`,
+    } each, mean ± standard deviation.`,
     note:
-      "The released code scores the sampled latents. Without labels a VAE has no heads to say them.",
+      "The released code scores the sampled latents. Without labels a VAE has no heads to say them. What groups share " +
+      "is estimated from at most 256 stimuli at a time, and cannot show more than the logarithm of their number for each " +
+      "group but one.",
   });
   return { title, body };
 }

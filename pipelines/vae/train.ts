@@ -68,6 +68,14 @@ function batchOf({ samples, shape }: TrainingPlan, rows: Uint32Array, noise: Key
   };
 }
 
+/** Steps on the host never wait, so that listeners would be heard at the end alone. */
+const STEPS_BETWEEN_SIGNALS = 8;
+
+async function letSignalsIn(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+  signal?.throwIfAborted();
+}
+
 /** Batches of rows in their order; the last one may be smaller, as PyTorch's loader has it. */
 function* batchesOf(plan: TrainingPlan, rows: Uint32Array, noise: Key): Generator<VaeBatch> {
   const { batchSize } = plan.settings;
@@ -109,11 +117,13 @@ export async function trainVae(
   }
   const train = [...state?.train ?? []];
   for (let epoch = train.length + 1; epoch <= epochs; epoch++) {
-    signal?.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve)); // lets signals in
     const drawn = permutation(foldIn(orderKey, epoch), rows.train.length);
     const order = drawn.map((at) => rows.train[at]);
-    for (const batch of batchesOf(plan, order, foldIn(noiseKey, epoch))) trainer.step(batch);
+    let steps = 0;
+    for (const batch of batchesOf(plan, order, foldIn(noiseKey, epoch))) {
+      if (steps++ % STEPS_BETWEEN_SIGNALS === 0) await letSignalsIn(signal);
+      trainer.step(batch);
+    }
     const losses = await trainer.takeLosses();
     requireFiniteLosses(losses, epoch, lr);
     train.push(losses);

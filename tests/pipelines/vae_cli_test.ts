@@ -73,7 +73,7 @@ Deno.test("vae fit, encode and report go from files to files", async () => {
       "Training",
     ]
   ) assert.ok(html.includes(part), part);
-  assert.match(html, /standard VAE<\/th>.*? ± /s);
+  assert.match(html, /MIG of groups<\/th>.*? ± /s);
   assert.ok(!/NaN|undefined/.test(html), "every number is there");
 });
 

@@ -11,8 +11,15 @@ import { allocate, floatType, type Tensor, tidy } from "./tensor.ts";
 import { binaryKernels } from "../shaders/elementwise/binary.ts";
 import { fillKernel } from "../shaders/elementwise/fill.ts";
 
-/** Gives, for the gradient `g` of the output, one thunk per input that computes that input's gradient. */
-export type Vjp = (g: Tensor, saved: readonly Tensor[]) => readonly (() => Tensor)[];
+/**
+ * Gives, for the gradient `g` of the output, one thunk per input that computes that input's gradient. `before` has what other uses of each input
+ * gave already, for {@link TapeNode.addsBefore}.
+ */
+export type Vjp = (
+  g: Tensor,
+  saved: readonly Tensor[],
+  before: readonly (Tensor | undefined)[],
+) => readonly (() => Tensor)[];
 
 /** The place of a tensor on a tape. */
 export interface TapeNode {
@@ -26,6 +33,8 @@ export interface TapeNode {
   readonly saved: readonly Tensor[];
   /** Undefined for a watched tensor. */
   readonly vjp?: Vjp;
+  /** Whether thunks add what they compute to what was there before, so that sums round in the order of the ops inside. */
+  readonly addsBefore?: boolean;
 }
 
 /**
@@ -61,27 +70,37 @@ export class Tape implements Disposable {
     inputs: readonly (Tensor | undefined)[],
     saved: readonly Tensor[],
     vjp: Vjp,
+    addsBefore = false,
   ): Tensor {
-    out.node = this.#push(inputs.map((t) => t?.node), saved.map(keep), vjp);
+    out.node = this.#push(inputs.map((t) => t?.node), saved.map(keep), vjp, addsBefore);
     return out;
   }
 
-  #push(inputs: TapeNode["inputs"], saved: readonly Tensor[], vjp?: Vjp): TapeNode {
+  #push(
+    inputs: TapeNode["inputs"],
+    saved: readonly Tensor[],
+    vjp?: Vjp,
+    addsBefore = false,
+  ): TapeNode {
     if (inputs.some((n) => n && n.tape !== this)) {
       throw new ShapeError("Cannot record an op: its inputs are on different tapes");
     }
-    const node = { tape: this, index: this.#nodes.length, inputs, saved, vjp };
+    const node = { tape: this, index: this.#nodes.length, inputs, saved, vjp, addsBefore };
     this.#nodes.push(node);
     return node;
   }
 
   /**
    * Gradients of `loss` by each of `xs`, which are tensors of this tape. `seed` is the gradient of `loss` itself, 1 where it has one
-   * value.
+   * value; `before` are gradients of each of `xs` by something else, which are added first.
    *
    * @throws {ShapeError} when `loss` has several values and no seed, or is not on this tape.
    */
-  gradient(loss: Tensor, xs: readonly Tensor[], { seed }: { seed?: Tensor } = {}): Tensor[] {
+  gradient(
+    loss: Tensor,
+    xs: readonly Tensor[],
+    { seed, before = [] }: { seed?: Tensor; before?: readonly (Tensor | undefined)[] } = {},
+  ): Tensor[] {
     const { gpu, node: last } = loss;
     if (last?.tape !== this || xs.some((x) => x.node?.tape !== this)) {
       throw new ShapeError("Cannot differentiate: the loss and every x must be on this tape");
@@ -99,28 +118,31 @@ export class Tape implements Disposable {
     const wanted = new Set(xs.map((x) => x.node!.index));
     return tidy(gpu, () => {
       const start = seed ? seed.alias(loss.shape) : filled(gpu, loss, 1);
-      const grads = this.#walk(last.index, wanted, start);
+      const grads = new Map([[last.index, start]]);
+      xs.forEach((x, k) => {
+        if (before[k]) grads.set(x.node!.index, before[k].alias());
+      });
+      this.#walk(last.index, wanted, grads);
       return xs.map((x) => grads.get(x.node!.index)?.alias() ?? filled(gpu, x, 0));
     });
   }
 
-  #walk(last: number, wanted: ReadonlySet<number>, seed: Tensor): Map<number, Tensor> {
+  #walk(last: number, wanted: ReadonlySet<number>, grads: Map<number, Tensor>): void {
     const leads: boolean[] = []; // whether a node depends on a wanted one
     for (const node of this.#nodes.slice(0, last + 1)) {
       leads.push(wanted.has(node.index) || node.inputs.some((n) => n && leads[n.index]));
     }
-    const grads = new Map([[last, seed]]);
     for (let i = last; i >= 0; i--) {
-      const { vjp, inputs, saved } = this.#nodes[i];
+      const { vjp, inputs, saved, addsBefore } = this.#nodes[i];
       const g = grads.get(i);
       if (!g || !vjp || !leads[i]) continue;
-      const fresh = tidy(seed.gpu, () => {
-        const thunks = vjp(g, saved);
+      const fresh = tidy(g.gpu, () => {
+        const thunks = vjp(g, saved, inputs.map((n) => n && grads.get(n.index)));
         const sums: Record<number, Tensor> = {};
         inputs.forEach((n, k) => {
           if (!n || !leads[n.index]) return;
           const part = thunks[k]();
-          const before = sums[n.index] ?? grads.get(n.index);
+          const before = addsBefore ? undefined : sums[n.index] ?? grads.get(n.index);
           sums[n.index] = before ? accumulate(before, part) : part.alias();
         });
         return sums;
@@ -131,7 +153,6 @@ export class Tape implements Disposable {
       }
       if (!wanted.has(i)) g.dispose();
     }
-    return grads;
   }
 
   /** Drops every saved activation. */
@@ -200,23 +221,30 @@ export function recordOpaque(out: Tensor, inputs: readonly Tensor[], op: string)
 }
 
 /**
- * Runs `fn` without saving its activations; the backward pass computes them again. `fn` must be a pure function of its arguments.
+ * Runs `fn` without saving its activations; the backward pass computes them again, to the same bits. `fn` must be a pure function of its
+ * arguments, which are different tensors: what it takes from elsewhere gets no gradient.
  */
 export function checkpoint(fn: (...xs: Tensor[]) => Tensor, ...xs: Tensor[]): Tensor {
+  const onTape = xs.map((x) => x.node !== undefined);
   const out = tidy(xs[0].gpu, () => fn(...xs.map((x) => x.detach())).detach());
-  return record(out, xs, xs, (g, saved) => {
+  const tape = xs.find((x) => x.node)?.node?.tape;
+  if (!tape) return out;
+  const vjp: Vjp = (g, saved, before) => {
     let grads: Tensor[] | undefined;
-    const recompute = () => {
-      using tape = new Tape();
-      const watched = saved.map((x, i) => xs[i].node ? tape.watch(x) : x);
-      const again = fn(...watched);
-      const on = watched.filter((w) => w.node);
-      return tape.gradient(again, on, { seed: g });
-    };
-    const onTape = xs.map((x) => Boolean(x.node));
+    const recompute = () =>
+      tidy(g.gpu, () => {
+        using inner = new Tape();
+        const watched = saved.map((x, i) => onTape[i] ? inner.watch(x) : x);
+        const again = fn(...watched);
+        return inner.gradient(again, watched.filter((w) => w.node), {
+          seed: g,
+          before: before.filter((_, i) => onTape[i]),
+        });
+      });
     return xs.map((_, i) => () => {
       grads ??= recompute();
       return grads[onTape.slice(0, i).filter(Boolean).length];
     });
-  });
+  };
+  return tape.add(out, xs, xs, vjp, true);
 }

@@ -69,7 +69,10 @@ export function recordInto(
   saved: readonly Tensor[],
   vjp: Vjp,
 ): Tensor {
-  return record(images, [...inputs, images], saved, (g, kept) => [...vjp(g, kept), () => g]);
+  return record(images, [...inputs, images], saved, (g, kept, before) => [
+    ...vjp(g, kept, before),
+    () => g,
+  ]);
 }
 
 /** Neighbouring channels of images. */

@@ -32,6 +32,7 @@ import { isLdmUnet } from "./diffusers_layouts.ts";
 import { loadWhole } from "./layer_uploader.ts";
 import type { ForwardResult } from "./model.ts";
 import {
+  blockRunner,
   convolve,
   doubled,
   halved,
@@ -53,6 +54,11 @@ export interface AdmForwardOptions {
    * `input_blocks.<i>`, `middle_block` and `output_blocks.<i>` `[n, channels, height, width]`.
    */
   readonly capture?: readonly string[];
+  /**
+   * Whether activations inside blocks are computed again in a backward pass instead of kept for it (default false): less memory for a second
+   * forward pass, the same bits. Gradients are then those by the images, not by weights.
+   */
+  readonly checkpoint?: boolean;
 }
 
 const CANNOT = "Cannot load the checkpoint as a network of guided-diffusion:";
@@ -89,35 +95,40 @@ export class AdmModel implements Disposable {
    * `[n, classes]` of a classifier
    * @throws {InputError} when images, time steps or classes do not fit, or a name to capture is not there
    */
-  forward(x: Tensor, { timesteps, classLabels, capture = [] }: AdmForwardOptions): ForwardResult {
+  forward(x: Tensor, options: AdmForwardOptions): ForwardResult {
+    const { timesteps, classLabels, capture = [], checkpoint = false } = options;
     if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
     this.#checkCaptures(capture);
     this.#check(x, timesteps, classLabels);
     const captures = new Captures(capture);
     const { inputBlocks, middleBlock, outputBlocks, head } = this.#weights;
+    const run = blockRunner(checkpoint);
     const output = captures.scope(x.gpu, () => {
       const active = silu(this.#embed(timesteps, classLabels, captures));
-      const through = (from: Tensor, steps: readonly AdmStep[], name: string) => {
-        const y = captures.scope(x.gpu, () => {
-          const last = steps.reduce((h, step) => runStep(h, active, step), from);
+      const through = (name: string, steps: readonly AdmStep[], ...from: Tensor[]) =>
+        captures.scope(x.gpu, () => {
+          const last = run(
+            (active, ...from) =>
+              steps.reduce(
+                (h, step) => runStep(h, active, step),
+                from.length > 1 ? concat(from, 1) : from[0],
+              ),
+            ...[active, ...from],
+          );
           captures.take(name, last);
           return last;
         });
-        return y;
-      };
       const skips: Tensor[] = [];
       let h = x;
       inputBlocks.forEach((steps, i) => {
-        h = through(h, steps, `input_blocks.${i}`);
+        h = through(`input_blocks.${i}`, steps, h);
         skips.push(h);
       });
-      h = through(h, middleBlock, "middle_block");
+      h = through("middle_block", middleBlock, h);
       outputBlocks.forEach((steps, i) => {
-        const skip = skips.pop()!, from = h;
-        using joined = concat([from, skip], 1);
-        h = through(joined, steps, `output_blocks.${i}`);
-        from.dispose(); // what a tape needs it keeps
-        skip.dispose();
+        using skip = skips.pop()!;
+        using from = h; // what a tape needs it keeps
+        h = through(`output_blocks.${i}`, steps, from, skip);
       });
       return runHead(h, head);
     });

@@ -12,7 +12,14 @@ import { Tensor, tidy } from "../../engine/tensor.ts";
 import { Captures } from "./captures.ts";
 import { runFullAttention, runLinearAttention } from "./ddp_attention.ts";
 import type { DdpAttention, DdpRes, DdpWeights } from "./ddp_weights.ts";
-import { convolve, doubled, type Layer, timestepValues } from "./unet_layers.ts";
+import {
+  blockRunner,
+  convolve,
+  doubled,
+  type Layer,
+  type RunBlock,
+  timestepValues,
+} from "./unet_layers.ts";
 
 /** What the network is told, and what is to be kept of it. */
 export interface DdpRun {
@@ -20,6 +27,8 @@ export interface DdpRun {
   readonly timesteps: ArrayLike<number>;
   /** Collects activations. */
   readonly captures?: Captures;
+  /** Whether activations inside blocks are computed again in a backward pass by the images; weights then get no gradient. */
+  readonly checkpoint?: boolean;
 }
 
 /**
@@ -31,11 +40,11 @@ export interface DdpRun {
 export function runDdp(
   weights: DdpWeights,
   x: Tensor,
-  { timesteps, captures = new Captures([]) }: DdpRun,
+  { timesteps, captures = new Captures([]), checkpoint = false }: DdpRun,
 ): Tensor {
   return captures.scope(x.gpu, () => {
     const active = embedTime(weights.time, x, timesteps);
-    return runLevels(weights, x, { active, captures });
+    return runLevels(weights, x, { active, captures, run: blockRunner(checkpoint) });
   });
 }
 
@@ -55,37 +64,46 @@ function embedTime(
 function runLevels(
   { initConv, downs, middle, ups, finalRes, finalConv }: DdpWeights,
   x: Tensor,
-  { active, captures }: { readonly active: Tensor; readonly captures: Captures },
+  { active, captures, run }: {
+    readonly active: Tensor;
+    readonly captures: Captures;
+    readonly run: RunBlock;
+  },
 ): Tensor {
-  const step = (work: () => Tensor) => captures.scope(x.gpu, work);
+  const step = (work: (active: Tensor, ...from: Tensor[]) => Tensor, ...from: Tensor[]) =>
+    captures.scope(x.gpu, () => run((active, ...from) => work(active, ...from), active, ...from));
   const first = convolve(x, initConv);
   captures.take("init_conv", first);
   const skips: Tensor[] = [];
   let h = first;
   downs.forEach(({ blocks: [one, two], attention, resample }, i) => {
-    skips.push(h = step(() => runRes(h, active, one)));
-    skips.push(h = step(() => attend(runRes(h, active, two), attention)));
-    h = step(() => halve(h, resample));
+    skips.push(h = step((active, y) => runRes(y, active, one), h));
+    skips.push(h = step((active, y) => attend(runRes(y, active, two), attention), h));
+    h = step((_, y) => halve(y, resample), h);
     captures.take(`downs.${i}`, h);
   });
-  h = step(() => {
-    const attended = attend(runRes(h, active, middle.blocks[0]), middle.attention);
+  h = step((active, y) => {
+    const attended = attend(runRes(y, active, middle.blocks[0]), middle.attention);
     return runRes(attended, active, middle.blocks[1]);
-  });
+  }, h);
   captures.take("mid_block", h);
-  const joined = (from: Tensor, skip: Tensor, work: (both: Tensor) => Tensor) => {
-    const y = step(() => work(concat([from, skip], 1)));
+  const joined = (
+    from: Tensor,
+    skip: Tensor,
+    work: (both: Tensor, active: Tensor) => Tensor,
+  ) => {
+    const y = step((active, from, skip) => work(concat([from, skip], 1), active), from, skip);
     [from, skip].forEach((t) => t.dispose()); // what a tape needs it keeps
     return y;
   };
   ups.forEach(({ blocks: [one, two], attention, resample }, i) => {
-    h = joined(h, skips.pop()!, (both) => runRes(both, active, one));
-    h = joined(h, skips.pop()!, (both) => attend(runRes(both, active, two), attention));
+    h = joined(h, skips.pop()!, (both, active) => runRes(both, active, one));
+    h = joined(h, skips.pop()!, (both, active) => attend(runRes(both, active, two), attention));
     using from = h;
-    h = step(() => convolve(i < ups.length - 1 ? doubled(from) : from, resample));
+    h = step((_, y) => convolve(i < ups.length - 1 ? doubled(y) : y, resample), from);
     captures.take(`ups.${i}`, h);
   });
-  h = joined(h, first, (both) => runRes(both, active, finalRes));
+  h = joined(h, first, (both, active) => runRes(both, active, finalRes));
   return convolve(h, finalConv);
 }
 

@@ -23,6 +23,11 @@ export interface DdpForwardOptions {
   readonly timesteps: ArrayLike<number>;
   /** Activations to return: `init_conv`, `downs.<i>`, `mid_block` and `ups.<i>`, `[n, channels, height, width]`. */
   readonly capture?: readonly string[];
+  /**
+   * Whether activations inside blocks are computed again in a backward pass instead of kept for it (default false): less memory for a second
+   * forward pass, the same bits.
+   */
+  readonly checkpoint?: boolean;
 }
 
 /** Options of {@link loadDdpUnet}. */
@@ -70,7 +75,7 @@ export class DdpUnet implements Disposable {
    * @returns `output` `[n, outChannels, height, width]`
    * @throws {InputError} when images or time steps do not fit, or a name to capture is not there
    */
-  forward(x: Tensor, { timesteps, capture = [] }: DdpForwardOptions): ForwardResult {
+  forward(x: Tensor, { timesteps, capture = [], checkpoint }: DdpForwardOptions): ForwardResult {
     if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
     const { downs, ups } = this.#weights;
     const names = [
@@ -81,7 +86,7 @@ export class DdpUnet implements Disposable {
     requireNoisyImages(x, { inChannels: this.inChannels, factor: 2 ** (downs.length - 1) });
     requireConditions(x.shape[0], { timesteps, numClasses: 0 });
     const captures = new Captures(capture);
-    const output = runDdp(this.#weights, x, { timesteps, captures });
+    const output = runDdp(this.#weights, x, { timesteps, captures, checkpoint });
     return { output, captured: new Map(Object.entries(captures.taken)) };
   }
 

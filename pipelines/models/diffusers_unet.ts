@@ -33,10 +33,12 @@ import { loadWhole } from "./layer_uploader.ts";
 import type { ForwardResult } from "./model.ts";
 import { runSpatialTransformer } from "./spatial_transformer.ts";
 import {
+  blockRunner,
   convolve,
   doubled,
   normed,
   runAttention,
+  type RunBlock,
   runResBlock,
   timestepValues,
 } from "./unet_layers.ts";
@@ -52,6 +54,11 @@ export interface DiffusersForwardOptions {
   readonly context?: Tensor;
   /** Activations to return: `time_embedding` `[n, 4·channels]`, `conv_in`, `down_blocks.<i>`, `mid_block`, `up_blocks.<i>`. */
   readonly capture?: readonly string[];
+  /**
+   * Whether activations inside blocks are computed again in a backward pass instead of kept for it (default false): less memory for a second
+   * forward pass, the same bits. Gradients are then those by the images and the context, not by weights.
+   */
+  readonly checkpoint?: boolean;
 }
 
 const CANNOT = "Cannot load the checkpoint as a UNet of diffusers:";
@@ -92,54 +99,73 @@ export class DiffusersUnet implements Disposable {
    */
   forward(x: Tensor, options: DiffusersForwardOptions): ForwardResult {
     if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
-    const { timesteps, classLabels, context, capture = [] } = options;
+    const { timesteps, classLabels, context, capture = [], checkpoint = false } = options;
     this.#checkCaptures(capture);
     this.#check(x, options);
     const captures = new Captures(capture);
     const output = captures.scope(x.gpu, () => {
       const active = silu(this.#embed(timesteps, classLabels, captures));
       const centred = this.#options.centerInputSample ? addScalar(scale(x, 2), -1) : x;
-      return this.#run(centred, { active, context, captures });
+      return this.#run(centred, { active, context, captures, run: blockRunner(checkpoint) });
     });
     return { output, captured: new Map(Object.entries(captures.taken)) };
   }
 
-  #run(x: Tensor, { active, context, captures }: Told): Tensor {
+  #run(x: Tensor, { active, context, captures, run }: Told): Tensor {
     const { convIn, down, middle, up, normOut, convOut } = this.#weights;
-    const step = (work: () => Tensor) => captures.scope(x.gpu, work);
-    const mixed = (y: Tensor, mixing?: Mixing) => mix(y, mixing, context);
+    const step = (
+      work: (y: Tensor, told: BlockInputs, skip?: Tensor) => Tensor,
+      ...from: Tensor[]
+    ) =>
+      captures.scope(x.gpu, () =>
+        run(
+          (active, ...others) => {
+            const [told, y, skip] = context ? others : [undefined, ...others];
+            return work(y!, { active, context: told }, skip);
+          },
+          ...[active, ...(context ? [context] : []), ...from],
+        ));
     let h = convolve(x, convIn);
     captures.take("conv_in", h);
     const skips = [h];
     down.forEach((level, i) => {
       level.resnets.forEach((block, j) => {
-        h = step(() => mixed(runResBlock(h, active, block), level.mixings[j]));
+        h = step(
+          (y, { active, context }) => mix(runResBlock(y, active, block), level.mixings[j], context),
+          h,
+        );
         skips.push(h);
       });
-      if (level.resampling) skips.push(h = step(() => this.#halve(h, active, level)));
+      if (level.resampling) {
+        skips.push(h = step((y, { active }) => this.#halve(y, active, level), h));
+      }
       captures.take(`down_blocks.${i}`, h);
     });
     const [firstOfMiddle, ...others] = middle.resnets; // none where mid_block_type is null
-    if (firstOfMiddle) {
-      h = step(() =>
-        others.reduce(
-          (y, block, i) => runResBlock(mixed(y, middle.mixings[i]), active, block),
-          runResBlock(h, active, firstOfMiddle),
-        )
-      );
-    } else h = step(() => h.alias());
+    h = firstOfMiddle
+      ? step(
+        (y, { active, context }) =>
+          others.reduce(
+            (y, block, i) => runResBlock(mix(y, middle.mixings[i], context), active, block),
+            runResBlock(y, active, firstOfMiddle),
+          ),
+        h,
+      )
+      : h.alias();
     captures.take("mid_block", h);
     up.forEach((level, i) => {
       level.resnets.forEach((block, j) => {
         using skip = skips.pop()!;
         using from = h; // what a tape needs it keeps
-        h = step(() =>
-          mixed(runResBlock(concat([from, skip], 1), active, block), level.mixings[j])
+        h = step(
+          (y, { active, context }, skip) =>
+            mix(runResBlock(concat([y, skip!], 1), active, block), level.mixings[j], context),
+          ...[from, skip],
         );
       });
       if (level.resampling) {
         using from = h;
-        h = step(() => double(from, active, level));
+        h = step((y, { active }) => double(y, active, level), from);
       }
       captures.take(`up_blocks.${i}`, h);
     });
@@ -224,10 +250,15 @@ export class DiffusersUnet implements Disposable {
 }
 
 /** What layers are told beside the images. */
-interface Told {
+interface BlockInputs {
   readonly active: Tensor;
   readonly context?: Tensor;
+}
+
+/** How they are run too. */
+interface Told extends BlockInputs {
   readonly captures: Captures;
+  readonly run: RunBlock;
 }
 
 function mix(x: Tensor, mixing: Mixing | undefined, context: Tensor | undefined): Tensor {

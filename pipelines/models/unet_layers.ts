@@ -11,6 +11,7 @@ import type { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { avgPool2d, resize } from "../../engine/ops/resize.ts";
 import { slice, transpose } from "../../engine/ops/shape.ts";
+import { checkpoint } from "../../engine/tape.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 
 /** Weight and bias of a layer. */
@@ -67,6 +68,18 @@ export interface AttentionBlock {
   readonly nHeads: number;
   /** Divides the sum with what comes in (diffusers' `rescale_output_factor`; 1 when left out). */
   readonly outputScale?: number;
+}
+
+/**
+ * How the blocks of a network are run: their activations kept for a backward pass, or computed again in it, to the same bits.
+ *
+ * @param work a block, of nothing but its arguments on a tape
+ */
+export type RunBlock = (work: (...xs: Tensor[]) => Tensor, ...xs: Tensor[]) => Tensor;
+
+/** {@link RunBlock} by the option `checkpoint`. */
+export function blockRunner(isCheckpointed: boolean): RunBlock {
+  return isCheckpointed ? checkpoint : (work, ...xs) => work(...xs);
 }
 
 /** A group norm of images, with an activation. */

@@ -7,7 +7,7 @@ import { hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
 import { type AdmModel, isAdm, loadAdm } from "../../pipelines/models/adm.ts";
 import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
-import { assertEqualsHost } from "./unet_reference.ts";
+import { assertCheckpointed, assertEqualsHost } from "./unet_reference.ts";
 import { CLASSES, TinyAdm, type TinyAdmOptions } from "./adm_reference.ts";
 
 const gpu = await openTestGpu();
@@ -56,6 +56,18 @@ Deno.test("a UNet of improved-diffusion's kind equals its reference: embedding a
 Deno.test("classifiers with either head equal their reference", async () => {
   await compare({ head: "attention", hasClasses: false }, heads);
   await compare({ head: "mean", hasClasses: false, resamplesBy: "conv" }, heads);
+});
+
+Deno.test("forward() with checkpoint gives the same gradient from less memory, of a UNet and a classifier", async () => {
+  for (const options of [{}, { head: "attention", hasClasses: false }] as const) {
+    using model = await loadAdm(gpu, new TinyAdm(randomKey(1), options).stateDict, heads);
+    const classLabels = "head" in options ? undefined : labels;
+    await assertCheckpointed(
+      gpu,
+      [2, 3, 8, 8],
+      (x, checkpoint) => model.forward(x, { timesteps, classLabels, checkpoint }).output,
+    );
+  }
 });
 
 Deno.test("loadAdm() reads levels, blocks and attention off the keys, and compares flags with them", async () => {

@@ -10,7 +10,7 @@ import { type DdpUnet, isDdpUnet, loadDdpUnet } from "../../pipelines/models/ddp
 import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { drawUnet, TinyDdp, tinySizes, Zeros } from "./ddp_reference.ts";
-import { assertSlope, Drawn } from "./unet_reference.ts";
+import { assertCheckpointed, assertSlope, Drawn } from "./unet_reference.ts";
 import { relativeError } from "./vit_oracle.ts";
 
 const gpu = await openTestGpu();
@@ -60,6 +60,15 @@ Deno.test("MIG-Vis's UNet has 35,705,089 weights in 245 tensors", async () => {
   assert.equal(shapes.size, 245);
   using model = await loadDdpUnet(gpu, shapes);
   assert.equal(model.parameters, 35_705_089);
+});
+
+Deno.test("forward() with checkpoint gives the same gradient from less memory", async () => {
+  using model = await loadDdpUnet(gpu, drawUnet(new Drawn(randomKey(4)), tinySizes));
+  await assertCheckpointed(
+    gpu,
+    [2, model.inChannels, 8, 8],
+    (x, checkpoint) => model.forward(x, { timesteps: [3, 40], checkpoint }).output,
+  );
 });
 
 Deno.test("loadDdpUnet() passes over what is beside the network, and refuses what is not whole", async () => {

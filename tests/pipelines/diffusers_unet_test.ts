@@ -25,7 +25,7 @@ import {
 } from "./diffusers_reference.ts";
 import { ddpmNames, ldmNames, renamed } from "./unet_names.ts";
 import { goldenFolder } from "./golden_vit.ts";
-import { assertEqualsHost } from "./unet_reference.ts";
+import { assertCheckpointed, assertEqualsHost } from "./unet_reference.ts";
 import { relativeError } from "./vit_oracle.ts";
 
 const gpu = await openTestGpu();
@@ -121,6 +121,22 @@ Deno.test("a network has the same bits under LDM's names, and one of the DDPM fa
   await assert.rejects(
     loadDiffusersUnet(gpu, inFile),
     /renamed from LDM's: "conv_out\.bias" is missing/,
+  );
+});
+
+Deno.test("forward() with checkpoint gives the same gradient from less memory, by a context too", async () => {
+  using model = await loadDiffusersUnet(gpu, new TinyDiffusers(randomKey(1)).stateDict, stable);
+  using context = Tensor.from(gpu, normal(randomKey(3), 2 * CONTEXT_WIDTH), [1, 2, CONTEXT_WIDTH]);
+  using x = Tensor.from(gpu, normal(randomKey(4), SIZE), [1, 4, 8, 8]);
+  await assertCheckpointed(
+    gpu,
+    [1, 4, 8, 8],
+    (x, checkpoint) => model.forward(x, { timesteps: [3], context, checkpoint }).output,
+  );
+  await assertCheckpointed(
+    gpu,
+    [1, 2, CONTEXT_WIDTH],
+    (context, checkpoint) => model.forward(x, { timesteps: [3], context, checkpoint }).output,
   );
 });
 

@@ -217,3 +217,26 @@ export async function assertEqualsHost(
   const slope = (await found.data()).subarray(0, size);
   assertSlope((input) => onHost(input, 0), { input: image(0), slope, readout, what });
 }
+
+/** Holds gradients of a network whose blocks are computed again in the backward pass against those with all kept: the same bits, less memory. */
+export async function assertCheckpointed(
+  gpu: Tensor["gpu"],
+  shape: readonly number[],
+  forward: (x: Tensor, checkpoint: boolean) => Tensor,
+): Promise<void> {
+  using x = Tensor.from(gpu, normal(randomKey(5), shape.reduce((a, b) => a * b, 1)), shape);
+  const run = async (checkpoint: boolean) => {
+    const before = gpu.liveBytes;
+    using tape = new Tape();
+    using watched = tape.watch(x);
+    using out = forward(watched, checkpoint);
+    const kept = gpu.liveBytes - before;
+    using seed = out.detach();
+    const [gradient] = tape.gradient(out, [watched], { seed });
+    using found = gradient;
+    return { kept, output: await out.data(), gradient: await found.data() };
+  };
+  const plain = await run(false), again = await run(true);
+  assert.deepEqual([again.output, again.gradient], [plain.output, plain.gradient]);
+  assert.ok(again.kept < plain.kept / 3, `${again.kept} of ${plain.kept} bytes are kept`);
+}

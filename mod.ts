@@ -19,7 +19,8 @@ export {
 } from "./engine/random.ts";
 export { run, type RunOptions } from "./engine/run.ts";
 export type { ElemType } from "./engine/wgsl.ts";
-export { checkpoint, record, recordOpaque, Tape, type TapeNode, type Vjp } from "./engine/tape.ts";
+export { record, recordOpaque, Tape, type TapeNode, type Vjp } from "./engine/tape.ts";
+export { checkpoint } from "./engine/ops/checkpoint.ts";
 export type { Binding, Dispatch } from "./engine/recorder.ts";
 export type { BufferPool, PoolBuffer } from "./engine/buffers.ts";
 export {

@@ -62,8 +62,10 @@ export function classifierFree(
   const weight = form === "from-unconditional" ? scale : 1 + scale; // of the conditional prediction
   return {
     gpu: model.gpu,
+    layers: model.layers,
     forward(x, conditions) {
-      if (weight === 1) return model.forward(x, conditions);
+      // what is captured is the conditional prediction's
+      if (weight === 1 || conditions.capture) return model.forward(x, conditions);
       const output = tidy(x.gpu, () => {
         const both = bothPredictions(model, x, conditions, options), channels = x.shape[1];
         const [told, without] = both.map((out) =>

@@ -28,6 +28,8 @@ export interface DenoisingConditions {
 export interface DenoisingModel {
   /** Its device. */
   readonly gpu: Gpu;
+  /** Names of its layers in the order that they are run, which `capture` takes: an error then says where numbers ceased to be finite. */
+  readonly layers?: readonly string[];
   /**
    * What it tells of noisy images.
    *
@@ -37,8 +39,11 @@ export interface DenoisingModel {
    */
   forward(
     x: Tensor,
-    options: { readonly timesteps: ArrayLike<number> } & DenoisingConditions,
-  ): { readonly output: Tensor };
+    options: {
+      readonly timesteps: ArrayLike<number>;
+      readonly capture?: readonly string[];
+    } & DenoisingConditions,
+  ): { readonly output: Tensor; readonly captured?: ReadonlyMap<string, Tensor> };
 }
 
 /** What a network was trained to tell: the noise ε, v = √ᾱ·ε − √(1−ᾱ)·x₀, or the clean image. */

@@ -1,7 +1,6 @@
-import { abs, add, exp, mul, scale } from "../../engine/ops/elementwise.ts";
-import { max } from "../../engine/ops/reduce.ts";
+import { add, exp, mul, scale } from "../../engine/ops/elementwise.ts";
 import { foldIn, type Key, normal } from "../../engine/random.ts";
-import { readAll, Tensor, tidy } from "../../engine/tensor.ts";
+import { Tensor, tidy } from "../../engine/tensor.ts";
 import type { LongCall } from "../encoding/linear_model.ts";
 import { InputError } from "../errors.ts";
 import {
@@ -16,6 +15,7 @@ import {
   startOf,
   type VarianceType,
 } from "./denoise.ts";
+import { requireFiniteStep } from "./finite.ts";
 import { type DiffusionProcess, type DiffusionStep, inverted, posteriorMean } from "./process.ts";
 
 /** What guidance and callbacks see of a step. The tensors are gone when they return. */
@@ -118,7 +118,7 @@ async function settle(
   state: Pick<StepState, "step" | "index" | "x">,
   { clip, guidance, rederivesEpsilon = true }: SamplingOptions,
   { scope, addsToMean }: { readonly scope: DisposableStack; readonly addsToMean: boolean },
-): Promise<{ epsilon: Tensor; predXstart: Tensor; gradient?: Tensor }> {
+): Promise<{ epsilon: Tensor; predXstart: Tensor; gradient?: Tensor; ofMean?: Tensor }> {
   const { step, x } = state;
   const predXstart = scope.use(clipStart(found.start, clip));
   const isAnew = rederivesEpsilon && clip !== false;
@@ -131,30 +131,14 @@ async function settle(
       `Cannot guide samples [${x.shape}]: the gradient must have their shape, it is [${gradient.shape}]`,
     );
   }
-  if (addsToMean) return { epsilon, predXstart, gradient: scope.use(scale(gradient, weight)) };
+  if (addsToMean) {
+    return { epsilon, predXstart, gradient, ofMean: scope.use(scale(gradient, weight)) };
+  }
   const factor = convention === "score" ? Math.sqrt(1 - step.alphaCumprod) : 1;
   const moved = scope.use(combine(1, epsilon, -weight * factor, gradient));
   const start = scope.use(startOf(step, x, moved));
-  return { epsilon: moved, predXstart: clipsAfter ? scope.use(clipStart(start, clip)) : start };
-}
-
-/** Refuses what is not finite; limits of clean images would hide that the network told nothing. */
-async function requireFinite(
-  { step, modelOutput, sample }: Pick<StepResult, "step" | "modelOutput" | "sample">,
-): Promise<void> {
-  const worst = tidy(
-    sample.gpu,
-    () => [modelOutput, sample].map((x) => max(abs(x.reshape([1, x.size])), { axes: [1] })),
-  );
-  const values = (await readAll(worst)).map(([value]) => value);
-  worst.forEach((x) => x.dispose());
-  const bad = values.findIndex((value) => !Number.isFinite(value));
-  if (bad < 0) return;
-  throw new InputError(
-    `Cannot go on sampling: at step ${step.timestep} ${
-      bad === 0 ? "the network's output" : "the images"
-    } must be finite, the largest value is ${values[bad]}`,
-  );
+  const limited = clipsAfter ? scope.use(clipStart(start, clip)) : start;
+  return { epsilon: moved, predXstart: limited, gradient };
 }
 
 /** Options of {@link walk} beside those of the user. */
@@ -189,13 +173,16 @@ export async function walk(
       const { told, logVariance } = found;
       for (const part of Object.values(found)) if (part instanceof Tensor) scope.use(part);
       const state = { step, index, x: current };
-      const { gradient, ...clean } = await settle(found, state, options, { scope, addsToMean });
+      const { gradient, ofMean, ...clean } = await settle(found, state, options, {
+        scope,
+        addsToMean,
+      });
       const all = { ...state, ...clean };
-      const sample = tidy(gpu, () => advance({ ...all, logVariance }, gradient));
+      const sample = tidy(gpu, () => advance({ ...all, logVariance }, ofMean));
       scope.use(current);
       current = sample;
       const result = { ...all, modelOutput: told, sample };
-      await requireFinite(result);
+      await requireFiniteStep(model, { ...result, gradient }, options);
       await onStep?.(result);
       onProgress?.({ stage: "steps", done: index + 1, total: levels.length });
     }

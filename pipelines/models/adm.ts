@@ -26,7 +26,7 @@ import {
   type AdmWeights,
   uploadAdm,
 } from "./adm_weights.ts";
-import { Captures, checkCaptures } from "./captures.ts";
+import { Captures, requireLayers } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
 import { isLdmUnet } from "./diffusers_layouts.ts";
 import { loadWhole } from "./layer_uploader.ts";
@@ -98,7 +98,7 @@ export class AdmModel implements Disposable {
   forward(x: Tensor, options: AdmForwardOptions): ForwardResult {
     const { timesteps, classLabels, capture = [], checkpoint = false } = options;
     if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
-    this.#checkCaptures(capture);
+    requireLayers(capture, this.layers);
     this.#check(x, timesteps, classLabels);
     const captures = new Captures(capture);
     const { inputBlocks, middleBlock, outputBlocks, head } = this.#weights;
@@ -150,16 +150,16 @@ export class AdmModel implements Disposable {
     return labels ? add(embedded, gather(labels, Uint32Array.from(classLabels!))) : embedded;
   }
 
-  #checkCaptures(capture: readonly string[]): void {
+  /** Names of its layers in the order that they are run. */
+  get layers(): readonly string[] {
     const { inputBlocks, outputBlocks } = this.layout;
-    const names = [
+    return [
       "timestep_embedding",
       "time_embed",
       ...inputBlocks.map((_, i) => `input_blocks.${i}`),
       "middle_block",
       ...outputBlocks.map((_, i) => `output_blocks.${i}`),
     ];
-    checkCaptures(capture.filter((name) => !names.includes(name)), [], names.join(", "));
   }
 
   #check(x: Tensor, timesteps: ArrayLike<number>, classLabels?: ArrayLike<number>): void {
@@ -250,7 +250,11 @@ export async function loadAdm(
   const reader = new CheckpointReader(stateDict, prefix, CANNOT);
   const layout = admLayout(reader, options.numResBlocks);
   checkAdmFlags(config, layout);
-  const uploader = new AdmUploader(gpu, reader, layout, admHeads(options, layout));
+  const heads = admHeads(options, layout, (key) => {
+    const [rows, channels] = reader.needShape(key);
+    return reader.values(key, [rows, channels, 1]);
+  });
+  const uploader = new AdmUploader(gpu, reader, layout, heads);
   return await loadWhole(uploader, () => new AdmModel(uploadAdm(uploader), uploader), {
     strict: options.strict,
   });

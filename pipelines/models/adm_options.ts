@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import type { AdmLayout } from "./adm_layout.ts";
+import { attentionOrder, type PackedAttention } from "./attention_order.ts";
 import { isJson, type Json } from "./config_entries.ts";
 
 /** What shapes do not tell of a network of guided-diffusion. */
@@ -155,31 +156,60 @@ const RELEASED: readonly { readonly widths: string; readonly options: AdmOptions
  *
  * @throws {InputError} when neither is known, or the heads do not divide a layer's channels
  */
-export function admHeads(options: AdmOptions, layout: AdmLayout): AdmHeads {
+export function admHeads(
+  options: AdmOptions,
+  layout: AdmLayout,
+  readPacked: (key: string) => PackedAttention["weight"],
+): AdmHeads {
   const widths = `${layout.kind} ${layout.modelChannels} ${layout.channelMult}`;
   const isSaid = options.numHeads !== undefined || options.numHeadChannels !== undefined;
   const released = RELEASED.find((network) => network.widths === widths)?.options;
   const chosen = isSaid ? options : { ...released, ...options };
-  const { numHeads, numHeadChannels, numHeadsUpsample, useNewAttentionOrder = false } = chosen;
-  return {
-    isNewOrder: useNewAttentionOrder,
-    count(channels, isUp) {
-      if (numHeads === undefined && numHeadChannels === undefined) {
-        throw new InputError(
-          `${CANNOT} no shape tells the attention heads of a ${widths}: give num_head_channels or num_heads`,
-        );
-      }
-      const count = numHeadChannels !== undefined
-        ? channels / numHeadChannels
-        : isUp
-        ? numHeadsUpsample ?? numHeads!
-        : numHeads!;
-      if (Number.isInteger(count) && channels % count === 0) return count;
+  const { numHeads, numHeadChannels, numHeadsUpsample } = chosen;
+  const count = (channels: number, isUp: boolean): number => {
+    if (numHeads === undefined && numHeadChannels === undefined) {
       throw new InputError(
-        `${CANNOT} an attention layer has ${channels} channels, which ${
-          numHeadChannels !== undefined ? `heads of ${numHeadChannels}` : `${count} heads`
-        } do not divide`,
+        `${CANNOT} no shape tells the attention heads of a ${widths}: give num_head_channels or num_heads`,
       );
-    },
+    }
+    const count = numHeadChannels !== undefined
+      ? channels / numHeadChannels
+      : isUp
+      ? numHeadsUpsample ?? numHeads!
+      : numHeads!;
+    if (Number.isInteger(count) && channels % count === 0) return count;
+    throw new InputError(
+      `${CANNOT} an attention layer has ${channels} channels, which ${
+        numHeadChannels !== undefined ? `heads of ${numHeadChannels}` : `${count} heads`
+      } do not divide`,
+    );
   };
+  const blocks = [...layout.inputBlocks, layout.middleBlock, ...layout.outputBlocks];
+  const layers = blocks.flatMap((block, i) =>
+    block.filter(({ kind }) => kind === "attention").map(({ key }) => {
+      const weight = readPacked(`${key}.qkv.weight`), channels = Math.sqrt(weight.length / 3);
+      return { weight, channels, nHeads: count(channels, i > layout.inputBlocks.length) };
+    })
+  );
+  return { count, isNewOrder: orderOf(options, attentionOrder(layers), released) };
+}
+
+/**
+ * The order of queries, keys and values: what the weights tell, else what is said, else the released network's, else the old one.
+ *
+ * @throws {InputError} when what is said is not what the weights tell
+ */
+function orderOf(
+  { useNewAttentionOrder: said, strict = true }: AdmOptions,
+  told: boolean | undefined,
+  released: AdmOptions | undefined,
+): boolean {
+  if (strict && said !== undefined && told !== undefined && said !== told) {
+    throw new InputError(
+      `${CANNOT} use_new_attention_order is ${said}, the sizes of the weights say ${told}: queries, keys and values ${
+        told ? "lie apart" : "lie together head by head"
+      }; strict: false takes what is said`,
+    );
+  }
+  return said ?? told ?? released?.useNewAttentionOrder ?? false;
 }

@@ -61,3 +61,12 @@ export function checkCaptures(names: readonly string[], allowed: readonly RegExp
     );
   }
 }
+
+/**
+ * Checks names of layers before anything runs.
+ *
+ * @throws {InputError} naming the first that the network does not have, and those it has
+ */
+export function requireLayers(names: readonly string[], layers: readonly string[]): void {
+  checkCaptures(names.filter((name) => !layers.includes(name)), [], layers.join(", "));
+}

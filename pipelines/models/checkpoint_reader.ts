@@ -7,6 +7,7 @@ import { InputError } from "../errors.ts";
 import { type HostTensor, type StateDict, toFloat32 } from "../io/state_dict.ts";
 import { quote } from "../io/strict_json.ts";
 import { listNames } from "./layouts.ts";
+import { resemblance } from "./network_anchors.ts";
 import { firstNotFinite } from "./vit_weights.ts";
 
 /** A layer ready to run. */
@@ -43,11 +44,12 @@ export function findPrefix(stateDict: StateDict, { cannot, key }: Anchor, wanted
   const found = anchorPrefixes(stateDict, key)
     .filter((prefix) => wanted === undefined || prefix === wanted);
   if (found.length === 1) return found[0];
+  const like = resemblance(stateDict);
   throw new InputError(
     found.length === 0
-      ? `${cannot} expected the key ${quote((wanted ?? "") + key)}, found ${
-        listNames([...stateDict.keys()])
-      }`
+      ? `${cannot} expected the key ${quote((wanted ?? "") + key)}, ${
+        like === undefined ? "" : `it looks like a ${like}, `
+      }found ${listNames([...stateDict.keys()])}`
       : `${cannot} it stands under the prefixes ${
         listNames(found)
       }; name one with the option "prefix"`,
@@ -130,8 +132,11 @@ export class CheckpointReader extends CheckpointKeys {
     const values = toFloat32(tensor);
     const bad = firstNotFinite(values);
     if (bad < 0) return values;
+    const isOverflow = tensor.dtype === "f16" && Math.abs(values[bad]) === Infinity;
     throw new InputError(
-      `${cannot} ${this.named(name)} must hold finite numbers, value ${bad} is ${values[bad]}`,
+      `${cannot} ${this.named(name)} must hold finite numbers, value ${bad} is ${values[bad]}${
+        isOverflow ? ", which half precision makes of values beyond 65504" : ""
+      }`,
     );
   }
 

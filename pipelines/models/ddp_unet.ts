@@ -8,7 +8,7 @@ import type { Gpu } from "../../engine/gpu.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
-import { Captures, checkCaptures } from "./captures.ts";
+import { Captures, requireLayers } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
 import { Entries } from "./config_entries.ts";
 import { runDdp } from "./ddp_forward.ts";
@@ -77,17 +77,22 @@ export class DdpUnet implements Disposable {
    */
   forward(x: Tensor, { timesteps, capture = [], checkpoint }: DdpForwardOptions): ForwardResult {
     if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
-    const { downs, ups } = this.#weights;
-    const names = [
-      ...["init_conv", ...downs.map((_, i) => `downs.${i}`), "mid_block"],
-      ...ups.map((_, i) => `ups.${i}`),
-    ];
-    checkCaptures(capture.filter((name) => !names.includes(name)), [], names.join(", "));
+    const { downs } = this.#weights;
+    requireLayers(capture, this.layers);
     requireNoisyImages(x, { inChannels: this.inChannels, factor: 2 ** (downs.length - 1) });
     requireConditions(x.shape[0], { timesteps, numClasses: 0 });
     const captures = new Captures(capture);
     const output = runDdp(this.#weights, x, { timesteps, captures, checkpoint });
     return { output, captured: new Map(Object.entries(captures.taken)) };
+  }
+
+  /** Names of its layers in the order that they are run. */
+  get layers(): readonly string[] {
+    const { downs, ups } = this.#weights;
+    return [
+      ...["init_conv", ...downs.map((_, i) => `downs.${i}`), "mid_block"],
+      ...ups.map((_, i) => `ups.${i}`),
+    ];
   }
 
   /** Frees the weights. */

@@ -13,7 +13,7 @@ import { concat } from "../../engine/ops/shape.ts";
 import { Tensor } from "../../engine/tensor.ts";
 import { InputError } from "../errors.ts";
 import type { StateDict } from "../io/state_dict.ts";
-import { Captures, checkCaptures } from "./captures.ts";
+import { Captures, requireLayers } from "./captures.ts";
 import { anchorPrefixes, CheckpointReader, findPrefix } from "./checkpoint_reader.ts";
 import {
   checkDiffusersClaims,
@@ -100,7 +100,7 @@ export class DiffusersUnet implements Disposable {
   forward(x: Tensor, options: DiffusersForwardOptions): ForwardResult {
     if (this.#disposed) throw new DisposedError("Cannot run the model: it was disposed");
     const { timesteps, classLabels, context, capture = [], checkpoint = false } = options;
-    this.#checkCaptures(capture);
+    requireLayers(capture, this.layers);
     this.#check(x, options);
     const captures = new Captures(capture);
     const output = captures.scope(x.gpu, () => {
@@ -210,16 +210,16 @@ export class DiffusersUnet implements Disposable {
     );
   }
 
-  #checkCaptures(capture: readonly string[]): void {
+  /** Names of its layers in the order that they are run. */
+  get layers(): readonly string[] {
     const { down, up } = this.#weights;
-    const names = [
+    return [
       "time_embed",
       "conv_in",
       ...down.map((_, i) => `down_blocks.${i}`),
       "mid_block",
       ...up.map((_, i) => `up_blocks.${i}`),
     ];
-    checkCaptures(capture.filter((name) => !names.includes(name)), [], names.join(", "));
   }
 
   #check(x: Tensor, { timesteps, classLabels, context }: DiffusersForwardOptions): void {

@@ -11,7 +11,7 @@ import type { PreparedWeights } from "../../engine/ops/prepared_weights.ts";
 import { linear } from "../../engine/ops/matmul.ts";
 import { avgPool2d, resize } from "../../engine/ops/resize.ts";
 import { slice, transpose } from "../../engine/ops/shape.ts";
-import { checkpoint } from "../../engine/tape.ts";
+import { checkpoint } from "../../engine/ops/checkpoint.ts";
 import { type Tensor, tidy } from "../../engine/tensor.ts";
 
 /** Weight and bias of a layer. */

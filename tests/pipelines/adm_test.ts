@@ -1,9 +1,13 @@
 /** Networks of guided-diffusion against float64 on the host: outputs, gradients by the images, and what a checkpoint may get wrong. */
 import assert from "node:assert/strict";
+import { full } from "../../engine/ops/elementwise.ts";
 import { normal, randomKey } from "../../engine/random.ts";
 import { Tensor, tidy } from "../../engine/tensor.ts";
+import { respacedProcess } from "../../pipelines/diffusion/process.ts";
+import { ddim } from "../../pipelines/diffusion/sampler.ts";
+import { noiseSchedule } from "../../pipelines/diffusion/schedule.ts";
 import { InputError } from "../../pipelines/errors.ts";
-import { hostTensor, type StateDict } from "../../pipelines/io/state_dict.ts";
+import { hostTensor, type StateDict, toFloat32 } from "../../pipelines/io/state_dict.ts";
 import { type AdmModel, isAdm, loadAdm } from "../../pipelines/models/adm.ts";
 import { loadModel } from "../../pipelines/models/load_model.ts";
 import { openTestGpu } from "../_gpu.ts";
@@ -125,6 +129,51 @@ Deno.test("loadAdm() reads levels, blocks and attention off the keys, and compar
   );
 });
 
+Deno.test("loadAdm() takes the order of queries, keys and values from trained weights, and refuses a flag that says another", async () => {
+  const { stateDict } = new TinyAdm(randomKey(1), { isNewOrder: true });
+  const trained = new Map(stateDict);
+  for (const [key, tensor] of stateDict) {
+    if (!key.endsWith(".qkv.weight")) continue;
+    const values = toFloat32(tensor), third = values.length / 3;
+    trained.set(key, hostTensor(values.map((v, i) => i < 2 * third ? v : 3 * v), tensor.shape));
+  }
+  using x = Tensor.from(gpu, normal(randomKey(2), SIZE), [1, 3, 8, 8]);
+  const run = async (flags: Record<string, unknown>) => {
+    using model = await loadAdm(gpu, trained, { ...heads, ...flags });
+    using out = model.forward(x, { timesteps: [3], classLabels: [1] }).output;
+    return await out.data();
+  };
+  const inferred = await run({});
+  assert.deepEqual(inferred, await run({ use_new_attention_order: true }));
+  const wrong = { use_new_attention_order: false };
+  await assert.rejects(run(wrong), /is false, the sizes of the weights say true: .* lie apart/);
+  assert.notDeepEqual(inferred, await run({ ...wrong, strict: false }));
+});
+
+Deno.test("samples stop with the step and the layer where numbers cease to be finite", async () => {
+  const stateDict = new Map(new TinyAdm(randomKey(1)).stateDict);
+  const name = "input_blocks.3.0.out_layers.3.weight", tensor = stateDict.get(name)!;
+  stateDict.set(name, hostTensor(toFloat32(tensor).map((v) => v * 1e39), tensor.shape));
+  using model = await loadAdm(gpu, stateDict, heads);
+  using x = Tensor.from(gpu, normal(randomKey(2), SIZE), [1, 3, 8, 8]);
+  const process = respacedProcess(noiseSchedule({ kind: "linear" }), "ddim4");
+  await assert.rejects(
+    ddim.sample(model, x, { process, classLabels: [1] }),
+    /at step 750 the network's output must be finite, the largest value is \w+; the first layer that is not is input_blocks\.3, what it gets reaches \d/,
+  );
+  using broken = Tensor.from(gpu, normal(randomKey(2), SIZE).fill(NaN, 0, 1), [1, 3, 8, 8]);
+  await assert.rejects(
+    ddim.sample(model, broken, { process, classLabels: [1] }),
+    /; the images that came in are not/,
+  );
+  using sound = await loadAdm(gpu, new TinyAdm(randomKey(1)).stateDict, heads);
+  const guidance = { gradient: () => full(gpu, x.shape, Infinity) };
+  await assert.rejects(
+    ddim.sample(sound, x, { process, classLabels: [1], guidance }),
+    /at step 750 the gradient of guidance must be finite/,
+  );
+});
+
 Deno.test("loadAdm() refuses checkpoints that are not whole, and takes a prefix", async () => {
   const { stateDict } = new TinyAdm(randomKey(1));
   const changed = (work: (all: Map<string, ReturnType<typeof hostTensor>>) => void): StateDict => {
@@ -155,7 +204,20 @@ Deno.test("loadAdm() refuses checkpoints that are not whole, and takes a prefix"
       changed((all) => all.delete("output_blocks.3.0.in_layers.0.weight")),
       /is no layer of guided-diffusion/,
     ],
-    [new Map(), /expected the key "input_blocks\.0\.0\.weight"/],
+    [new Map(), /expected the key "input_blocks\.0\.0\.weight", found none/],
+    [
+      new Map([["vit.cls_token", hostTensor(new Float32Array(1), [1])]]),
+      /it looks like a transformer, found "vit\.cls_token"/,
+    ],
+    [
+      changed((all) =>
+        all.set("out.0.bias", {
+          ...{ dtype: "f16", shape: [32] },
+          bytes: new Uint8Array(64).map((_, i) => i === 3 ? 0x7c : 0),
+        })
+      ),
+      /value 1 is Infinity, which half precision makes of values beyond 65504/,
+    ],
   ];
   for (const [broken, message] of cases) await assert.rejects(loadAdm(gpu, broken, heads), message);
   const inside: StateDict = new Map([...stateDict].map(([name, t]) => [`model.${name}`, t]));

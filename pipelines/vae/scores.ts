@@ -4,7 +4,7 @@ import { r2Score } from "../encoding/scoring.ts";
 import { InputError } from "../errors.ts";
 import type { NeuralLatents, NeuralVae } from "./neural_vae.ts";
 import { partialCorrelation } from "./partial_correlation.ts";
-import { rowsOf, type VaeData } from "./samples.ts";
+import { requireCategories, rowsOf, type VaeData } from "./samples.ts";
 import { groupStarts } from "./settings.ts";
 
 /** How well a VAE says responses and labels of some stimuli, and which group says what. */
@@ -80,12 +80,24 @@ function accuracy({ data, shape: [n, k] }: HostMatrix, categories: ArrayLike<num
   return right / n;
 }
 
+/** Refuses labels that are not of the kind that the VAE was fitted to. */
+function requireLabels({ shape }: NeuralVae, { pose, categories }: VaeData): void {
+  if (pose && shape.pose && pose.shape[1] !== shape.pose.size) {
+    throw new InputError(
+      `Cannot score a VAE: it was fitted to ${shape.pose.size} pose features, ${
+        pose.shape[1]
+      } are given`,
+    );
+  }
+  if (categories && shape.category) requireCategories(categories, shape.category.size);
+}
+
 /**
  * Scores of a VAE on some stimuli.
  *
  * @param rows the stimuli, for example the test part of a fit's split; else all
  * @param key of the sampled latents
- * @throws {InputError} when there are no stimuli, or the data are not those of such a VAE
+ * @throws {InputError} when there are no stimuli, or responses or labels are not of the kind that it was fitted to
  */
 export function scoreNeuralVae(
   vae: NeuralVae,
@@ -94,6 +106,7 @@ export function scoreNeuralVae(
 ): VaeScores {
   const chosen = rows ?? Uint32Array.from({ length: data.responses.shape[0] }, (_, i) => i);
   if (chosen.length === 0) throw new InputError("Cannot score a VAE: there are no stimuli");
+  requireLabels(vae, data);
   const responses = rowsOf(data.responses, chosen);
   const latents = vae.encode(responses), { mu } = latents;
   const sampled = sampleLatents(latents, key);

@@ -36,7 +36,7 @@ export interface VaeSettings {
   readonly groups: readonly number[];
   /** Group that the pose supervises. */
   readonly poseGroup: number;
-  /** Group that the category supervises. */
+  /** Group that the category supervises; of one group alone it is that one. */
   readonly categoryGroup: number;
   /** Stimuli per step. */
   readonly batchSize: number;
@@ -141,8 +141,12 @@ const RULES: readonly (readonly [
  */
 export function vaeSettings(given: Partial<VaeSettings> = {}): VaeSettings {
   const named = Object.entries(given).filter(([, value]) => value !== undefined);
-  const settings: VaeSettings = { ...VAE_DEFAULTS, ...Object.fromEntries(named) };
-  const { groups } = settings;
+  const { groups = VAE_DEFAULTS.groups } = given;
+  const settings: VaeSettings = {
+    ...VAE_DEFAULTS,
+    categoryGroup: Math.min(VAE_DEFAULTS.categoryGroup, groups.length - 1),
+    ...Object.fromEntries(named),
+  };
   if (groups.length === 0 || !groups.every((size) => isWhole(size, 1))) {
     throw new InputError(
       `Cannot fit a VAE: groups must be sizes from 1, got [${groups}]`,

@@ -125,6 +125,10 @@ Deno.test("vae commands exit with 2 and say what does not fit", async () => {
     [["encode", "--vae", vae, "--responses", folder.at("other.npy")], /12 sites, 5 are given/],
     [["encode", "--vae", folder.at("responses.npy"), ...source], /not an HDF5 file/],
     [["report", "--vae", vae, ...source, "--ablations", "--seeds", "0"], /from 1, got 0/],
+    [
+      ["report", "--vae", vae, ...source, "--pose", folder.at("other.npy")],
+      /fitted to 2 pose features, 5 are given/,
+    ],
   ];
   for (const [args, message] of cases) {
     const { code, err } = await gyrus("vae", ...args, "--out", out);

@@ -147,6 +147,18 @@ Deno.test("fitNeuralVae() learns scales of training stimuli alone where it is to
   assert.notEqual(all.sites.mean[0], vae.sites.mean[0]);
 });
 
+Deno.test("fitNeuralVae() fits a plain VAE of one group, supervised or not", async () => {
+  const run = { ...quick, epochs: 1, groups: [5] };
+  const { vae, history } = await fitNeuralVae(data, run);
+  assert.equal(vae.shape.category?.group, 0);
+  assert.equal(history.train[0].partialCorrelation, 0);
+  const bare = await fitNeuralVae({ responses: data.responses }, run);
+  assert.equal(bare.vae.weights.has("decoder.fc_category.weight"), false);
+  const scores = scoreNeuralVae(bare.vae, data, { key: randomKey(1) });
+  assert.equal(scores.partialCorrelation, 0);
+  assert.ok(scores.poseR2 === undefined && scores.categoryAccuracy === undefined);
+});
+
 Deno.test("fitNeuralVae() names what does not fit", async () => {
   const { responses, pose, categories } = data;
   const broken = responses.data.slice();

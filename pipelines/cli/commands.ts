@@ -17,6 +17,8 @@ import { register as maximize } from "./maximize.ts";
 import { register as phantom } from "./phantom.ts";
 import { register as report } from "./report.ts";
 import { register as vae } from "./vae.ts";
+import { register as scorer } from "./scorer.ts";
+import { register as steer } from "./steer.ts";
 import { register as tune } from "./tune.ts";
 
 /** Adds one command to the program. */
@@ -36,6 +38,8 @@ export const commands: readonly Register[] = [
   maximize,
   diffuse,
   vae,
+  scorer,
+  steer,
   effects,
   report,
   experiment,

@@ -68,16 +68,14 @@ export function classList(text: string): number[] {
   return text.split(",").map((part) => wholeNumber(part.trim()));
 }
 
-/** Adds the options to a command. */
-export function addDiffuseOptions(command: Command): Command {
+/** Adds the options that name a network and its process. */
+export function addUnetOptions(command: Command): Command {
   return command
     .requiredOption("--model <path>", "weights of a UNet: a file or a folder")
     .option("--config <file>", "its configuration, or flags (default: the one beside it)")
     .option("--scheduler-config <file>", "diffusers' scheduler_config.json (default: as below)")
     .option("--prefix <text>", "beginning of the network's keys, where a file holds several")
     .option("--ema", "the averaged weights of a file that has the trained ones too", false)
-    .option("--vae <path>", "autoencoder (AutoencoderKL) whose latents the network draws")
-    .option("--vae-config <file>", "its configuration (default: the one beside it)")
     .option("--steps <n>", "steps to take (default: all of the training)", wholeNumber)
     .option(
       "--spacing <how>",
@@ -93,7 +91,14 @@ export function addDiffuseOptions(command: Command): Command {
     .addOption(
       new Option("--prediction <what>", "what the network tells")
         .choices(["epsilon", "v", "sample"]),
-    )
+    );
+}
+
+/** Adds the options to a command. */
+export function addDiffuseOptions(command: Command): Command {
+  return addUnetOptions(command)
+    .option("--vae <path>", "autoencoder (AutoencoderKL) whose latents the network draws")
+    .option("--vae-config <file>", "its configuration (default: the one beside it)")
     .option(
       "--clip <range>",
       "limits of clean images: LOW,HIGH, none, or dynamic[:RATIO[,MAX]]",

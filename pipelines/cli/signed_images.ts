@@ -29,7 +29,7 @@ function grey(colors: Float32Array): Float32Array<ArrayBuffer> {
 }
 
 /** Names a file of numbers, of whatever type. */
-const isArray = (reference: string) => {
+export const isArray = (reference: string): boolean => {
   const { path, name } = parseArrayRef(reference);
   return name !== undefined || /\.(h5|hdf5|hdf|he5|mat|safetensors|npy)$/i.test(path);
 };

@@ -14,8 +14,11 @@ import type { VisionModel } from "../models/model.ts";
 export interface FeatureSettings {
   /** The network's family. */
   readonly family: string;
-  /** `"cls"`: the embedding of the image (DINO's class token behind the last norm), `"patches"`: the mean of the patch tokens there. */
-  readonly token: "cls" | "patches";
+  /**
+   * `"cls"`: the embedding of the image (DINO's class token behind the last norm), `"patches"`: the mean of the patch tokens there, `"tokens"`:
+   * all of them side by side, for networks whose class token says little of where things are.
+   */
+  readonly token: "cls" | "patches" | "tokens";
   /** Sides that images are resized to, in pixels. */
   readonly size: readonly [height: number, width: number];
   /**
@@ -78,7 +81,8 @@ export function vitFeatures(
     );
   }
   const { mean: center, std } = preprocessings[model.family];
-  const nFeatures = token === "cls" ? model.outputWidth : width;
+  const nPatches = height * across / patchSize ** 2;
+  const nFeatures = { cls: model.outputWidth, patches: width, tokens: nPatches * width }[token];
   const settings: FeatureSettings = {
     ...{ family: model.family, token, size: [height, across], range, mean: center, std },
     width: nFeatures,
@@ -94,7 +98,10 @@ export function vitFeatures(
         const pixels = div(sub(colors, of([...center])), of([...std]));
         if (token === "cls") return model.forward(pixels).output;
         const { captured } = model.forward(pixels, { capture: ["final"] });
-        return mean(slice(captured.get("final")!, { axis: 1, start: prefixTokens }), { axes: [1] });
+        const patches = slice(captured.get("final")!, { axis: 1, start: prefixTokens });
+        return token === "patches"
+          ? mean(patches, { axes: [1] })
+          : patches.reshape([-1, nFeatures]);
       }),
   };
 }

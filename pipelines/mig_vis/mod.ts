@@ -24,9 +24,10 @@ export { fitLatentReadout, type LatentReadout } from "./latent_readout.ts";
 export {
   readScorers,
   type SavedScorers,
-  saveScorers,
   type ScorerRecord,
   Scorers,
+  type ScorersToWrite,
+  writeScorers,
 } from "./scorer_file.ts";
 export { gaussianLikelihood, type SteerCriterion } from "./criteria.ts";
 export { mutualInformation, type MutualInformationOptions } from "./mutual_information.ts";

@@ -3,7 +3,8 @@ import { randomKey } from "../../engine/random.ts";
 import { hostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 import { requireFinite } from "../io/checks.ts";
-import { openSafetensors, saveSafetensors } from "../io/safetensors_file.ts";
+import { writeSafetensors } from "../io/safetensors.ts";
+import { openSafetensors } from "../io/safetensors_file.ts";
 import { type HostTensor, hostTensor, type StateDict, toFloat32 } from "../io/state_dict.ts";
 import { isJsonObject, parseJsonObject, quote } from "../io/strict_json.ts";
 import type { FeatureSettings } from "./image_features.ts";
@@ -31,18 +32,19 @@ export interface SavedScorers extends ScorerRecord {
   readonly readouts: ReadonlyMap<number, LatentReadout>;
 }
 
+/** What a file of scorers is made of. */
+export interface ScorersToWrite extends Omit<SavedScorers, "fits"> {
+  /** Scorers by group. */
+  readonly scorers: ReadonlyMap<number, FittedScorer>;
+}
+
 /**
- * Writes scorers and readouts as safetensors: `groups.<g>.scorer.<tensor>`, `groups.<g>.readout.{coef,intercept,variances,r2}`; what they
+ * A safetensors file of scorers and readouts, in memory: `groups.<g>.scorer.<tensor>`, `groups.<g>.readout.{coef,intercept,variances,r2}`; what they
  * belong to is in the metadata, as JSON.
- *
- * @throws {InputError} when the file system refuses
  */
-export async function saveScorers(
-  path: string,
-  { groups, features, network, readouts, scorers }: Omit<SavedScorers, "fits"> & {
-    readonly scorers: ReadonlyMap<number, FittedScorer>;
-  },
-): Promise<void> {
+export async function writeScorers(
+  { groups, features, network, readouts, scorers }: ScorersToWrite,
+): Promise<Uint8Array<ArrayBuffer>> {
   const tensors = new Map<string, HostTensor>();
   const described: Record<string, unknown> = {};
   for (const [group, { scorer, fit: { losses: _, ...fit } }] of scorers) {
@@ -59,7 +61,7 @@ export async function saveScorers(
     }
   }
   const about = { groups, features, network, scorers: described };
-  saveSafetensors(path, tensors, { format: FORMAT, about: JSON.stringify(about) });
+  return writeSafetensors(tensors, { format: FORMAT, about: JSON.stringify(about) });
 }
 
 /** Scorers on a device with what they belong to. Owns the scorers. */
@@ -140,7 +142,7 @@ class ScorerReader {
 }
 
 /**
- * Reads what {@link saveScorers} wrote.
+ * Reads what {@link writeScorers} wrote.
  *
  * @throws {InputError} when the file holds no scorers, a tensor is missing, of another shape or not finite
  */

@@ -25,6 +25,8 @@ export interface SteerPath extends Pick<DenoiseOptions, "prediction"> {
   readonly sampler?: "ddim" | "sdedit";
   /** Draws the noise of `"sdedit"`, of each source its own, whatever is asked of it. */
   readonly key?: Key;
+  /** Awaited after every step of a batch. */
+  readonly onStep?: () => void | Promise<void>;
 }
 
 /** Step of the most noise in MIG-Vis, of 150. */
@@ -55,10 +57,10 @@ export async function noiseSources(
 ): Promise<Tensor> {
   const levels = levelsOf(path), { sampler = "ddim", prediction, first = 0, ...call } = path;
   if (sampler === "ddim") {
-    const { signal, onProgress } = call;
+    const { signal, onProgress, onStep } = call;
     return await ddim.invert(model, images, {
       ...{ process: levels, evaluateAt: "next", clip: false, rederivesEpsilon: false },
-      ...{ prediction, signal, onProgress },
+      ...{ prediction, signal, onProgress, onStep },
     });
   }
   const key = keyOf(path), [n] = images.shape, size = images.size / n, a = levels[0].alphaCumprod;
@@ -155,13 +157,13 @@ async function sampleBatch(
     readonly options: SteerOptions;
   },
 ): Promise<Tensor> {
-  const { sampler = "ddim", prediction, signal } = options;
+  const { sampler = "ddim", prediction, signal, onStep } = options;
   const sources = Uint32Array.from(jobs, ({ source }) => source);
   using start = tidy(model.gpu, () => gather(noisy, sources));
   const sampling: SamplingOptions = {
     process: levelsOf(options),
     // The noise of the network itself, so that the gradient is taken at clean images without limits.
-    ...{ rederivesEpsilon: false, guidance, prediction, signal },
+    ...{ rederivesEpsilon: false, guidance, prediction, signal, onStep },
   };
   if (sampler === "ddim") return await ddim.sample(model, start, sampling);
   const numbers = [...sources];

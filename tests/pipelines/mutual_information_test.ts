@@ -67,6 +67,7 @@ function hostFeatures(
   const run = runReference(dino, pixels, { height: side, width: side });
   if (token === "cls") return referenceOutput(dino, run);
   const patches = run.final.slice(1);
+  if (token === "tokens") return patches.flat();
   return patches[0].map((_, i) => patches.reduce((sum, row) => sum + row[i], 0) / patches.length);
 }
 
@@ -77,6 +78,7 @@ Deno.test("vitFeatures() feeds images as MIG-Vis's code does, and as networks we
   const cases: VitFeatureOptions[] = [
     {},
     { token: "patches", range: "unit" },
+    { token: "tokens" },
     { size: [8, 8] },
   ];
   for (const options of cases) {

@@ -10,7 +10,7 @@ import { fitScorer, infoNce } from "../../pipelines/mig_vis/fit_scorer.ts";
 import type { FeatureSettings } from "../../pipelines/mig_vis/image_features.ts";
 import { fitLatentReadout } from "../../pipelines/mig_vis/latent_readout.ts";
 import { LatentScorer, type ScorerKind } from "../../pipelines/mig_vis/scorer.ts";
-import { readScorers, saveScorers } from "../../pipelines/mig_vis/scorer_file.ts";
+import { readScorers, writeScorers } from "../../pipelines/mig_vis/scorer_file.ts";
 import { openSafetensors, saveSafetensors } from "../../pipelines/io/safetensors_file.ts";
 import { openTestGpu } from "../_gpu.ts";
 import { assertInputError, TestFolder } from "./io_fixtures.ts";
@@ -164,7 +164,7 @@ Deno.test("fitScorer() draws one of an image's views", async () => {
   assert.deepEqual(one.fit, two.fit);
 });
 
-Deno.test("readScorers() reads what saveScorers() wrote, and refuses other files", async () => {
+Deno.test("readScorers() reads what writeScorers() wrote, and refuses other files", async () => {
   using folder = new TestFolder();
   const path = folder.at("scorers.safetensors"), pairs = gaussianPairs(40);
   const fitted = await fitScorer(gpu, pairs, { key, projection: 4, hidden: 5, steps: 3 });
@@ -176,7 +176,7 @@ Deno.test("readScorers() reads what saveScorers() wrote, and refuses other files
   };
   const kept = { groups: [3, 2], features, network: "abc" };
   const scorers = new Map([[1, fitted]]), readouts = new Map([[1, readout]]);
-  await saveScorers(path, { ...kept, scorers, readouts });
+  folder.write("scorers.safetensors", await writeScorers({ ...kept, scorers, readouts }));
   using found = readScorers(gpu, path);
   const { losses: _, ...fit } = fitted.fit;
   assert.deepEqual(found.record, { ...kept, fits: new Map([[1, fit]]), readouts });

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gpu } from "../../engine/gpu.ts";
-import { type HostMatrix, hostMatrix } from "../encoding/host_matrix.ts";
+import type { HostMatrix } from "../encoding/host_matrix.ts";
 import { InputError } from "../errors.ts";
 import { openArray } from "../io/array_ref.ts";
 import { quote } from "../io/strict_json.ts";
@@ -123,14 +123,4 @@ export function numbersOf(
     );
   });
   return [...new Set(found)];
-}
-
-/** Latents of some rows. */
-export function takeRows(
-  { data, shape: [, width] }: HostMatrix,
-  rows: readonly number[],
-): HostMatrix {
-  const values = new Float32Array(rows.length * width);
-  rows.forEach((row, i) => values.set(data.subarray(row * width, (row + 1) * width), i * width));
-  return hostMatrix(values, [rows.length, width]);
 }

@@ -185,8 +185,8 @@ class SteerRun {
       const end = Math.min(n, first + batch), shape = [end - first, ...rest];
       using images = Tensor.from(gpu, data.subarray(first * each, end * each), shape);
       using noisy = await noiseSources(unet, images, { ...this.#path, first });
-      const jobs = Array.from(shape.slice(0, 1).flatMap((k) => [...Array(k).keys()]), (source) => ({
-        ...{ source, group: 0, target: new Float32Array(0) },
+      const jobs = Array.from({ length: end - first }, (_, source): SteerJob => ({
+        ...{ source, group: 0, target: new Float32Array(0) }, // without a criterion nothing aims at it
       }));
       const made = await steer(unet, { images, noisy }, { ...this.#path, jobs });
       const values = await noisy.data();

@@ -143,6 +143,22 @@ Deno.test("openSafetensors() reads archives with the fields of large ones", () =
   }
 });
 
+Deno.test("openSafetensors() takes the state dict whose name is asked for, with the name before its keys", () => {
+  using folder = new TestFolder();
+  const both = dict(
+    ...[text("step"), int(3), text("model"), dict(text("w"), tensor())],
+    ...[text("ema"), dict(text("ema_model.w"), tensor({ offset: 3, shape: [3], strides: [1] }))],
+  );
+  const path = folder.write("m.pt", archive(pickle(both)));
+  for (const part of [undefined, "average"]) {
+    using checkpoint = openSafetensors(path, { part });
+    assert.deepEqual([...checkpoint.tensors.keys()], ["w"]);
+  }
+  using averages = openSafetensors(path, { part: "ema" });
+  assert.deepEqual([...averages.tensors.keys()], ["ema.ema_model.w"]);
+  assert.deepEqual([...toFloat32(averages.tensors.get("ema.ema_model.w")!)], [4, 5, 6]);
+});
+
 const one = (body: TensorParts) => archive(pickle(dict(text("w"), tensor(body))));
 const system = [...global("posix", "system"), ...tuple(text("touch hacked")), 0x52];
 const cycle = [0x7d, 0x71, 0, ...text("self"), 0x68, 0, 0x73]; // a dictionary that holds itself

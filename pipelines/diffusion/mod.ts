@@ -91,3 +91,4 @@ export {
   type LatentDistribution,
   loadAutoencoder,
 } from "../models/autoencoder_kl.ts";
+export { type IdealDenoiser, idealDenoiser } from "./ideal_denoiser.ts";

@@ -3,11 +3,13 @@
  *
  * @module
  */
-import channelNorm from "./channel_norm.wgsl" with { type: "text" };
+import channelNormNaive from "./channel_norm_naive.wgsl" with { type: "text" };
+import channelNormV4 from "./channel_norm_v4.wgsl" with { type: "text" };
 import gradient from "./channel_norm_gradient.wgsl" with { type: "text" };
 import reduce from "./channel_norm_reduce.wgsl" with { type: "text" };
 import sums from "./channel_norm_sums.wgsl" with { type: "text" };
-import moments from "./channel_moments.wgsl" with { type: "text" };
+import momentsNaive from "./channel_moments_naive.wgsl" with { type: "text" };
+import momentsV4 from "./channel_moments_v4.wgsl" with { type: "text" };
 import activations from "../_lib/activations.wgsl" with { type: "text" };
 import channelLib from "../_lib/channel_norm.wgsl" with { type: "text" };
 import workgroupReduce from "../_lib/workgroup_reduce.wgsl" with { type: "text" };
@@ -45,16 +47,19 @@ export const channelMomentsKernel: KernelSpec = defineKernel({
     { outer: 1, rows: 5, inner: 197 },
     { outer: 3, rows: 4, inner: 65 },
     { outer: 7, rows: 3, inner: 1 },
+    { outer: 2, rows: 3, inner: 300 },
   ],
   large: [{ outer: 1, rows: 32, inner: 16384 }, { outer: 8, rows: 64, inner: 3136 }],
-  variants: [{
-    name: "channel_moments",
-    source: moments,
+  variants: ([["v4", momentsV4], ["naive", momentsNaive]] as const).map(([form, source]) => ({
+    name: `channel_moments_${form}`,
+    source,
     lib: [workgroupReduce],
     tunables: { WG: [64, 256] },
-    loopTurns: ({ outer, inner }, { WG }) => 2 * (outer * (ceilDiv(inner, 4 * WG) + 2) + 1),
-    workgroups: ({ rows }) => grid1d(rows),
-  }],
+    supports: ({ inner }: Dims) => form === "naive" || inner % 4 === 0,
+    loopTurns: ({ outer, inner }: Dims, { WG }: Constants) =>
+      2 * (outer * (ceilDiv(inner, 4 * WG) + 2) + 1),
+    workgroups: ({ rows }: Dims) => grid1d(rows),
+  })),
 });
 
 const statistics = { mean: "f32 stats", variance: "f32 stats" };
@@ -74,6 +79,10 @@ const shapes: readonly Dims[] = [
   {
     ...{ n: 1, channels: 2, inner: 1031, stats: 1, statsPerImage: 1, channelsPerStat: 2 },
     ...{ weightSize: 2, biasSize: 2, activation: 2 },
+  },
+  {
+    ...{ n: 2, channels: 6, inner: 1036, stats: 4, statsPerImage: 2, channelsPerStat: 3 },
+    ...{ weightSize: 6, biasSize: 6, activation: 2 },
   },
   {
     ...{ n: 1, channels: 1, inner: 1, stats: 1, statsPerImage: 1, channelsPerStat: 1 },
@@ -133,15 +142,18 @@ export const channelNormKernel: KernelSpec = defineKernel({
   tolerance: { f32: 4e-6, f16: 2e-3 }, // exp is good to 16 ulp on the software drivers
   cases: shapes,
   large,
-  variants: [{
-    name: "channel_norm",
-    source: channelNorm,
+  variants: ([["v4", channelNormV4], ["naive", channelNormNaive]] as const).map((
+    [form, source],
+  ) => ({
+    name: `channel_norm_${form}`,
+    source,
     lib: [activations, channelLib],
     tunables: { WG: [64] },
     constants: activationConstant,
+    supports: ({ inner }: Dims) => form === "naive" || inner % 4 === 0,
     loopTurns: chunkTurns,
     workgroups: chunks,
-  }],
+  })),
 });
 
 /** `Σ g′` and `Σ g′·x̂` of each image and channel, from which all gradients follow; `g′` is `g` before the activation. */

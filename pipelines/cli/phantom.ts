@@ -34,7 +34,10 @@ interface TrainCliOptions extends GlobalOptions {
   readonly steps?: number;
   readonly scenes?: number;
   readonly from?: string;
+  readonly checkpoint?: string;
 }
+
+const KEPT_EVERY = 50; // steps
 
 /** Adds the command. */
 export function register(program: Command): void {
@@ -56,15 +59,16 @@ export function register(program: Command): void {
       new Option("--net <name>", "which network").choices([...allPhantomNets])
         .makeOptionMandatory(),
     )
-    .option("--steps <n>", "steps of AdamW (default: as the shipped network)", wholeNumber)
+    .option("--steps <n>", "steps of the optimiser (default: as the shipped network)", wholeNumber)
     .option("--scenes <n>", "scenes to train on (default: as the shipped network)", wholeNumber)
     .option("--from <model>", "go on from this network, on the scenes of another --seed")
+    .option("--checkpoint <folder>", "keep the unet's state there; the same command goes on")
     .addHelpText(
       "after",
       "\nExample:\n  gyrus phantom train --net clip --out phantom_clip --steps 20\n" +
         "\nWithout further options these are the commands of the shipped networks: an hour (clip), four minutes\n" +
-        "(dinov2), twenty (radio, taught by the shipped clip) and ten (cnn) on two busy cores with a software\n" +
-        "driver. The same seed on the same adapter gives the same bits.\n",
+        "(dinov2), twenty (radio, taught by the shipped clip), ten (cnn) and an hour (unet) on two busy cores with\n" +
+        "a software driver. The same seed on the same adapter gives the same bits.\n",
     )
     .action(async (_, command: Command) => await train(command.optsWithGlobals()));
   registerTuned(phantom);
@@ -96,9 +100,10 @@ async function train(options: TrainCliOptions): Promise<void> {
   using before = options.from === undefined ? undefined : openSafetensors(options.from);
   using gpu = await openGpu(options);
   const progress = new Progress({ silent: options.json });
-  const trained = await trainPhantomNet(gpu, { net, seed, steps, nScenes, from: before?.tensors }, {
-    onProgress: progress.update,
-  });
+  const { checkpoint: folder } = options;
+  const checkpoint = folder === undefined ? undefined : { folder, every: KEPT_EVERY };
+  const run = { net, seed, steps, nScenes, from: before?.tensors, checkpoint };
+  const trained = await trainPhantomNet(gpu, run, { onProgress: progress.update });
   progress.end();
   await writeNet(output.partial, trained);
   const results = { firstLoss: trained.losses[0], lastLoss: trained.losses[steps - 1] };

@@ -13,6 +13,8 @@ import { cnnTraining, trainCnn } from "./train_cnn.ts";
 import { renderLabelledScenes } from "./train_cnn_views.ts";
 import { dinov2Training, trainDinov2 } from "./train_dinov2.ts";
 import { radioTraining, trainRadio } from "./train_radio.ts";
+import { trainUnet, unetTraining } from "./train_unet.ts";
+import type { TrainingCheckpoint } from "../diffusion/train_options.ts";
 import type { NetTraining, OnStep, TrainedNet } from "./train_weights.ts";
 
 export { allPhantomNets, type AnyPhantomNet, type PhantomNet, phantomNets } from "./nets.ts";
@@ -23,6 +25,7 @@ const trainings: Readonly<Record<AnyPhantomNet, NetTraining>> = {
   dinov2: dinov2Training,
   radio: radioTraining,
   cnn: cnnTraining,
+  unet: unetTraining,
 };
 
 /** Steps of the shipped networks. */
@@ -31,6 +34,7 @@ export const trainingSteps: Readonly<Record<AnyPhantomNet, number>> = {
   dinov2: dinov2Training.steps,
   radio: radioTraining.steps,
   cnn: cnnTraining.steps,
+  unet: unetTraining.steps,
 };
 
 /** Scenes of the shipped networks. */
@@ -39,6 +43,7 @@ export const trainingScenes: Readonly<Record<AnyPhantomNet, number>> = {
   dinov2: dinov2Training.nScenes,
   radio: radioTraining.nScenes,
   cnn: cnnTraining.nScenes,
+  unet: unetTraining.nScenes,
 };
 
 /** Options of {@link trainPhantomNet}. */
@@ -55,6 +60,8 @@ export interface TrainOptions {
   readonly batch?: number;
   /** A network trained before, to go on from. */
   readonly from?: StateDict;
+  /** Where the state of the `"unet"` is kept, to go on from after a stop; the others take none. */
+  readonly checkpoint?: TrainingCheckpoint;
   /** Called after every step with its loss and a way to take the network as it is. */
   readonly onStep?: OnStep;
 }
@@ -62,7 +69,9 @@ export interface TrainOptions {
 /** Seeds of scenes start here, so that no phantom with a seed below shows a scene that a network was trained on. */
 const FIRST_SCENE_SEED = 2 ** 40;
 
-function checkOptions(options: Required<Omit<TrainOptions, "net" | "onStep" | "from">>): void {
+function checkOptions(
+  options: Required<Omit<TrainOptions, "net" | "onStep" | "from" | "checkpoint">>,
+): void {
   const limits = [["seed", 0, 2 ** 40], ["steps", 1, 1e6], ["nScenes", 2, 1e6], [
     "batch",
     2,
@@ -81,11 +90,11 @@ function checkOptions(options: Required<Omit<TrainOptions, "net" | "onStep" | "f
 /**
  * Trains one of the phantom's networks on scenes of its own. The same seed on the same adapter gives the same bits.
  *
- * @throws {InputError} for an option that is not a whole number in its range
+ * @throws {InputError} for an option that is not a whole number in its range, or a checkpoint of a network that keeps none
  */
 export async function trainPhantomNet(
   gpu: Gpu,
-  { net, onStep, from, ...options }: TrainOptions,
+  { net, onStep, from, checkpoint, ...options }: TrainOptions,
   call: PhantomCall = {},
 ): Promise<TrainedNet> {
   const training = trainings[net];
@@ -95,6 +104,13 @@ export async function trainPhantomNet(
   const scenes = { seed: FIRST_SCENE_SEED + seed, count: nScenes, size: clipSizes.size };
   const key = foldIn(randomKey(seed), allPhantomNets.indexOf(net));
   const run = { steps, batch, key, onStep, from };
+  if (net === "unet") {
+    const all = { ...unetTraining, ...run, nScenes, sceneSeed: scenes.seed, checkpoint };
+    return await trainUnet(gpu, all, call);
+  }
+  if (checkpoint) {
+    throw new InputError(`Cannot keep the state of ${net}: the unet alone goes on after a stop`);
+  }
   if (net === "cnn") {
     const labelled = await renderLabelledScenes(scenes, call);
     return await trainCnn(gpu, labelled, { ...cnnTraining, ...run }, call);

@@ -10,6 +10,7 @@ export const BENCHES: Readonly<Record<string, readonly string[]>> = {
   kernels: ["--variants"],
   ratios: ["--ratios"],
   inception: ["inception"],
+  unet: ["unet", "--ops", "--fusions"],
   dense: ["dense"],
   ridge: ["ridge"],
   ncut: ["ncut"],

@@ -35,7 +35,7 @@ export interface RunComparison {
 
 const TIME = /(^|\.)(ms|\w+Ms|seconds|\w+Seconds|\w+Us)$|(^|\.)(stages|parts)\./;
 const MEASURED =
-  /(^|\.)(best|gflops|gbps|roofline|share|spread|ratio|residual|deviceBytes|peakBytes|samples)$|(^|\.)\w*[eE]rror(\.|$)/;
+  /(^|\.)(best|gflops|gbps|roofline|share|spread|ratio|residual|deviceBytes|peakBytes|samples|dispatches|part|weightBytes|repeats)$|(^|\.)\w*[eE]rror(\.|$)/;
 
 interface Row {
   readonly name: string;

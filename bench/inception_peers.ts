@@ -8,7 +8,7 @@ import { type InceptionBenchOptions, layerOp, layerValues, signatureOf } from ".
 import { openJaxJs } from "./peers/jax_js.ts";
 import type { Peer, PeerWork } from "./peers/peer.ts";
 import { openTfjs } from "./peers/tfjs.ts";
-import { timeInTurn } from "./peers/turns.ts";
+import { acrossPeers, type PeerTimes, timeInTurn } from "./peers/turns.ts";
 import type { Gpu } from "../engine/gpu.ts";
 import { PreparedWeights } from "../engine/ops/prepared_weights.ts";
 import { Tensor, tidy } from "../engine/tensor.ts";
@@ -16,23 +16,14 @@ import type { InceptionModel } from "../pipelines/models/inception.ts";
 import { inceptionConvs } from "../pipelines/models/inception_flops.ts";
 
 /** A layer here and in another library. */
-export interface InceptionPeerRow extends LayerWork {
+export interface InceptionPeerRow extends LayerWork, PeerTimes {
   /** Kernel and stride. */
   readonly signature: string;
   /** Library and version. */
   readonly peer: string;
-  /** Milliseconds here: the median of rounds that take turns with the library's. */
-  readonly ms?: number;
-  /** Milliseconds there. */
-  readonly peerMs?: number;
-  /** The library's over ours. */
-  readonly ratio?: number;
-  /** Greatest error of the library's result at some places against float64. */
-  readonly peerError?: number;
-  /** Why there are no times. */
-  readonly failure?: string;
 }
 
+const PASSES = ["forward", "data gradient"] as const;
 const opening = [["tfjs", openTfjs], ["jax-js", openJaxJs]] as const;
 
 /** One image of every kind of convolution here and there; a library or layer that fails is a row that says why. */
@@ -46,31 +37,12 @@ export async function* benchInceptionPeers(
     convs.filter((conv) => signatureOf(conv) === signature)
       .reduce((a, b) => (b.flops > a.flops ? b : a))
   );
-  for (const [name, open] of opening) {
-    let peer: Peer | undefined, failure = "";
-    try {
-      peer = await open();
-    } catch (error) {
-      failure = messageOf(error);
-    }
-    for (const layer of largest) {
-      for (const pass of ["forward", "data gradient"] as const) {
-        const row = { layer, pass, signature: signatureOf(layer), peer: peer?.name ?? name };
-        if (!peer) {
-          yield { ...row, failure };
-          continue;
-        }
-        try {
-          yield { ...row, ...await inTurn(gpu, model, { layer, pass }, { peer, key, samples }) };
-        } catch (error) {
-          yield { ...row, failure: messageOf(error) };
-        }
-      }
-    }
+  const works = largest.flatMap((layer) => PASSES.map((pass) => ({ layer, pass })));
+  const compare = (peer: Peer, work: LayerWork) => inTurn(gpu, model, work, { peer, key, samples });
+  for await (const { work, ...row } of acrossPeers(opening, works, compare)) {
+    yield { ...work, signature: signatureOf(work.layer), ...row };
   }
 }
-
-const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error);
 
 /** Checks both results, then times both in turn. */
 async function inTurn(
@@ -82,7 +54,7 @@ async function inTurn(
     key: InceptionBenchOptions["key"];
     samples: number;
   },
-): Promise<Pick<InceptionPeerRow, "ms" | "peerMs" | "ratio" | "peerError">> {
+): Promise<PeerTimes> {
   const { layer, pass } = work;
   using prepared = new PreparedWeights();
   const run = () => layerOp(model, work, x, prepared);

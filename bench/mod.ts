@@ -64,3 +64,4 @@ export {
 } from "./unet_op.ts";
 export { unetFusions } from "./unet_fusions.ts";
 export type { Ratio } from "./ratios.ts";
+export type { PeerTimes } from "./peers/turns.ts";

@@ -14,7 +14,7 @@ import { openJaxJs } from "./peers/jax_js.ts";
 import { openOnnxWeb } from "./peers/onnx_web.ts";
 import type { OpPeer, PeerWork } from "./peers/peer.ts";
 import { openTfjs } from "./peers/tfjs.ts";
-import { timeInTurn } from "./peers/turns.ts";
+import { acrossPeers, type PeerTimes, timeInTurn } from "./peers/turns.ts";
 import type { Peaks } from "./peaks.ts";
 import { time } from "./time.ts";
 import {
@@ -47,23 +47,13 @@ export interface UnetOpRow {
 }
 
 /** A layer here and in another library. */
-export interface UnetPeerRow {
+export interface UnetPeerRow extends PeerTimes {
   /** The layer. */
   readonly op: UnetOp;
   /** Its name. */
   readonly title: string;
   /** Library and version. */
   readonly peer: string;
-  /** Milliseconds here: the median of rounds that take turns with the library's. */
-  readonly ms?: number;
-  /** Milliseconds there. */
-  readonly peerMs?: number;
-  /** The library's over ours. */
-  readonly ratio?: number;
-  /** Greatest error of the library's result at some places against float64. */
-  readonly peerError?: number;
-  /** Why there are no times. */
-  readonly failure?: string;
 }
 
 /** Options of {@link benchUnetOps} and {@link benchUnetPeers}. */
@@ -120,46 +110,29 @@ export async function* benchUnetOps(
   }
 }
 
-const opening = [["tfjs", openTfjs], ["jax-js", openJaxJs], [
-  "onnxruntime-web",
-  openOnnxWeb,
-]] as const;
+const opening: readonly (readonly [string, () => Promise<OpPeer>])[] = [
+  ["tfjs", openTfjs],
+  ["jax-js", openJaxJs],
+  ["onnxruntime-web", openOnnxWeb],
+];
 
 /** Every layer here and there; a library or layer that fails is a row that says why. */
 export async function* benchUnetPeers(
   gpu: Gpu,
   { key, samples = 3, ops = unetOps }: UnetOpOptions,
 ): AsyncGenerator<UnetPeerRow> {
-  for (const [name, open] of opening) {
-    let peer: OpPeer | undefined, failure = "";
-    try {
-      peer = await open();
-    } catch (error) {
-      failure = messageOf(error);
-    }
-    for (const op of ops) {
-      const row = { op, title: opTitle(op), peer: peer?.name ?? name };
-      if (!peer) {
-        yield { ...row, failure };
-        continue;
-      }
-      try {
-        yield { ...row, ...await inTurn(gpu, op, { peer, key, samples }) };
-      } catch (error) {
-        yield { ...row, failure: messageOf(error) };
-      }
-    }
+  const compare = (peer: OpPeer, op: UnetOp) => inTurn(gpu, op, { peer, key, samples });
+  for await (const { work: op, ...row } of acrossPeers(opening, ops, compare)) {
+    yield { op, title: opTitle(op), ...row };
   }
 }
-
-const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error);
 
 /** Checks both results, then times both in turn. */
 async function inTurn(
   gpu: Gpu,
   op: UnetOp,
   { peer, key, samples }: { peer: OpPeer; key: Key; samples: number },
-): Promise<Pick<UnetPeerRow, "ms" | "peerMs" | "ratio" | "peerError">> {
+): Promise<PeerTimes> {
   const inputs = drawInputs(op, key);
   using own = ownWork(gpu, op, inputs);
   using other = await peer.prepareOp(op, inputs);

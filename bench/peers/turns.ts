@@ -43,3 +43,47 @@ async function round(
   await work.wait();
   return Math.max(1e-3, performance.now() - start - (idle === Infinity ? 0 : idle)) / repeats;
 }
+
+/** What was measured of a library and this one, in turns. */
+export interface PeerTimes {
+  /** Milliseconds here: the median of rounds that take turns with the library's. */
+  readonly ms?: number;
+  /** Milliseconds there. */
+  readonly peerMs?: number;
+  /** The library's over ours. */
+  readonly ratio?: number;
+  /** Greatest error of the library's result at some places against float64. */
+  readonly peerError?: number;
+  /** Why there are no times. */
+  readonly failure?: string;
+}
+
+/** Takes every library through every work; one that does not open, or fails at a work, has rows that say why. */
+export async function* acrossPeers<P extends { readonly name: string }, W>(
+  opening: readonly (readonly [name: string, open: () => Promise<P>])[],
+  works: readonly W[],
+  compare: (peer: P, work: W) => Promise<PeerTimes>,
+): AsyncGenerator<PeerTimes & { readonly work: W; readonly peer: string }> {
+  for (const [name, open] of opening) {
+    let peer: P | undefined, failure = "";
+    try {
+      peer = await open();
+    } catch (error) {
+      failure = messageOf(error);
+    }
+    for (const work of works) {
+      const row = { work, peer: peer?.name ?? name };
+      if (!peer) {
+        yield { ...row, failure };
+        continue;
+      }
+      try {
+        yield { ...row, ...await compare(peer, work) };
+      } catch (error) {
+        yield { ...row, failure: messageOf(error) };
+      }
+    }
+  }
+}
+
+const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error);

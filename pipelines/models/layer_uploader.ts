@@ -22,7 +22,7 @@ export class LayerUploader {
   /** Trained values that were read. */
   parameters = 0;
   /** Forms of the weights of convolutions. */
-  readonly prepared = new PreparedWeights({ maxBytes: MAX_PREPARED_BYTES });
+  readonly prepared: PreparedWeights = new PreparedWeights({ maxBytes: MAX_PREPARED_BYTES });
 
   constructor(readonly gpu: Gpu, readonly reader: CheckpointReader) {}
 

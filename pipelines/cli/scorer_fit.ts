@@ -192,7 +192,8 @@ async function fit(options: ScorerFitCliOptions): Promise<void> {
     readouts.set(group, await fitLatentReadout(gpu, pairs, { key: foldIn(key, 1), onProgress }));
   }
   progress.end();
-  const { settings } = features, kept = { groups, features: settings, network: network.digest };
+  const { settings } = features, { digest } = network;
+  const kept = { groups, features: settings, network: digest, weights: options.model };
   Deno.writeFileSync(output.partial, await writeScorers({ ...kept, scorers, readouts }));
   output.commit();
   report(options, { gpu, started, scorers, readouts });

@@ -63,7 +63,10 @@ export function register(program: Command): void {
     .requiredOption("--vae <file>", "a VAE of gyrus vae fit")
     .option("--latents <ref>", "latents of the images (default: /mu of the VAE's own stimuli)")
     .requiredOption("--scorer <file>", "scorers of gyrus scorer fit")
-    .requiredOption("--features-model <path>", "weights of the network that they were fitted with")
+    .option(
+      "--features-model <path>",
+      "weights of the network that they were fitted with (default: where they were then)",
+    )
     .option("--features-config <file>", "its configuration (default: the one beside it)")
     .requiredOption(
       "--images <ref>",
@@ -124,9 +127,10 @@ function addGuidanceOptions(command: Command): Command {
 /** Refuses scorers of other latents, or of another network's features. */
 function requireScorers(
   { record }: Scorers,
-  { groups, network, options: { scorer, vae, featuresModel } }: {
+  { groups, network, weights, options: { scorer, vae } }: {
     readonly groups: readonly number[];
     readonly network: FeatureNetwork;
+    readonly weights: string;
     readonly options: SteerCliOptions;
   },
 ): void {
@@ -137,7 +141,7 @@ function requireScorers(
   }
   if (record.network === network.digest) return;
   throw new InputError(
-    `Cannot use ${scorer} with features of ${featuresModel}: it was fitted with another network's (${record.features.family})`,
+    `Cannot use ${scorer} with features of ${weights}: it was fitted with another network's (${record.features.family})`,
   );
 }
 
@@ -174,7 +178,7 @@ function takeImages({ data, shape: [, ...rest] }: ImageArray, rows: readonly num
 }
 
 async function run(options: SteerCliOptions): Promise<void> {
-  const started = new Date(), { steps, spacing, batch, featuresModel, featuresConfig } = options;
+  const started = new Date(), { steps, spacing, batch } = options;
   requireCounts({ steps, batch });
   const grouped = await readLatents(options), { latents, groups: sizes } = grouped;
   const { jobs, sources, groups, targets } = jobsOf(grouped, options);
@@ -183,10 +187,13 @@ async function run(options: SteerCliOptions): Promise<void> {
   using loaded = await loadUnetFile(gpu, unetOptions);
   const { channels, settings } = loaded, n = latents.shape[0];
   const images = await readImagesOf(options.images, { n, channels, size: options.size });
-  const choice = { model: featuresModel, config: featuresConfig };
-  using network = await loadFeatureNetwork(gpu, choice);
   using scorers = readScorers(gpu, options.scorer);
-  requireScorers(scorers, { groups: sizes, network, options });
+  const weights = options.featuresModel ?? scorers.record.weights;
+  if (weights === undefined) {
+    throw new InputError(`Cannot steer: ${options.scorer} names no network, give --features-model`);
+  }
+  using network = await loadFeatureNetwork(gpu, { model: weights, config: options.featuresConfig });
+  requireScorers(scorers, { groups: sizes, network, weights, options });
   const features = vitFeatures(network.model, scorers.record.features);
   const key = randomKey(options.seed), { negatives, nNegatives } = options;
   const criterion: SteerCriterion = options.guidance === "likelihood"

@@ -31,7 +31,7 @@ export interface SteerCliOptions extends Omit<DiffuseOptions, "vae"> {
   readonly vae: string;
   readonly latents?: string;
   readonly scorer: string;
-  readonly featuresModel: string;
+  readonly featuresModel?: string;
   readonly featuresConfig?: string;
   readonly images: string;
   readonly sources?: string;

@@ -22,6 +22,8 @@ export interface ScorerRecord {
   readonly features: FeatureSettings;
   /** What tells the features' network from others: a digest of its weights. */
   readonly network: string;
+  /** Where its weights were, as the one who fitted the scorers named them. */
+  readonly weights?: string;
   /** How each group's fit went. */
   readonly fits: ReadonlyMap<number, Omit<ScorerFit, "losses">>;
 }
@@ -43,7 +45,7 @@ export interface ScorersToWrite extends Omit<SavedScorers, "fits"> {
  * belong to is in the metadata, as JSON.
  */
 export async function writeScorers(
-  { groups, features, network, readouts, scorers }: ScorersToWrite,
+  { groups, features, network, weights, readouts, scorers }: ScorersToWrite,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const tensors = new Map<string, HostTensor>();
   const described: Record<string, unknown> = {};
@@ -60,7 +62,7 @@ export async function writeScorers(
       tensors.set(`groups.${group}.readout.${name}`, hostTensor(values, [values.length]));
     }
   }
-  const about = { groups, features, network, scorers: described };
+  const about = { groups, features, network, weights, scorers: described };
   return writeSafetensors(tensors, { format: FORMAT, about: JSON.stringify(about) });
 }
 
@@ -88,6 +90,7 @@ interface About {
   readonly groups: number[];
   readonly features: FeatureSettings;
   readonly network: string;
+  readonly weights?: string;
   readonly scorers: Record<string, { sizes: ScorerSizes; fit: Omit<ScorerFit, "losses"> }>;
 }
 
@@ -103,9 +106,10 @@ class ScorerReader {
       this.fail(`its format must be "${FORMAT}", it is ${quote(String(format))}`);
     }
     const json = parseJsonObject(new TextEncoder().encode(about), "Cannot read scorers: what it");
-    const { groups, features, network, scorers } = json;
+    const { groups, features, network, weights, scorers } = json;
     const isWhole = Array.isArray(groups) && isJsonObject(features) && isJsonObject(scorers) &&
-      typeof network === "string" && groups.every((size) => Number.isInteger(size) && size > 0);
+      typeof network === "string" && ["string", "undefined"].includes(typeof weights) &&
+      groups.every((size) => Number.isInteger(size) && size > 0);
     const isFitting = isWhole &&
       Object.entries(scorers).every(([g, scorer]) =>
         Number(g) in groups && isJsonObject(scorer) && isJsonObject(scorer.sizes) &&
@@ -149,7 +153,7 @@ class ScorerReader {
 export function readScorers(gpu: Gpu, path: string): Scorers {
   using file = openSafetensors(path);
   const reader = new ScorerReader(path, file.tensors);
-  const about = reader.about(file.metadata), { groups, features, network } = about;
+  const about = reader.about(file.metadata), { groups, features, network, weights } = about;
   const described = Object.entries(about.scorers).map(([group, { sizes, fit }]) => ({
     ...{ group: Number(group), sizes, fit },
     values: new Map(
@@ -165,5 +169,5 @@ export function readScorers(gpu: Gpu, path: string): Scorers {
     new LatentScorer(gpu, sizes, { key: randomKey(0), values }), // no tensor is left to draw
   ]));
   const fits = new Map(described.map(({ group, fit }) => [group, fit]));
-  return new Scorers({ groups, features, network, fits, readouts }, scorers);
+  return new Scorers({ groups, features, network, weights, fits, readouts }, scorers);
 }

@@ -174,7 +174,7 @@ Deno.test("readScorers() reads what writeScorers() wrote, and refuses other file
     ...{ family: "dino", token: "cls", size: [12, 12], range: "symmetric", width: 7 },
     ...{ mean: [0, 0, 0], std: [1, 1, 1] },
   };
-  const kept = { groups: [3, 2], features, network: "abc" };
+  const kept = { groups: [3, 2], features, network: "abc", weights: "dino.safetensors" };
   const scorers = new Map([[1, fitted]]), readouts = new Map([[1, readout]]);
   folder.write("scorers.safetensors", await writeScorers({ ...kept, scorers, readouts }));
   using found = readScorers(gpu, path);

@@ -68,7 +68,7 @@ const fitArgs = (out: string) => [
 const steerArgs = (out: string) => [
   ...["steer", ...common, "--model", folder.at("unet.safetensors"), "--steps", "5"],
   ...["--scorer", folder.at("scorers.safetensors"), "--group", "all", "--start", "200"],
-  ...["--features-model", folder.at("dino.safetensors"), "--out", folder.at(out)],
+  ...["--out", folder.at(out)], // the features' network is where the scorers' file says
 ];
 const few = ["--sources", "3,7", "--gamma", "5,-10"];
 
@@ -195,7 +195,10 @@ Deno.test("scorer fit and steer name what is wrong", async () => {
   folder.write("short.npy", writeNpy(hostTensor(images.slice(0, 2 * SIZE), [2, 3, 8, 8])));
   const cases: [string[], RegExp][] = [
     [vae("wide.h5", [...steerArgs("no"), ...few]), /its groups have 2,1 latents, the VAE's 1,2/],
-    [changed("--features-model", folder.at("other.safetensors")), /another network's \(dino\)/],
+    [
+      [...steerArgs("x"), "--features-model", folder.at("other.safetensors")],
+      /another network's \(dino\)/,
+    ],
     [
       changed("--group", "0,2"),
       /take group "2": numbers and ranges .* there are 2, counted from 0/,
